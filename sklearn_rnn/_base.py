@@ -1,0 +1,480 @@
+"""BaseRNN: what both estimators share. Parameters and their constraints; fit, partial_fit, predictions."""
+
+from __future__ import annotations
+
+import copy
+from abc import ABCMeta, abstractmethod
+from numbers import Integral, Real
+
+import numpy as np
+from sklearn.base import BaseEstimator, _fit_context
+from sklearn.model_selection import train_test_split
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, Options, StrOptions
+from sklearn.utils.validation import check_is_fitted
+
+from sklearn_rnn._inference import hidden_states, predict_scores
+from sklearn_rnn._monitor import History, Monitor
+from sklearn_rnn._network import RecurrentNetwork
+from sklearn_rnn._optimizers import SGD, Adam, LearningRate, RMSprop
+from sklearn_rnn._packing import Dataset
+from sklearn_rnn._sequences import check_sequences, unchanged_on_error
+from sklearn_rnn._targets import check_weights
+from sklearn_rnn._threads import threads
+from sklearn_rnn._training import Trainer, TrainingSettings, train, train_lbfgs
+
+
+def can_partial_fit(estimator):
+    """Whether the settings allow ``partial_fit``; for ``available_if``."""
+    for parameter, value in (
+        ("solver", "lbfgs"),
+        ("early_stopping", True),
+        ("learning_rate", "cosine"),
+    ):
+        if getattr(estimator, parameter) == value:
+            raise AttributeError(
+                f"{parameter}={value!r} does not go with partial_fit, which sees a part of the data at a time: "
+                "use fit."
+            )
+    return True
+
+
+class BaseRNN(BaseEstimator, metaclass=ABCMeta):
+    """Base of RNNClassifier and RNNRegressor; the parameters are documented there."""
+
+    _parameter_constraints: dict = {
+        "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
+        "cell": [StrOptions({"rnn", "lstm", "gru"})],
+        "activation": [StrOptions({"tanh", "relu", "logistic", "identity"})],
+        "bidirectional": ["boolean"],
+        "readout": [StrOptions({"last", "mean", "max", "each"})],
+        "step_features": [Interval(Integral, 1, None, closed="left")],
+        "patch_size": [Interval(Integral, 1, None, closed="left")],
+        "dropout": [Interval(Real, 0, 1, closed="left")],
+        "truncation": [Interval(Integral, 1, None, closed="left"), None],
+        "truncation_stride": [Interval(Integral, 1, None, closed="left"), None],
+        "clip_norm": [Interval(Real, 0, None, closed="neither"), None],
+        "clip_value": [Interval(Real, 0, None, closed="neither"), None],
+        "solver": [StrOptions({"adam", "sgd", "rmsprop", "lbfgs"})],
+        "alpha": [Interval(Real, 0, None, closed="left")],
+        "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "learning_rate": [StrOptions({"constant", "invscaling", "adaptive", "cosine"})],
+        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
+        "power_t": [Interval(Real, 0, None, closed="left")],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "shuffle": ["boolean"],
+        "random_state": ["random_state"],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left"), Options(Real, {np.inf})],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "momentum": [Interval(Real, 0, 1, closed="both")],
+        "nesterovs_momentum": ["boolean"],
+        "beta_1": [Interval(Real, 0, 1, closed="left")],
+        "beta_2": [Interval(Real, 0, 1, closed="left")],
+        "epsilon": [Interval(Real, 0, None, closed="neither")],
+        "max_fun": [Interval(Integral, 1, None, closed="left")],
+        "warm_start": ["boolean"],
+        "verbose": ["verbose"],
+        "n_jobs": [Integral, None],
+    }
+
+    @abstractmethod
+    def __init__(
+        self,
+        hidden_layer_sizes,
+        cell,
+        activation,
+        bidirectional,
+        readout,
+        step_features,
+        patch_size,
+        dropout,
+        truncation,
+        truncation_stride,
+        clip_norm,
+        clip_value,
+        solver,
+        alpha,
+        batch_size,
+        learning_rate,
+        learning_rate_init,
+        power_t,
+        max_iter,
+        shuffle,
+        random_state,
+        tol,
+        n_iter_no_change,
+        early_stopping,
+        validation_fraction,
+        momentum,
+        nesterovs_momentum,
+        beta_1,
+        beta_2,
+        epsilon,
+        max_fun,
+        warm_start,
+        verbose,
+        n_jobs,
+    ):
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.cell = cell
+        self.activation = activation
+        self.bidirectional = bidirectional
+        self.readout = readout
+        self.step_features = step_features
+        self.patch_size = patch_size
+        self.dropout = dropout
+        self.truncation = truncation
+        self.truncation_stride = truncation_stride
+        self.clip_norm = clip_norm
+        self.clip_value = clip_value
+        self.solver = solver
+        self.alpha = alpha
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.learning_rate_init = learning_rate_init
+        self.power_t = power_t
+        self.max_iter = max_iter
+        self.shuffle = shuffle
+        self.random_state = random_state
+        self.tol = tol
+        self.n_iter_no_change = n_iter_no_change
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.momentum = momentum
+        self.nesterovs_momentum = nesterovs_momentum
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
+        self.max_fun = max_fun
+        self.warm_start = warm_start
+        self.verbose = verbose
+        self.n_jobs = n_jobs
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = True
+        tags.input_tags.three_d_array = True
+        return tags
+
+    # ---- Training ------------------------------------------------------------------------------------
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y, sample_weight=None, X_val=None, y_val=None, sample_weight_val=None):
+        """Train on sequences X and targets y.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_sequences, n_columns), array-like of shape \
+                (n_sequences, n_steps, n_features), or list of arrays of shape (n_steps_i, n_features) or (n_steps_i,)
+            The sequences: rows of a table, an array with axes sequence, time, feature, or a ragged list.
+        y : array-like of shape (n_sequences,) or (n_sequences, n_outputs); for readout "each" of shape \
+                (n_sequences, n_steps) or (n_sequences, n_steps, n_outputs), or a list of per-sequence arrays
+            The targets.
+        sample_weight : array-like of shape (n_sequences,), default=None
+            Weights; a weight of 2 is the sequence twice, a weight of 0 is none. None is 1 for each.
+        X_val, y_val, sample_weight_val : as X, y and sample_weight, default=None
+            Validation data: loss and score are recorded after every epoch, and ``early_stopping`` looks
+            at them rather than at a part of X.
+
+        Returns
+        -------
+        self : object
+            The trained estimator.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For bad input; the estimator stays as it was.
+        """
+        with unchanged_on_error(self):
+            self._check_settings()
+            goes_on = self.warm_start and hasattr(self, "_network")
+            dataset = self._check_data(X, y, sample_weight, reset=not goes_on)
+            validation = self._check_validation_data(X_val, y_val, sample_weight_val)
+            if goes_on:
+                self._check_architecture()
+                self._history = copy.deepcopy(self._history)
+            else:
+                self._begin(dataset)
+            self._optimizer, self._schedule = self._make_optimizer()
+            if self.early_stopping and validation is None:
+                dataset, validation = self._hold_out(dataset)
+            self._train(dataset, self.max_iter, validation)
+        return self
+
+    def _partial_fit(self, X, y, sample_weight, classes=None):
+        """Pass over the data once; see ``partial_fit`` of the estimators."""
+        with unchanged_on_error(self):
+            self._check_settings()
+            is_first = not hasattr(self, "_network")
+            dataset = self._check_data(X, y, sample_weight, reset=is_first, classes=classes)
+            if is_first:
+                self._begin(dataset)
+                self._optimizer, self._schedule = self._make_optimizer()
+            else:
+                self._check_architecture()
+                # Changed in place by training: an error leaves the estimator with the originals.
+                self._optimizer, self._schedule, self._random_state = copy.deepcopy(
+                    (self._optimizer, self._schedule, self._random_state)
+                )
+            self._train(dataset, 1, None)
+        return self
+
+    def _check_settings(self):
+        """Refuse parameters that do not go together."""
+        sizes = self._layer_sizes()
+        if not sizes or any(not isinstance(n, Integral) or n < 1 for n in sizes):
+            raise ValueError(
+                f"hidden_layer_sizes must be integers of at least 1, got {self.hidden_layer_sizes!r}."
+            )
+        if self.cell != "rnn" and self.activation != "tanh":
+            raise ValueError(
+                f"activation={self.activation!r} is for cell='rnn' alone: cell={self.cell!r} has fixed "
+                "activations. Leave activation at 'tanh'."
+            )
+        if self.truncation_stride is not None and self.truncation_stride > (self.truncation or 0):
+            raise ValueError(
+                f"truncation_stride={self.truncation_stride} is more than truncation={self.truncation}: the losses "
+                "of the steps between would be lost. Choose truncation_stride <= truncation."
+            )
+        for other, value, reason in self._exclusions():
+            if getattr(self, other) not in (None, 1, 0.0, False):
+                raise ValueError(
+                    f"{other}={getattr(self, other)} does not go with {value}, {reason}"
+                )
+
+    def _exclusions(self):
+        """Yield (parameter, what it does not go with, why) for the settings as they are."""
+        if self.bidirectional:
+            yield (
+                "truncation",
+                "bidirectional=True",
+                "whose reverse pass begins at the end of the whole sequence. Set it to None.",
+            )
+        if self.readout == "each":
+            yield "patch_size", "readout='each'", "which predicts at every step. Set it to 1."
+        if self.solver == "lbfgs":
+            reason = (
+                "which needs the exact gradient of a fixed loss. Use 'adam', 'sgd' or 'rmsprop'."
+            )
+            yield "truncation", "solver='lbfgs'", reason
+            yield "dropout", "solver='lbfgs'", reason
+
+    def _layer_sizes(self):
+        sizes = self.hidden_layer_sizes
+        return (sizes,) if isinstance(sizes, Integral) else tuple(sizes)
+
+    def _check_data(self, X, y, sample_weight, reset, classes=None):
+        """Check X, y and the weights; set what they tell about the data; return a Dataset."""
+        sequences = check_sequences(self, X, reset=reset, step_features=self.step_features)
+        if reset:
+            self._dtype = sequences.rows.dtype
+        sequences.rows = sequences.rows.astype(self._dtype, copy=False)
+        targets = self._check_targets(y, sequences, reset, classes)
+        weights = check_weights(sample_weight, sequences, self._dtype)
+        per_step = self.readout == "each"
+        if per_step:
+            weights = np.repeat(weights, sequences.lengths)
+        weights = self._reweigh(weights, targets).astype(self._dtype, copy=False)
+        return Dataset(sequences.patched(self.patch_size), targets, weights, per_step)
+
+    def _check_validation_data(self, X_val, y_val, sample_weight_val):
+        if X_val is not None and y_val is not None:
+            return self._check_data(X_val, y_val, sample_weight_val, reset=False)
+        for name, value in (
+            ("X_val", X_val),
+            ("y_val", y_val),
+            ("sample_weight_val", sample_weight_val),
+        ):
+            if value is not None:
+                raise ValueError(f"{name} was given alone: X_val and y_val go together.")
+        return None
+
+    @abstractmethod
+    def _check_targets(self, y, sequences, reset, classes):
+        """Check y; return it encoded, (n_sequences or n_rows, n_outputs), in the estimator's dtype."""
+
+    def _reweigh(self, weights, targets):
+        """Return the samples' weights, class weights included."""
+        return weights
+
+    @abstractmethod
+    def _make_loss(self):
+        """Return the loss that is trained."""
+
+    @abstractmethod
+    def _score_of(self, scores, targets, weights):
+        """Accuracy or R^2 of raw scores against encoded targets."""
+
+    def _begin(self, dataset):
+        """Start anew: random numbers, history, network."""
+        self._random_state = check_random_state(self.random_state)
+        self._history = History()
+        self._architecture = self._describe_architecture()
+        self._network = RecurrentNetwork(
+            dataset.sequences.rows.shape[1],
+            self._layer_sizes(),
+            self.n_outputs_,
+            cell=self.cell,
+            activation=self.activation,
+            bidirectional=self.bidirectional,
+            readout=self.readout,
+            dtype=self._dtype,
+            random_state=self._random_state,
+        )
+
+    def _describe_architecture(self):
+        names = ("cell", "activation", "bidirectional", "readout", "step_features", "patch_size")
+        return {"hidden_layer_sizes": self._layer_sizes()} | {
+            name: getattr(self, name) for name in names
+        }
+
+    def _check_architecture(self):
+        """Refuse to go on training a network that the parameters no longer describe."""
+        for name, value in self._describe_architecture().items():
+            if value != self._architecture[name]:
+                raise ValueError(
+                    f"{name}={value!r}, but the fitted network has {name}={self._architecture[name]!r}: training "
+                    "goes on with the same architecture only. Call fit with warm_start=False to start anew."
+                )
+
+    def _make_optimizer(self):
+        """Return a new optimizer (None for L-BFGS) and learning rate schedule."""
+        layout = (len(self._network.parameters.vector), self._dtype)
+        optimizer = {
+            "adam": lambda: Adam(*layout, self.beta_1, self.beta_2, self.epsilon),
+            "sgd": lambda: SGD(*layout, self.momentum, self.nesterovs_momentum),
+            "rmsprop": lambda: RMSprop(*layout, self.beta_2, self.epsilon),
+            "lbfgs": lambda: None,
+        }[self.solver]()
+        return optimizer, LearningRate(
+            self.learning_rate, self.learning_rate_init, self.power_t, self.max_iter
+        )
+
+    def _hold_out(self, dataset):
+        """Split off ``validation_fraction`` of the sequences, by class where each has one."""
+        training, held_out = train_test_split(
+            np.arange(len(dataset)),
+            test_size=self.validation_fraction,
+            random_state=self._random_state,
+            stratify=self._strata(dataset),
+        )
+        return dataset.subset(training), dataset.subset(held_out)
+
+    def _strata(self, dataset):
+        """Class of every sequence, or None."""
+        return None
+
+    def _train(self, dataset, n_epochs, validation):
+        """Train the network in place and set the fitted attributes."""
+        parameters = self._network.parameters.vector
+        before = parameters.copy()
+        monitor = Monitor(
+            self._history,
+            parameters,
+            tol=self.tol,
+            n_iter_no_change=self.n_iter_no_change,
+            early_stopping=self.early_stopping,
+            verbose=self.verbose,
+            validate=None if validation is None else lambda: self._evaluate(validation),
+            watches_loss=self.solver != "lbfgs" and n_epochs > 1,
+        )
+        try:
+            with threads(self.n_jobs) as run:
+                trainer = Trainer(
+                    self._network,
+                    self._make_loss(),
+                    self._optimizer,
+                    self._settings(len(dataset)),
+                    self._random_state,
+                    run,
+                )
+                if self.solver == "lbfgs":
+                    train_lbfgs(trainer, dataset, n_epochs, self.max_fun, self.tol, monitor)
+                else:
+                    train(trainer, dataset, self._schedule, n_epochs, monitor)
+        except BaseException:
+            parameters[...] = before
+            raise
+        if monitor.best_parameters is not None:
+            parameters[...] = monitor.best_parameters
+        self._set_fitted_attributes(monitor)
+
+    def _settings(self, n_sequences):
+        return TrainingSettings(
+            batch_size=n_sequences if self.solver == "lbfgs" else self._batch_size(n_sequences),
+            shuffle=self.shuffle,
+            truncation=self.truncation,
+            truncation_stride=self.truncation_stride,
+            clip_norm=self.clip_norm,
+            clip_value=self.clip_value,
+            alpha=self.alpha,
+            dropout=self.dropout,
+        )
+
+    def _batch_size(self, n_sequences):
+        return min(64, n_sequences) if self.batch_size == "auto" else self.batch_size
+
+    def _evaluate(self, validation):
+        """Return (loss, score) of the network on encoded data."""
+        scores = predict_scores(self._network, validation.sequences, self.n_jobs)
+        loss = self._make_loss().value(scores, validation.targets, validation.weights)
+        score = self._score_of(scores, validation.targets, validation.weights)
+        return loss / validation.weights.sum(dtype=np.float64), score
+
+    def _set_fitted_attributes(self, monitor):
+        history = self._history
+        self.loss_curve_ = history.losses
+        self.loss_ = history.losses[-1] if history.losses else np.nan
+        self.best_loss_ = None if self.early_stopping else min(history.losses, default=np.nan)
+        self.best_validation_score_ = monitor.best_score if self.early_stopping else None
+        self.validation_loss_curve_ = history.validation_losses or None
+        self.validation_scores_ = history.validation_scores or None
+        self.gradient_norms_ = history.gradient_norms
+        self.clipped_fraction_ = history.n_clipped / max(1, history.n_updates)
+        self.n_iter_ = len(history.losses)
+        self.t_ = history.n_samples
+        self.out_activation_ = self._make_loss().out_activation
+
+    # ---- Predictions ---------------------------------------------------------------------------------
+
+    def _check_new_sequences(self, X):
+        check_is_fitted(self)
+        sequences = check_sequences(self, X, reset=False, step_features=self.step_features)
+        sequences.rows = sequences.rows.astype(self._dtype, copy=False)
+        return sequences.patched(self.patch_size)
+
+    def _predict_outputs(self, X):
+        """g(h V + c), (n_sequences or n_rows, n_outputs), and the sequences they belong to."""
+        sequences = self._check_new_sequences(X)
+        scores = predict_scores(self._network, sequences, self.n_jobs)
+        return self._make_loss().predict(scores), sequences
+
+    def _in_form_of(self, sequences, values):
+        """One value (or row) per sequence as it is; one per step in the form of X."""
+        return sequences.split(values) if self.readout == "each" else values
+
+    def hidden_states(self, X):
+        """Hidden states of the last layer after every step.
+
+        Parameters
+        ----------
+        X : array-like or list
+            Sequences, as for ``fit``.
+
+        Returns
+        -------
+        ndarray of shape (n_sequences, n_steps, n_hidden) for 2-D and 3-D X, else a list of                 arrays of shape (n_steps_i, n_hidden)
+            n_hidden is the number of units of the last layer, of both directions if bidirectional. Steps
+            are network steps: of ``patch_size`` steps of X.
+        """
+        sequences = self._check_new_sequences(X)
+        return sequences.split(hidden_states(self._network, sequences, self.n_jobs))
+
+    @property
+    def weights_(self):
+        """Live views of all parameters by name: assign in place (``weights_[name][...] = ``) to load weights."""
+        check_is_fitted(self, "_network")
+        return dict(self._network.parameters.views)

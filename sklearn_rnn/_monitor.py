@@ -1,0 +1,163 @@
+"""What training is told: history, when to stop, progress, warnings."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from dataclasses import dataclass, field
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+
+
+@dataclass
+class History:
+    """Figures of every epoch of an estimator's training, over all its calls.
+
+    Attributes
+    ----------
+    losses, gradient_norms, validation_losses, validation_scores : list of float
+        One entry an epoch. Gradient norms are means over the epoch's updates, before clipping.
+    n_updates, n_clipped, n_samples : int
+        Updates, those of them whose gradient was clipped, and sequences seen, since the first epoch.
+    """
+
+    losses: list = field(default_factory=list)
+    gradient_norms: list = field(default_factory=list)
+    validation_losses: list = field(default_factory=list)
+    validation_scores: list = field(default_factory=list)
+    n_updates: int = 0
+    n_clipped: int = 0
+    n_samples: int = 0
+
+
+class Monitor:
+    """Is told numbers, writes the history, answers ``should_stop``.
+
+    Parameters
+    ----------
+    history : History
+        Written to.
+    parameters : ndarray
+        The vector being trained, copied whenever the validation score is the best so far.
+    tol, n_iter_no_change, early_stopping, verbose
+        As the estimators have them.
+    validate : callable or None
+        Returns (loss, score) on the validation data.
+    watches_loss : bool, default=True
+        Whether a training loss that no longer falls is a reason to stop.
+    """
+
+    def __init__(
+        self,
+        history,
+        parameters,
+        *,
+        tol,
+        n_iter_no_change,
+        early_stopping,
+        verbose,
+        validate=None,
+        watches_loss=True,
+    ):
+        self.history = history
+        self.best_score = -np.inf
+        self.best_parameters = None
+        self._parameters = parameters
+        self._tol, self._patience = tol, n_iter_no_change
+        self._early_stopping, self._verbose = early_stopping, verbose
+        self._validate, self._watches_loss = validate, watches_loss
+        self._best_loss = np.inf
+        self._n_epochs_without_improvement = 0
+
+    def begin_epoch(self):
+        """Forget the last epoch's updates."""
+        self._batch = 1
+        self._losses, self._weights, self._norms, self._n_clipped = [], [], [], 0
+        self._started = time.perf_counter()
+
+    def begin_batch(self, batch):
+        """Remember the batch's number, for the warning."""
+        self._batch = batch
+
+    def end_update(self, loss, weight, norm, is_clipped):
+        """Take an update's loss, the weight of its samples, its gradient's norm before clipping."""
+        self._losses.append(loss)
+        self._weights.append(weight)
+        self._norms.append(norm)
+        self._n_clipped += is_clipped
+
+    def end_evaluation(self, loss, norm):
+        """Take an evaluation of L-BFGS: the last one before an iteration ends is the accepted one."""
+        self._losses, self._weights, self._norms = [loss], [1.0], [norm]
+
+    def end_epoch(self, n_samples=0):
+        """Write the epoch into the history, and print it if ``verbose``."""
+        history = self.history
+        history.losses.append(float(np.average(self._losses, weights=self._weights)))
+        history.gradient_norms.append(float(np.mean(self._norms)))
+        history.n_updates += len(self._norms)
+        history.n_clipped += self._n_clipped
+        history.n_samples += n_samples
+        if self._validate is not None:
+            loss, score = self._validate()
+            history.validation_losses.append(loss)
+            history.validation_scores.append(score)
+        self._look_for_improvement()
+        if self._verbose:
+            self._print_epoch()
+
+    def _look_for_improvement(self):
+        if self._early_stopping:
+            score = self.history.validation_scores[-1]
+            is_improved = score > self.best_score + self._tol
+            if score > self.best_score:
+                self.best_score = score
+                self.best_parameters = self._parameters.copy()
+        else:
+            loss = self.history.losses[-1]
+            is_improved = loss < self._best_loss - self._tol
+            self._best_loss = min(self._best_loss, loss)
+        self._n_epochs_without_improvement = (
+            0 if is_improved else self._n_epochs_without_improvement + 1
+        )
+
+    @property
+    def should_stop(self):
+        """Whether ``n_iter_no_change`` epochs brought no improvement of more than ``tol``."""
+        watches = self._early_stopping or self._watches_loss
+        return watches and self._n_epochs_without_improvement >= self._patience
+
+    def wait_again(self):
+        """Give a reduced learning rate its own ``n_iter_no_change`` epochs."""
+        self._n_epochs_without_improvement = 0
+
+    def _print_epoch(self):
+        history = self.history
+        columns = [f"Epoch {len(history.losses):4d}", f"loss {history.losses[-1]:.6f}"]
+        if self._validate is not None:
+            columns.append(f"validation score {history.validation_scores[-1]:.4f}")
+        columns.append(f"gradient norm {history.gradient_norms[-1]:.2e}")
+        columns.append(f"clipped {self._n_clipped / len(self._norms):4.0%}")
+        columns.append(f"{time.perf_counter() - self._started:.2f} s")
+        print("  ".join(columns))
+
+    def warn_not_converged(self, schedule):
+        """Warn that ``max_iter`` ended training; a cosine schedule is meant to end there."""
+        if schedule != "cosine":
+            self._warn(
+                f"max_iter: the loss was still changing by more than tol after {len(self.history.losses)} "
+                "epochs. Raise max_iter, or tol, if the loss curve says so."
+            )
+
+    def warn_diverged(self):
+        """Warn that training met a loss, gradient or weight that is not finite."""
+        self._warn(
+            f"learning_rate_init: training stopped in epoch {len(self.history.losses) + 1}, batch "
+            f"{self._batch}, at a loss, gradient or weight that is not finite; the weights are those of the "
+            "last good epoch. Lower learning_rate_init, set clip_norm, or scale the data."
+        )
+
+    @staticmethod
+    def _warn(message):
+        warnings.warn(message, ConvergenceWarning, stacklevel=2)

@@ -1,0 +1,110 @@
+"""From the hidden states of all steps to one row per sequence: the last, the mean, the maximum.
+
+A pool takes the hidden states of a batch window by window, in the order of time, and afterwards gives
+every window its share of the error; it needs no memory of the windows themselves. (Readout "each" pools
+nothing: the output layer sees every step.)
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import numpy as np
+
+
+class Pool(ABC):
+    """Pools the hidden states of one batch.
+
+    Parameters
+    ----------
+    lengths : ndarray of shape (n_sequences,), int
+        Steps per sequence.
+    n_units : int
+    dtype : dtype
+    """
+
+    def __init__(self, lengths, n_units, dtype):
+        self.shape, self.dtype = (len(lengths), n_units), dtype
+        self.lengths = lengths
+
+    @abstractmethod
+    def add(self, hidden, packing, first_step):
+        """Take the hidden states, (n_rows, n_units), of the window that begins at ``first_step``."""
+
+    @abstractmethod
+    def finish(self, final_hidden):
+        """Return the pooled states, (n_sequences, n_units), given h after every sequence's last step."""
+
+    @abstractmethod
+    def d_hidden(self, d_pooled, packing, first_step):
+        """Error of each row of a window, (n_rows, n_units), or None where no row has any."""
+
+    def d_final_hidden(self, d_pooled):
+        """Error of every sequence's final state, (n_sequences, n_units)."""
+        return np.zeros_like(d_pooled)
+
+
+class LastPool(Pool):
+    """h_T. The network carries it as its state, so that nothing need be gathered from the rows."""
+
+    def add(self, hidden, packing, first_step):
+        pass
+
+    def finish(self, final_hidden):
+        return final_hidden
+
+    def d_hidden(self, d_pooled, packing, first_step):
+        return None
+
+    def d_final_hidden(self, d_pooled):
+        return d_pooled
+
+
+class MeanPool(Pool):
+    """The mean of h_t over each sequence's own steps."""
+
+    def __init__(self, lengths, n_units, dtype):
+        super().__init__(lengths, n_units, dtype)
+        self._sum = np.zeros(self.shape, dtype)
+        self._share = (1.0 / lengths).astype(dtype)[:, None]
+
+    def add(self, hidden, packing, first_step):
+        for start, stop in packing.slices:
+            self._sum[: stop - start] += hidden[start:stop]
+
+    def finish(self, final_hidden):
+        return self._sum * self._share
+
+    def d_hidden(self, d_pooled, packing, first_step):
+        return (d_pooled * self._share)[packing.sequence_of_row]
+
+
+class MaxPool(Pool):
+    """The maximum of h_t over each sequence's own steps, unit by unit; of equal ones, the first."""
+
+    def __init__(self, lengths, n_units, dtype):
+        super().__init__(lengths, n_units, dtype)
+        self._maximum = np.full(self.shape, -np.inf, dtype)
+        # The step is kept, not found again by comparing: a window run again may differ in the last bit.
+        self._step_of_maximum = np.zeros(self.shape, np.intp)
+
+    def add(self, hidden, packing, first_step):
+        for step, (start, stop) in enumerate(packing.slices, first_step):
+            hidden_t, maximum = hidden[start:stop], self._maximum[: stop - start]
+            # "Not at most", so that NaN is taken over and stays visible.
+            is_larger = ~(hidden_t <= maximum)
+            np.copyto(maximum, hidden_t, where=is_larger)
+            self._step_of_maximum[: stop - start][is_larger] = step
+
+    def finish(self, final_hidden):
+        return self._maximum
+
+    def d_hidden(self, d_pooled, packing, first_step):
+        step = first_step + packing.step_of_row[:, None]
+        sequence = packing.sequence_of_row
+        return np.where(
+            self._step_of_maximum[sequence] == step, d_pooled[sequence], d_pooled.dtype.type(0)
+        )
+
+
+POOLS = {"last": LastPool, "mean": MeanPool, "max": MaxPool}

@@ -1,0 +1,118 @@
+"""Every accepted form of y and of sample_weight, turned into one row per sequence or per step."""
+
+from __future__ import annotations
+
+import numpy as np
+from sklearn.utils import check_array, column_or_1d
+from sklearn.utils.multiclass import check_classification_targets, type_of_target
+from sklearn.utils.validation import _check_sample_weight, _check_y, _num_samples
+
+
+def check_y(y, sequences, *, per_step, numeric, dtype=None):
+    """Check y in any of its forms against the sequences that it belongs to.
+
+    Parameters
+    ----------
+    y : array-like
+        One entry (or row) per sequence; ``per_step``: ``(n_sequences, n_steps)`` or
+        ``(n_sequences, n_steps, n_outputs)``, or a list with an array per sequence.
+    sequences : Sequences
+    per_step : bool
+    numeric : bool
+        Whether y holds numbers, checked to be finite, rather than labels.
+    dtype : dtype or None
+        Of numeric targets.
+
+    Returns
+    -------
+    ndarray of shape (n,) or (n, n_outputs)
+        n is the number of sequences or, ``per_step``, of all their steps.
+
+    Raises
+    ------
+    ValueError, TypeError
+    """
+    if y is None:
+        raise ValueError("requires y to be passed, but the target y is None.")
+    if per_step:
+        y = _join_steps(y, sequences)
+    elif _num_samples(y) != len(sequences):
+        raise ValueError(
+            f"y has {_num_samples(y)} entries, but X has {len(sequences)} sequences: one is needed for each "
+            "(inconsistent numbers of samples)."
+        )
+    if numeric:
+        y = _check_y(y, multi_output=True, y_numeric=True)
+        return y.astype(dtype, copy=False)
+    return y
+
+
+def _join_steps(y, sequences):
+    """Join targets of every step, sequence after sequence, as the rows of X stand."""
+    parts = (
+        [np.asarray(part) for part in y]
+        if np.ndim(y[0] if len(y) else 0) or isinstance(y, list)
+        else list(y)
+    )
+    if len(parts) != len(sequences):
+        raise ValueError(
+            f"y has targets for {len(parts)} sequences, but X has {len(sequences)} sequences."
+        )
+    for i, (part, length) in enumerate(zip(parts, sequences.lengths)):
+        if np.ndim(part) == 0:
+            raise ValueError(
+                f"y[{i}] is a single value, but readout='each' needs one target for each of the {length} steps "
+                f"of X[{i}]. For one target per sequence use readout='last', 'mean' or 'max'."
+            )
+        if len(part) != length:
+            raise ValueError(
+                f"y[{i}] has {len(part)} targets, but X[{i}] has {length} steps: one is needed for each."
+            )
+    if len({part.shape[1:] for part in parts}) > 1:
+        raise ValueError(
+            "y has different numbers of outputs for different sequences: "
+            f"{sorted({p.shape[1:] for p in parts})}."
+        )
+    return np.concatenate(parts)
+
+
+def check_labels(y, per_step):
+    """Check class labels; return them as (n,), or multilabel indicators as (n, n_labels).
+
+    Raises
+    ------
+    ValueError
+        For continuous targets, several multiclass outputs, multilabel y where every step has labels.
+    """
+    y = check_array(
+        y, ensure_2d=False, dtype=None, ensure_all_finite=True, input_name="y", allow_nd=True
+    )
+    check_classification_targets(y)
+    kind = type_of_target(y, input_name="y")
+    if kind == "multilabel-indicator":
+        if per_step:
+            raise ValueError(
+                "y is multilabel, which readout='each' does not support: give one label per step."
+            )
+        return y
+    if kind == "multiclass-multioutput":
+        raise ValueError(
+            "y has several multiclass outputs, which are not supported: fit one classifier for each column "
+            "(sklearn.multioutput.MultiOutputClassifier), or give multilabel indicators."
+        )
+    return column_or_1d(y, warn=True)
+
+
+def check_weights(sample_weight, sequences, dtype):
+    """Check sample weights: one per sequence, not negative, not all zero.
+
+    Returns
+    -------
+    ndarray of shape (n_sequences,)
+    """
+    weights = _check_sample_weight(
+        sample_weight, sequences.lengths, dtype=dtype, ensure_non_negative=True
+    )
+    if not weights.any():
+        raise ValueError("sample_weight is zero for every sequence: at least one must be positive.")
+    return weights

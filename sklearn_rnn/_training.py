@@ -1,0 +1,240 @@
+"""Training: epochs, batches, blocks, clipping, the optimizer's steps."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import minimize
+from sklearn.exceptions import ConvergenceWarning
+
+from sklearn_rnn._bptt import Backpropagation, DropoutMasks
+from sklearn_rnn._truncation import windows
+
+# A batch is cut into blocks, which threads take, from so many sequences and multiplications a step on:
+# below them a block's share is less than what NumPy's calls cost.
+SMALLEST_BLOCK = 32
+SMALLEST_WORK = 2**20
+
+
+@dataclass
+class TrainingSettings:
+    """How to train; the names are those of the estimators' parameters."""
+
+    batch_size: int
+    shuffle: bool = True
+    truncation: int | None = None
+    truncation_stride: int | None = None
+    clip_norm: float | None = None
+    clip_value: float | None = None
+    alpha: float = 0.0
+    dropout: float = 0.0
+
+
+class Diverged(Exception):
+    """A loss, a gradient or a parameter is not finite."""
+
+
+class Trainer:
+    """Trains a network's parameters in place.
+
+    Parameters
+    ----------
+    network : RecurrentNetwork
+    loss : Loss
+    optimizer : Optimizer, or None for L-BFGS
+    settings : TrainingSettings
+    random_state : RandomState
+        Draws the order of the sequences and dropout.
+    run : callable
+        ``map``, or one that runs its calls side by side and gives the results in order.
+    """
+
+    def __init__(self, network, loss, optimizer, settings, random_state, run=map):
+        self.network = network
+        self.loss = loss
+        self.optimizer = optimizer
+        self.settings = settings
+        self.random_state = random_state
+        self._run = run
+        self._blocks = []  # one Backpropagation for each block of a batch
+        self._gradient = network.parameters.like()
+
+    def train_epoch(self, dataset, learning_rate, monitor):
+        """Pass once over the data; raise Diverged, before the update, where something is not finite."""
+        n, batch_size = len(dataset), self.settings.batch_size
+        # Order does not matter to a full batch: keeping it spares rounding differences.
+        shuffled = self.settings.shuffle and batch_size < n
+        order = self.random_state.permutation(n) if shuffled else np.arange(n)
+        for batch, start in enumerate(range(0, n, batch_size), 1):
+            monitor.begin_batch(batch)
+            self.train_batch(dataset, order[start : start + batch_size], learning_rate, monitor)
+        if not np.isfinite(self.network.parameters.vector).all():
+            raise Diverged
+
+    def train_batch(self, dataset, indices, learning_rate, monitor):
+        """One update, or one at every window where each step has a loss."""
+        for loss, weight in self.gradients(dataset, indices):
+            norm, is_clipped = self._clip()
+            if not np.isfinite(loss) or not np.isfinite(norm):
+                raise Diverged
+            self.optimizer.update(
+                self.network.parameters.vector, self._gradient.vector, learning_rate
+            )
+            monitor.end_update(loss, weight, norm, is_clipped)
+
+    def gradients(self, dataset, indices):
+        """Yield (loss, weight of its samples) of every update; its gradient is in ``self._gradient``.
+
+        The loss is the weighted mean over the batch's (or window's) samples plus the penalty.
+        """
+        settings = self.settings
+        n_steps = int(dataset.sequences.lengths[indices].max())
+        plan = windows(n_steps, settings.truncation, settings.truncation_stride)
+        blocks = [dataset.pack(part) for part in self._cut(dataset, indices)]
+        while len(self._blocks) < len(blocks):
+            self._blocks.append(Backpropagation(self.network, self.loss))
+        steps = [
+            backpropagation.updates(block, plan, settings.truncation, self._draw_masks(block))
+            for backpropagation, block in zip(self._blocks, blocks)
+        ]
+        n_updates = len(plan) if dataset.per_step else 1
+        for _ in range(n_updates):
+            sums = np.array(list(self._run(_next_without_warnings, steps)))
+            losses, weight = sums.sum(axis=0)
+            if weight == 0:  # nothing in it counts: no update, not even the penalty's
+                continue
+            yield self._mean(losses, weight, len(blocks)), weight
+
+    def _cut(self, dataset, indices):
+        """Cut a batch into blocks of sequences, by sizes alone so that bits do not depend on n_jobs."""
+        network = self.network
+        n_units = max(direction.n_units for direction in network.directions)
+        work = len(indices) * n_units * n_units * network.cell.n_gates
+        n_blocks = max(1, min(len(indices) // SMALLEST_BLOCK, work // SMALLEST_WORK))
+        longest_first = indices[np.argsort(-dataset.sequences.lengths[indices], kind="stable")]
+        # Every n-th of the sequences by length: blocks of about the same work.
+        return [indices] if n_blocks == 1 else [longest_first[k::n_blocks] for k in range(n_blocks)]
+
+    def _draw_masks(self, block):
+        return DropoutMasks.draw(
+            self.network, block.packing.n_sequences, self.settings.dropout, self.random_state
+        )
+
+    def _mean(self, losses, weight, n_blocks):
+        """Sum the blocks' gradients in their order, divide by the weight, add the penalty; return the loss."""
+        gradient = self._gradient.vector
+        gradient[...] = self._blocks[0].gradient.vector
+        for backpropagation in self._blocks[1:n_blocks]:
+            gradient += backpropagation.gradient.vector
+        gradient /= gradient.dtype.type(weight)
+        alpha, n_weights = self.settings.alpha, self._gradient.n_weights
+        weights = self.network.parameters.vector[:n_weights]
+        gradient[:n_weights] += alpha * weights  # alpha / 2 |weights|^2
+        return losses / weight + 0.5 * alpha * float(np.dot(weights, weights))
+
+    def _clip(self):
+        """Clip the gradient by value, then by norm (Pascanu, Mikolov & Bengio 2013, algorithm 1).
+
+        Returns
+        -------
+        norm : float
+            Before clipping.
+        is_clipped : bool
+        """
+        gradient, settings = self._gradient.vector, self.settings
+        norm = clipped_norm = float(np.linalg.norm(gradient))
+        is_clipped = False
+        if settings.clip_value is not None and np.abs(gradient).max() > settings.clip_value:
+            np.clip(gradient, -settings.clip_value, settings.clip_value, out=gradient)
+            clipped_norm = float(np.linalg.norm(gradient))
+            is_clipped = True
+        if settings.clip_norm is not None and clipped_norm > settings.clip_norm:
+            gradient *= settings.clip_norm / clipped_norm
+            is_clipped = True
+        return norm, is_clipped
+
+    def loss_and_gradient(self, dataset):
+        """Loss over the whole dataset, and its gradient as a new float64 vector; for L-BFGS."""
+        ((loss, _),) = self.gradients(dataset, np.arange(len(dataset)))
+        return loss, self._gradient.vector.astype(np.float64)
+
+
+def _next_without_warnings(updates):
+    # What overflows shows in the loss, and stops the training with a message of its own.
+    with np.errstate(over="ignore", invalid="ignore"):
+        return next(updates)
+
+
+def train(trainer, dataset, learning_rate, n_epochs, monitor):
+    """Train epoch by epoch until the monitor says stop, or ``n_epochs`` are over.
+
+    A loss or gradient that is not finite ends training with a ConvergenceWarning and the parameters of
+    the last good epoch; Ctrl-C ends it with those of the last update.
+    """
+    parameters = trainer.network.parameters.vector
+    last_good = parameters.copy()
+    try:
+        for _ in range(n_epochs):
+            monitor.begin_epoch()
+            trainer.train_epoch(dataset, learning_rate.next_epoch(), monitor)
+            monitor.end_epoch(len(dataset))
+            last_good[...] = parameters
+            if monitor.should_stop:
+                if not learning_rate.reduce():
+                    break
+                monitor.wait_again()
+        else:
+            monitor.warn_not_converged(learning_rate.schedule)
+    except Diverged:
+        parameters[...] = last_good
+        monitor.warn_diverged()
+    except KeyboardInterrupt:
+        warnings.warn("Training interrupted by user.", stacklevel=2)
+
+
+def train_lbfgs(trainer, dataset, n_epochs, max_fun, tol, monitor):
+    """Train with L-BFGS on the whole data at once; an iteration counts as an epoch."""
+    parameters = trainer.network.parameters.vector
+    last_good = parameters.copy()
+
+    def loss_and_gradient(vector):
+        parameters[...] = vector
+        loss, gradient = trainer.loss_and_gradient(dataset)
+        monitor.end_evaluation(loss, float(np.linalg.norm(gradient)))
+        return loss, gradient
+
+    def end_iteration(vector):
+        parameters[...] = last_good[...] = vector
+        monitor.end_epoch(len(dataset))
+        if monitor.should_stop:
+            raise _EarlyStop
+        monitor.begin_epoch()
+
+    monitor.begin_epoch()
+    try:
+        result = minimize(
+            loss_and_gradient,
+            parameters.astype(np.float64),
+            jac=True,
+            method="L-BFGS-B",
+            callback=end_iteration,
+            options={"maxiter": n_epochs, "maxfun": max_fun, "gtol": tol},
+        )
+        parameters[...] = result.x
+        if not np.isfinite(result.fun):
+            raise Diverged
+        if result.status == 1:
+            monitor.warn_not_converged("lbfgs")
+    except Diverged:
+        parameters[...] = last_good
+        monitor.warn_diverged()
+    except _EarlyStop:
+        pass
+    except KeyboardInterrupt:
+        warnings.warn("Training interrupted by user.", stacklevel=2)
+
+
+class _EarlyStop(Exception):
+    """Ends scipy's minimize from its callback (it takes StopIteration only from SciPy 1.11 on)."""
