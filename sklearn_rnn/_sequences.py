@@ -156,7 +156,7 @@ def _form_of(X, fitted_on_rows):
         and not _is_scalar(X[0])
     ):
         return "object"
-    n_dimensions = len(X.shape) if hasattr(X, "shape") else np.ndim(X)
+    n_dimensions = _n_dimensions(X)
     if n_dimensions > 3:
         raise ValueError(
             f"X has {n_dimensions} dimensions, but sequences are (n_sequences, n_steps, n_features) at the most."
@@ -175,7 +175,11 @@ def _is_table(X):
 
 
 def _is_scalar(item):
-    return not isinstance(item, (list, tuple)) and np.ndim(item) == 0
+    return not isinstance(item, (list, tuple)) and _n_dimensions(item) == 0
+
+
+def _n_dimensions(item):
+    return len(item.shape) if hasattr(item, "shape") else np.asarray(item).ndim
 
 
 def _raise_other_form(estimator, X, form):

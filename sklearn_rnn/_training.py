@@ -87,7 +87,8 @@ class Trainer:
     def gradients(self, dataset, indices):
         """Yield (loss, weight of its samples) of every update; its gradient is in ``self._gradient``.
 
-        The loss is the weighted mean over the batch's (or window's) samples plus the penalty.
+        The loss is the weighted sum over the batch's (or window's) samples plus alpha / 2 |weights|^2,
+        divided by the samples' weight, as MLPClassifier has it.
         """
         settings = self.settings
         n_steps = int(dataset.sequences.lengths[indices].max())
@@ -123,16 +124,16 @@ class Trainer:
         )
 
     def _mean(self, losses, weight, n_blocks):
-        """Sum the blocks' gradients in their order, divide by the weight, add the penalty; return the loss."""
+        """Sum the blocks' gradients in their order, add the penalty's, divide by the weight; return the loss."""
         gradient = self._gradient.vector
         gradient[...] = self._blocks[0].gradient.vector
         for backpropagation in self._blocks[1:n_blocks]:
             gradient += backpropagation.gradient.vector
-        gradient /= gradient.dtype.type(weight)
         alpha, n_weights = self.settings.alpha, self._gradient.n_weights
         weights = self.network.parameters.vector[:n_weights]
-        gradient[:n_weights] += alpha * weights  # alpha / 2 |weights|^2
-        return losses / weight + 0.5 * alpha * float(np.dot(weights, weights))
+        gradient[:n_weights] += alpha * weights
+        gradient /= gradient.dtype.type(weight)
+        return (losses + 0.5 * alpha * float(np.dot(weights, weights))) / weight
 
     def _clip(self):
         """Clip the gradient by value, then by norm (Pascanu, Mikolov & Bengio 2013, algorithm 1).
