@@ -33,8 +33,7 @@ def can_partial_fit(estimator):
     ):
         if getattr(estimator, parameter) == value:
             raise AttributeError(
-                f"{parameter}={value!r} does not go with partial_fit, which sees a part of the data at a time: "
-                "use fit."
+                f"{parameter}={value!r} does not go with partial_fit, which sees a part of the data at a time: use fit."
             )
     return True
 
@@ -226,9 +225,7 @@ class BaseRNN(BaseEstimator, metaclass=ABCMeta):
         """Refuse parameters that do not go together."""
         sizes = self._layer_sizes()
         if not sizes or any(not isinstance(n, Integral) or n < 1 for n in sizes):
-            raise ValueError(
-                f"hidden_layer_sizes must be integers of at least 1, got {self.hidden_layer_sizes!r}."
-            )
+            raise ValueError(f"hidden_layer_sizes must be integers of at least 1, got {self.hidden_layer_sizes!r}.")
         if self.cell != "rnn" and self.activation != "tanh":
             raise ValueError(
                 f"activation={self.activation!r} is for cell='rnn' alone: cell={self.cell!r} has fixed "
@@ -241,9 +238,7 @@ class BaseRNN(BaseEstimator, metaclass=ABCMeta):
             )
         for other, value, reason in self._exclusions():
             if getattr(self, other) not in (None, 1, 0.0, False):
-                raise ValueError(
-                    f"{other}={getattr(self, other)} does not go with {value}, {reason}"
-                )
+                raise ValueError(f"{other}={getattr(self, other)} does not go with {value}, {reason}")
 
     def _exclusions(self):
         """Yield (parameter, what it does not go with, why) for the settings as they are."""
@@ -256,9 +251,7 @@ class BaseRNN(BaseEstimator, metaclass=ABCMeta):
         if self.readout == "each":
             yield "patch_size", "readout='each'", "which predicts at every step. Set it to 1."
         if self.solver == "lbfgs":
-            reason = (
-                "which needs the exact gradient of a fixed loss. Use 'adam', 'sgd' or 'rmsprop'."
-            )
+            reason = "which needs the exact gradient of a fixed loss. Use 'adam', 'sgd' or 'rmsprop'."
             yield "truncation", "solver='lbfgs'", reason
             yield "dropout", "solver='lbfgs'", reason
 
@@ -327,9 +320,7 @@ class BaseRNN(BaseEstimator, metaclass=ABCMeta):
 
     def _describe_architecture(self):
         names = ("cell", "activation", "bidirectional", "readout", "step_features", "patch_size")
-        return {"hidden_layer_sizes": self._layer_sizes()} | {
-            name: getattr(self, name) for name in names
-        }
+        return {"hidden_layer_sizes": self._layer_sizes()} | {name: getattr(self, name) for name in names}
 
     def _check_architecture(self):
         """Refuse to go on training a network that the parameters no longer describe."""
@@ -349,9 +340,7 @@ class BaseRNN(BaseEstimator, metaclass=ABCMeta):
             "rmsprop": lambda: RMSprop(*layout, self.beta_2, self.epsilon),
             "lbfgs": lambda: None,
         }[self.solver]()
-        return optimizer, LearningRate(
-            self.learning_rate, self.learning_rate_init, self.power_t, self.max_iter
-        )
+        return optimizer, LearningRate(self.learning_rate, self.learning_rate_init, self.power_t, self.max_iter)
 
     def _hold_out(self, dataset):
         """Split off ``validation_fraction`` of the sequences, by class where each has one."""
@@ -466,7 +455,7 @@ class BaseRNN(BaseEstimator, metaclass=ABCMeta):
 
         Returns
         -------
-        ndarray of shape (n_sequences, n_steps, n_hidden) for 2-D and 3-D X, else a list of                 arrays of shape (n_steps_i, n_hidden)
+        ndarray of shape (n_sequences, n_steps, n_hidden), or a list of arrays (n_steps_i, n_hidden) for ragged X
             n_hidden is the number of units of the last layer, of both directions if bidirectional. Steps
             are network steps: of ``patch_size`` steps of X.
         """

@@ -24,8 +24,8 @@ class DropoutMasks(NamedTuple):
         Before the output layer.
     """
 
-    layers: list
-    readout: np.ndarray
+    layers: list | None
+    readout: np.ndarray | None
 
     @classmethod
     def draw(cls, network, n_sequences, dropout, random_state):
@@ -34,10 +34,7 @@ class DropoutMasks(NamedTuple):
             return cls(None, None)
         keep, dtype = 1 - dropout, network.dtype
         widths = [sum(direction.n_units for direction in layer) for layer in network.layers]
-        masks = [
-            (random_state.uniform(size=(n_sequences, n)) < keep).astype(dtype) / dtype.type(keep)
-            for n in widths
-        ]
+        masks = [(random_state.uniform(size=(n_sequences, n)) < keep).astype(dtype) / dtype.type(keep) for n in widths]
         return cls(masks[:-1], masks[-1])
 
 
@@ -96,9 +93,7 @@ class Backpropagation:
             # The next window starts from this one's state at that step: cut there.
             cut = stop if following is None else min(following.start, stop)
             bounds = [window.start, *([cut] if window.start < cut < stop else []), stop]
-            losses, weights, state_at_cut = self._window_with_losses(
-                batch, state, bounds, window.loss_start, masks
-            )
+            losses, weights, state_at_cut = self._window_with_losses(batch, state, bounds, window.loss_start, masks)
             yield losses, weights
             state = state if cut == window.start else state_at_cut
 
@@ -108,21 +103,15 @@ class Backpropagation:
         for (start, stop), buffers in zip(pairwise(bounds), self._buffers):
             packing = batch.packing.window(start, stop)
             rows = batch.packing.rows_of_steps(start, stop)
-            hidden, state, tape = self.network.forward(
-                batch.rows[rows], packing, state, buffers, masks.layers
-            )
+            hidden, state, tape = self.network.forward(batch.rows[rows], packing, state, buffers, masks.layers)
             first_loss_row = packing.offsets[min(max(loss_start - start, 0), packing.n_steps)]
             segments.append((hidden, tape, rows, first_loss_row, buffers))
             states.append(state)
         d_state = self.network.initial_state(batch.packing.n_sequences)
         losses, weights = 0.0, 0.0
         for hidden, tape, rows, first_loss_row, buffers in reversed(segments):
-            d_hidden, loss, weight = self._losses_of_rows(
-                batch, hidden, tape.packing, rows, first_loss_row, masks
-            )
-            d_state = self.network.backward(
-                tape, d_hidden, d_state, self.gradient, buffers, masks.layers
-            )
+            d_hidden, loss, weight = self._losses_of_rows(batch, hidden, tape.packing, rows, first_loss_row, masks)
+            d_state = self.network.backward(tape, d_hidden, d_state, self.gradient, buffers, masks.layers)
             losses, weights = losses + loss, weights + weight
         return losses, weights, states[0]
 
@@ -140,9 +129,7 @@ class Backpropagation:
         if masks.readout is not None:
             d_seen *= mask
         if first_loss_row:
-            d_seen = np.concatenate(
-                [np.zeros((first_loss_row, d_seen.shape[1]), d_seen.dtype), d_seen]
-            )
+            d_seen = np.concatenate([np.zeros((first_loss_row, d_seen.shape[1]), d_seen.dtype), d_seen])
         return d_seen, self.loss.value(scores, targets, weights), weights.sum(dtype=np.float64)
 
     # ---- Readouts "last", "mean", "max": one loss a sequence, one update a batch ---------------------
@@ -172,7 +159,7 @@ class Backpropagation:
     def _run_heads(self, batch, state, truncation, masks):
         """Run all but each sequence's own last steps, without a tape; return what is left to run."""
         head, tail, head_rows, tail_rows = batch.packing.split_tails(truncation)
-        for _, _, _, state in self.network.stream(batch.rows[head_rows], head, state, masks.layers):
+        for _ in self.network.stream(batch.rows[head_rows], head, state, masks.layers):
             pass
         return batch.rows[tail_rows], tail, state
 
@@ -181,12 +168,12 @@ class Backpropagation:
         network, n_steps = self.network, batch.packing.n_steps
         starting_states = []
         for start, stop in pairwise([*(window.start for window in plan), n_steps]):
-            starting_states.append(state)
+            starting_states.append(list(state))
             if start == stop:
                 continue
             packing = batch.packing.window(start, stop)
             rows = batch.rows[batch.packing.rows_of_steps(start, stop)]
-            for step, chunk, hidden, state in network.stream(rows, packing, state, masks.layers):
+            for step, chunk, hidden in network.stream(rows, packing, state, masks.layers):
                 pool.add(hidden, chunk, start + step)
         d_pooled, losses, weights = self._losses_of_sequences(batch, pool, state, masks)
         for window, state in zip(plan, starting_states):
@@ -195,9 +182,7 @@ class Backpropagation:
             rows = batch.rows[batch.packing.rows_of_steps(window.start, stop)]
             _, _, tape = network.forward(rows, packing, state, self._buffers[0], masks.layers)
             d_hidden = pool.d_hidden(d_pooled, packing, window.start)
-            d_hidden[: packing.offsets[window.loss_start - window.start]] = (
-                0  # losses of an earlier window
-            )
+            d_hidden[: packing.offsets[window.loss_start - window.start]] = 0  # losses of an earlier window
             d_state = network.initial_state(packing.n_sequences)
             network.backward(tape, d_hidden, d_state, self.gradient, self._buffers[0], masks.layers)
         return losses, weights

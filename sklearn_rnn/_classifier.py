@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.metrics import accuracy_score
+from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import unique_labels
-from sklearn.utils._param_validation import StrOptions
 
 from sklearn_rnn._base import BaseRNN, can_partial_fit
 from sklearn_rnn._documentation import document_rnn
@@ -49,9 +49,7 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
     >>> from sklearn_rnn import RNNClassifier
     >>> from sklearn_rnn.datasets import load_japanese_vowels
     >>> X, y = load_japanese_vowels(subset="train", return_X_y=True)
-    >>> clf = RNNClassifier(
-    ...     max_iter=30, n_iter_no_change=30, learning_rate="cosine", random_state=0
-    ... )
+    >>> clf = RNNClassifier(max_iter=30, n_iter_no_change=30, learning_rate="cosine", random_state=0)
     >>> X_test, y_test = load_japanese_vowels(subset="test", return_X_y=True)
     >>> clf.fit(X, y).score(X_test, y_test) > 0.9
     True
@@ -184,9 +182,7 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
             classes = unique_labels(classes)
         if hasattr(self, "classes_"):
             if classes is not None and not np.array_equal(classes, self.classes_):
-                raise ValueError(
-                    f"classes={classes} are not those of the first call, {self.classes_}."
-                )
+                raise ValueError(f"classes={classes} are not those of the first call, {self.classes_}.")
         elif classes is None:
             raise ValueError("classes must be passed on the first call to partial_fit.")
         return classes
@@ -196,9 +192,7 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
         y = check_labels(y, per_step=self.readout == "each")
         if reset:
             self._set_classes(y, classes)
-        if self._is_multilabel != (y.ndim == 2) or (
-            y.ndim == 2 and y.shape[1] != len(self.classes_)
-        ):
+        if self._is_multilabel != (y.ndim == 2) or (y.ndim == 2 and y.shape[1] != len(self.classes_)):
             raise ValueError(
                 f"y has shape {y.shape}, but {type(self).__name__} was fitted on "
                 f"{f'{len(self.classes_)} labels a sequence' if self._is_multilabel else 'one label each'}."
@@ -216,9 +210,7 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
         self.classes_ = found if classes is None else classes
         n_classes = len(self.classes_)
         if n_classes < 2 and not self._is_multilabel:
-            raise ValueError(
-                f"y has only one class, {self.classes_[0]!r}: at least 2 classes are needed."
-            )
+            raise ValueError(f"y has only one class, {self.classes_[0]!r}: at least 2 classes are needed.")
         self.n_outputs_ = 1 if n_classes == 2 and not self._is_multilabel else n_classes
 
     def _encode(self, y):
@@ -232,39 +224,27 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
 
     def _codes_of(self, targets):
         """Class index of every encoded target or row of raw scores."""
-        return (
-            targets.argmax(axis=1) if self.n_outputs_ > 1 else (targets[:, 0] > 0).astype(np.intp)
-        )
+        return targets.argmax(axis=1) if self.n_outputs_ > 1 else (targets[:, 0] > 0).astype(np.intp)
 
     def _reweigh(self, weights, targets):
         if self.class_weight is None:
             return weights
         if self._is_multilabel:
-            raise ValueError(
-                f"class_weight={self.class_weight!r} does not go with multilabel y: use sample_weight."
-            )
+            raise ValueError(f"class_weight={self.class_weight!r} does not go with multilabel y: use sample_weight.")
         codes = self._codes_of(targets)
         if self.class_weight == "balanced":
             counts = np.bincount(codes, weights, minlength=len(self.classes_))
             present = counts > 0
-            class_weights = np.divide(
-                counts.sum(), present.sum() * counts, out=np.zeros_like(counts), where=present
-            )
+            class_weights = np.divide(counts.sum(), present.sum() * counts, out=np.zeros_like(counts), where=present)
         else:
-            class_weights = compute_class_weight(
-                self.class_weight, classes=self.classes_, y=self.classes_
-            )
+            class_weights = compute_class_weight(self.class_weight, classes=self.classes_, y=self.classes_)
         return weights * class_weights[codes]
 
     def _strata(self, dataset):
         return None if dataset.per_step or self._is_multilabel else self._codes_of(dataset.targets)
 
     def _make_loss(self):
-        return (
-            MulticlassLogLoss()
-            if self.n_outputs_ > 1 and not self._is_multilabel
-            else BinaryLogLoss()
-        )
+        return MulticlassLogLoss() if self.n_outputs_ > 1 and not self._is_multilabel else BinaryLogLoss()
 
     def _score_of(self, scores, targets, weights):
         if self._is_multilabel:
@@ -290,9 +270,7 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
         outputs, sequences = self._predict_outputs(X)
         if self._is_multilabel:
             return (outputs > 0.5).astype(int)
-        codes = (
-            outputs.argmax(axis=1) if self.n_outputs_ > 1 else (outputs[:, 0] > 0.5).astype(np.intp)
-        )
+        codes = outputs.argmax(axis=1) if self.n_outputs_ > 1 else (outputs[:, 0] > 0.5).astype(np.intp)
         return self._in_form_of(sequences, self.classes_[codes])
 
     def predict_proba(self, X):

@@ -21,7 +21,7 @@ def predict_scores(network, sequences, n_jobs=None):
         packing = batch.packing
         pool = network.pool(packing.lengths)
         state = network.initial_state(packing.n_sequences)
-        for first_step, chunk, hidden, state in network.stream(batch.rows, packing, state):
+        for first_step, chunk, hidden in network.stream(batch.rows, packing, state):
             pool.add(hidden, chunk, first_step)
         scores[batch.order] = network.scores(pool.finish(network.final_hidden(state)))
 
@@ -41,7 +41,7 @@ def _for_every_step(network, sequences, n_columns, function, n_jobs):
     def run_block(indices):
         batch = Dataset(sequences).pack(indices)
         state = network.initial_state(batch.packing.n_sequences)
-        for first_step, chunk, hidden, _ in network.stream(batch.rows, batch.packing, state):
+        for first_step, chunk, hidden in network.stream(batch.rows, batch.packing, state):
             step = first_step + chunk.step_of_row
             results[sequences.starts[batch.order][chunk.sequence_of_row] + step] = function(hidden)
 
@@ -53,8 +53,7 @@ def _in_blocks(function, sequences, n_jobs):
     """Call ``function(indices)`` on blocks of sequences of similar length; each writes its own results."""
     longest_first = np.argsort(-sequences.lengths, kind="stable")
     blocks = [
-        longest_first[start : start + SEQUENCES_AT_ONCE]
-        for start in range(0, len(longest_first), SEQUENCES_AT_ONCE)
+        longest_first[start : start + SEQUENCES_AT_ONCE] for start in range(0, len(longest_first), SEQUENCES_AT_ONCE)
     ]
 
     def without_warnings(indices):

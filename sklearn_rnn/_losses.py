@@ -7,6 +7,7 @@ batch's whole weight. A sample is a sequence or, with readout "each", a step.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 
 import numpy as np
 from scipy.special import expit, log_softmax, softmax, xlogy
@@ -37,9 +38,7 @@ class Loss(ABC):
 
     def value(self, scores, targets, weights):
         """Sum of ``weights`` times losses, a float."""
-        return float(
-            np.dot(self.per_sample(scores, targets), weights.astype(np.float64, copy=False))
-        )
+        return float(np.dot(self.per_sample(scores, targets), weights.astype(np.float64, copy=False)))
 
     def gradient(self, scores, targets, weights):
         """Gradient of :meth:`value` with respect to ``scores``."""
@@ -97,7 +96,7 @@ class AbsoluteError(Loss):
 
 
 class Huber(Loss):
-    """Huber 1964, eq. 2.4, with its corner at 1: quadratic within 1 of the target, linear beyond; the mean over outputs."""
+    """Quadratic within 1 of the target, linear beyond (Huber 1964, with k = 1); the mean over outputs."""
 
     def per_sample(self, scores, targets):
         distance = np.abs(scores - targets)
@@ -113,9 +112,7 @@ class Poisson(Loss):
     out_activation = "exp"
 
     def per_sample(self, scores, targets):
-        return (self.predict(scores) - targets * scores - targets + xlogy(targets, targets)).mean(
-            axis=1
-        )
+        return (self.predict(scores) - targets * scores - targets + xlogy(targets, targets)).mean(axis=1)
 
     def derivative(self, scores, targets):
         return (self.predict(scores) - targets) / scores.shape[1]
@@ -125,7 +122,7 @@ class Poisson(Loss):
             return np.exp(scores)
 
 
-REGRESSION_LOSSES = {
+REGRESSION_LOSSES: dict[str, Callable[[], Loss]] = {
     "squared_error": SquaredError,
     "absolute_error": AbsoluteError,
     "huber": Huber,

@@ -118,9 +118,7 @@ class Monitor:
             loss = self.history.losses[-1]
             is_improved = loss < self._best_loss - self._tol
             self._best_loss = min(self._best_loss, loss)
-        self._n_epochs_without_improvement = (
-            0 if is_improved else self._n_epochs_without_improvement + 1
-        )
+        self._n_epochs_without_improvement = 0 if is_improved else self._n_epochs_without_improvement + 1
 
     @property
     def should_stop(self):

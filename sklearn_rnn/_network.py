@@ -105,7 +105,7 @@ class RecurrentNetwork:
         return len(self.layers[0]) > 1
 
     def _parameter_shapes(self):
-        shapes = {}
+        shapes: dict[str, tuple[int, ...]] = {}
         for direction in self.directions:
             cell_shapes = self.cell.parameter_shapes(direction.n_features, direction.n_units)
             shapes |= {f"{direction.name}.{name}": shape for name, shape in cell_shapes.items()}
@@ -125,8 +125,7 @@ class RecurrentNetwork:
     def initial_state(self, n_sequences):
         """Zeros for every sequence, as a network state."""
         return [
-            np.zeros((self.cell.n_states, n_sequences, direction.n_units), self.dtype)
-            for direction in self.directions
+            np.zeros((self.cell.n_states, n_sequences, direction.n_units), self.dtype) for direction in self.directions
         ]
 
     def pool(self, lengths):
@@ -135,17 +134,13 @@ class RecurrentNetwork:
 
     def final_hidden(self, state):
         """h of the last layer in a network state, (n_sequences, n_hidden)."""
-        return np.concatenate(
-            [direction[0] for direction in state[-len(self.layers[-1]) :]], axis=1
-        )
+        return np.concatenate([direction[0] for direction in state[-len(self.layers[-1]) :]], axis=1)
 
     def d_final_state(self, d_final_hidden):
         """Gradient with respect to a network state, given the one with respect to its final hidden."""
         d_state = self.initial_state(len(d_final_hidden))
         n_directions = len(self.layers[-1])
-        for d_direction, d_h in zip(
-            d_state[-n_directions:], np.split(d_final_hidden, n_directions, axis=1)
-        ):
+        for d_direction, d_h in zip(d_state[-n_directions:], np.split(d_final_hidden, n_directions, axis=1)):
             d_direction[0] = d_h
         return d_state
 
@@ -190,6 +185,13 @@ class RecurrentNetwork:
     def stream(self, rows, packing, state, masks=None):
         """Run the layers without keeping a tape, in memory for a few thousand rows.
 
+        Parameters
+        ----------
+        rows, packing, masks
+            As for :meth:`forward`.
+        state : list of ndarray
+            Network state before the first step; its entries are replaced by those after the steps so far.
+
         Yields
         ------
         first_step : int
@@ -197,8 +199,6 @@ class RecurrentNetwork:
             Of the steps from ``first_step`` on that are run at once (all of them if bidirectional).
         hidden : ndarray of shape (n_rows, n_hidden)
             The last layer's h after these steps; the memory is used again for the next ones.
-        state : list of ndarray
-            Network state after them.
         """
         buffers = NetworkBuffers()
         n_steps_at_once = max(1, ROWS_AT_ONCE // max(1, packing.n_sequences))
@@ -208,18 +208,14 @@ class RecurrentNetwork:
             stop = min(start + n_steps_at_once, packing.n_steps)
             chunk = packing.window(start, stop)
             chunk_rows = rows[packing.rows_of_steps(start, stop)]
-            hidden, state, _ = self.forward(chunk_rows, chunk, state, buffers, masks)
-            yield start, chunk, hidden, state
+            hidden, state[:], _ = self.forward(chunk_rows, chunk, state, buffers, masks)
+            yield start, chunk, hidden
 
     def _run(self, direction, x, packing, state, buffers):
         weights = self.parameters.group(direction.name)
-        if (
-            direction.is_reverse
-        ):  # the same recurrence over the rows counted from each sequence's end
+        if direction.is_reverse:  # the same recurrence over the rows counted from each sequence's end
             x = x[packing.reversed_rows]
-        hidden, final, tape = self.cell.forward(
-            x, packing, state, weights, buffers.of(direction.name)
-        )
+        hidden, final, tape = self.cell.forward(x, packing, state, weights, buffers.of(direction.name))
         if direction.is_reverse:
             hidden = hidden[packing.reversed_rows]
         return hidden, final, tape

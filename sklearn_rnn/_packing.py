@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
+
+from sklearn_rnn._sequences import Sequences
 
 
 class Packing:
@@ -34,8 +37,7 @@ class Packing:
     @cached_property
     def slices(self):
         """(start, stop) rows of each step, as Python integers: the time loops iterate over them."""
-        bounds = self.offsets.tolist()
-        return list(zip(bounds[:-1], bounds[1:]))
+        return list(pairwise(self.offsets.tolist()))
 
     @cached_property
     def step_of_row(self):
@@ -127,7 +129,7 @@ class Dataset:
     per_step : bool
     """
 
-    sequences: object
+    sequences: Sequences
     targets: np.ndarray | None = None
     weights: np.ndarray | None = None
     per_step: bool = False
@@ -149,12 +151,16 @@ class Dataset:
             rows=sequences.rows[taken],
             packing=packing,
             order=order,
-            targets=None if self.targets is None else self.targets[chosen],
-            weights=None if self.weights is None else self.weights[chosen],
+            targets=_take(self.targets, chosen),
+            weights=_take(self.weights, chosen),
         )
 
     def subset(self, indices):
         """Return the dataset of the sequences at ``indices``, in that order."""
         sequences = self.sequences.subset(indices)
         chosen = self.sequences.rows_of(indices) if self.per_step else indices
-        return Dataset(sequences, self.targets[chosen], self.weights[chosen], self.per_step)
+        return Dataset(sequences, _take(self.targets, chosen), _take(self.weights, chosen), self.per_step)
+
+
+def _take(values, indices):
+    return None if values is None else values[indices]

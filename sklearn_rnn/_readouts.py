@@ -8,6 +8,7 @@ nothing: the output layer sees every step.)
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 
 import numpy as np
 
@@ -102,9 +103,7 @@ class MaxPool(Pool):
     def d_hidden(self, d_pooled, packing, first_step):
         step = first_step + packing.step_of_row[:, None]
         sequence = packing.sequence_of_row
-        return np.where(
-            self._step_of_maximum[sequence] == step, d_pooled[sequence], d_pooled.dtype.type(0)
-        )
+        return np.where(self._step_of_maximum[sequence] == step, d_pooled[sequence], d_pooled.dtype.type(0))
 
 
-POOLS = {"last": LastPool, "mean": MeanPool, "max": MaxPool}
+POOLS: dict[str, Callable[..., Pool]] = {"last": LastPool, "mean": MeanPool, "max": MaxPool}

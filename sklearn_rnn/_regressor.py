@@ -171,13 +171,9 @@ class RNNRegressor(RegressorMixin, BaseRNN):
         if reset:
             self.n_outputs_, self._y_is_flat = n_outputs, y.ndim == 1
         if n_outputs != self.n_outputs_:
-            raise ValueError(
-                f"y has {n_outputs} outputs, but {type(self).__name__} was fitted on {self.n_outputs_}."
-            )
+            raise ValueError(f"y has {n_outputs} outputs, but {type(self).__name__} was fitted on {self.n_outputs_}.")
         if self.loss == "poisson" and y.min() < 0:
-            raise ValueError(
-                f"y contains {y.min()}, but loss='poisson' needs targets that are not negative."
-            )
+            raise ValueError(f"y contains {y.min()}, but loss='poisson' needs targets that are not negative.")
         return y.reshape(-1, n_outputs)
 
     def _make_loss(self):

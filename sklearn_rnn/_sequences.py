@@ -71,9 +71,7 @@ class Sequences:
         n_features = self.rows.shape[1]
         padded = np.zeros((n_patches.sum() * patch_size, n_features), self.rows.dtype)
         # Each sequence moves on by the zeros in front of it and of those before it.
-        padded[np.arange(len(self.rows)) + np.repeat(np.cumsum(n_missing), self.lengths)] = (
-            self.rows
-        )
+        padded[np.arange(len(self.rows)) + np.repeat(np.cumsum(n_missing), self.lengths)] = self.rows
         return replace(self, rows=padded.reshape(-1, patch_size * n_features), lengths=n_patches)
 
 
@@ -128,11 +126,7 @@ def check_sequences(estimator, X, *, reset, step_features=1, dtype=FLOATS, ensur
     if form == "rows":
         sequences = _check_rows(estimator, X, reset, step_features, dtype)
     else:
-        sequences = (
-            _check_array_3d(estimator, X, dtype)
-            if form == "array"
-            else _check_ragged(X, form, dtype)
-        )
+        sequences = _check_array_3d(estimator, X, dtype) if form == "array" else _check_ragged(X, form, dtype)
         _check_n_features(estimator, sequences.rows.shape[1], reset)
     if reset:
         estimator._fitted_on_rows = form == "rows"
@@ -148,13 +142,7 @@ def _form_of(X, fitted_on_rows):
         if _is_scalar(X[0]):
             return "rows"
         return "rows" if _is_table(X) and fitted_on_rows is not False else "list"
-    if (
-        isinstance(X, np.ndarray)
-        and X.dtype == object
-        and X.ndim == 1
-        and len(X)
-        and not _is_scalar(X[0])
-    ):
+    if isinstance(X, np.ndarray) and X.dtype == object and X.ndim == 1 and len(X) and not _is_scalar(X[0]):
         return "object"
     n_dimensions = _n_dimensions(X)
     if n_dimensions > 3:
@@ -167,10 +155,7 @@ def _form_of(X, fitted_on_rows):
 def _is_table(X):
     """Whether X is nested lists of numbers of one length, which are 2-D data to scikit-learn."""
     return all(
-        isinstance(item, (list, tuple))
-        and 0 < len(item) == len(X[0])
-        and all(map(_is_scalar, item))
-        for item in X
+        isinstance(item, (list, tuple)) and 0 < len(item) == len(X[0]) and all(map(_is_scalar, item)) for item in X
     )
 
 
@@ -241,9 +226,7 @@ def _check_ragged(X, form, dtype):
                 "the same number of features."
             )
     if n_features == 0:
-        raise ValueError(
-            f"X[0] has shape {arrays[0].shape}, which is 0 features per step: at least one is needed."
-        )
+        raise ValueError(f"X[0] has shape {arrays[0].shape}, which is 0 features per step: at least one is needed.")
     rows = np.concatenate(arrays)
     if rows.dtype not in [np.dtype(d) for d in dtype]:
         rows = _as_floats(arrays, dtype[0])
@@ -252,23 +235,17 @@ def _check_ragged(X, form, dtype):
 
 def _as_2d(item, name):
     if sp.issparse(item):
-        raise TypeError(
-            f"{name} is sparse, but dense data is required. Use '.toarray()' on every sequence."
-        )
+        raise TypeError(f"{name} is sparse, but dense data is required. Use '.toarray()' on every sequence.")
     try:
         array = np.asarray(item)
     except ValueError as error:
-        raise ValueError(
-            f"{name} is not an array of shape (n_steps, n_features): {error}"
-        ) from error
+        raise ValueError(f"{name} is not an array of shape (n_steps, n_features): {error}") from error
     if np.iscomplexobj(array):
         raise ValueError(f"Complex data not supported: {name} has dtype {array.dtype}.")
     if array.ndim == 1:
         return array.reshape(-1, 1)
     if array.ndim != 2:
-        raise ValueError(
-            f"{name} has {array.ndim} dimensions, but a sequence is (n_steps, n_features) or (n_steps,)."
-        )
+        raise ValueError(f"{name} has {array.ndim} dimensions, but a sequence is (n_steps, n_features) or (n_steps,).")
     return array
 
 
@@ -279,9 +256,7 @@ def _as_floats(arrays, dtype):
         try:
             converted.append(array.astype(dtype))
         except (TypeError, ValueError) as error:
-            raise type(error)(
-                f"X[{i}] has dtype {array.dtype} and is not numeric: {error}"
-            ) from error
+            raise type(error)(f"X[{i}] has dtype {array.dtype} and is not numeric: {error}") from error
     return np.concatenate(converted)
 
 

@@ -49,29 +49,20 @@ def check_y(y, sequences, *, per_step, numeric, dtype=None):
 
 def _join_steps(y, sequences):
     """Join targets of every step, sequence after sequence, as the rows of X stand."""
-    parts = (
-        [np.asarray(part) for part in y]
-        if np.ndim(y[0] if len(y) else 0) or isinstance(y, list)
-        else list(y)
-    )
+    parts = [np.asarray(part) for part in (y if isinstance(y, (list, tuple)) else np.asarray(y))]
     if len(parts) != len(sequences):
-        raise ValueError(
-            f"y has targets for {len(parts)} sequences, but X has {len(sequences)} sequences."
-        )
+        raise ValueError(f"y has targets for {len(parts)} sequences, but X has {len(sequences)} sequences.")
     for i, (part, length) in enumerate(zip(parts, sequences.lengths)):
-        if np.ndim(part) == 0:
+        if part.ndim == 0:
             raise ValueError(
                 f"y[{i}] is a single value, but readout='each' needs one target for each of the {length} steps "
                 f"of X[{i}]. For one target per sequence use readout='last', 'mean' or 'max'."
             )
         if len(part) != length:
-            raise ValueError(
-                f"y[{i}] has {len(part)} targets, but X[{i}] has {length} steps: one is needed for each."
-            )
+            raise ValueError(f"y[{i}] has {len(part)} targets, but X[{i}] has {length} steps: one is needed for each.")
     if len({part.shape[1:] for part in parts}) > 1:
         raise ValueError(
-            "y has different numbers of outputs for different sequences: "
-            f"{sorted({p.shape[1:] for p in parts})}."
+            f"y has different numbers of outputs for different sequences: {sorted({p.shape[1:] for p in parts})}."
         )
     return np.concatenate(parts)
 
@@ -84,16 +75,12 @@ def check_labels(y, per_step):
     ValueError
         For continuous targets, several multiclass outputs, multilabel y where every step has labels.
     """
-    y = check_array(
-        y, ensure_2d=False, dtype=None, ensure_all_finite=True, input_name="y", allow_nd=True
-    )
+    y = check_array(y, ensure_2d=False, dtype=None, ensure_all_finite=True, input_name="y", allow_nd=True)
     check_classification_targets(y)
     kind = type_of_target(y, input_name="y")
     if kind == "multilabel-indicator":
         if per_step:
-            raise ValueError(
-                "y is multilabel, which readout='each' does not support: give one label per step."
-            )
+            raise ValueError("y is multilabel, which readout='each' does not support: give one label per step.")
         return y
     if kind == "multiclass-multioutput":
         raise ValueError(
@@ -110,9 +97,7 @@ def check_weights(sample_weight, sequences, dtype):
     -------
     ndarray of shape (n_sequences,)
     """
-    weights = _check_sample_weight(
-        sample_weight, sequences.lengths, dtype=dtype, ensure_non_negative=True
-    )
+    weights = _check_sample_weight(sample_weight, sequences.lengths, dtype=dtype, ensure_non_negative=True)
     if not weights.any():
         raise ValueError("sample_weight is zero for every sequence: at least one must be positive.")
     return weights

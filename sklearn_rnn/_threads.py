@@ -6,6 +6,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
+from typing import Any
 
 from joblib import effective_n_jobs
 from threadpoolctl import ThreadpoolController
@@ -42,7 +43,7 @@ class _HeldToOneThread:
     def __init__(self):
         self._lock = threading.Lock()
         self._n_inside = 0
-        self._limit = None
+        self._limit: Any = None
 
     def __enter__(self):
         with self._lock:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import minimize
-from sklearn.exceptions import ConvergenceWarning
 
 from sklearn_rnn._bptt import Backpropagation, DropoutMasks
 from sklearn_rnn._truncation import windows
@@ -79,9 +78,7 @@ class Trainer:
             norm, is_clipped = self._clip()
             if not np.isfinite(loss) or not np.isfinite(norm):
                 raise Diverged
-            self.optimizer.update(
-                self.network.parameters.vector, self._gradient.vector, learning_rate
-            )
+            self.optimizer.update(self.network.parameters.vector, self._gradient.vector, learning_rate)
             monitor.end_update(loss, weight, norm, is_clipped)
 
     def gradients(self, dataset, indices):
@@ -119,9 +116,7 @@ class Trainer:
         return [indices] if n_blocks == 1 else [longest_first[k::n_blocks] for k in range(n_blocks)]
 
     def _draw_masks(self, block):
-        return DropoutMasks.draw(
-            self.network, block.packing.n_sequences, self.settings.dropout, self.random_state
-        )
+        return DropoutMasks.draw(self.network, block.packing.n_sequences, self.settings.dropout, self.random_state)
 
     def _mean(self, losses, weight, n_blocks):
         """Sum the blocks' gradients in their order, add the penalty's, divide by the weight; return the loss."""

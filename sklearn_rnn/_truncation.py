@@ -44,7 +44,4 @@ def windows(n_steps, truncation=None, stride=None):
         return [Window(0, 0, n_steps)]
     stride = truncation if stride is None else stride
     stops = [*range(stride, n_steps, stride), n_steps]
-    return [
-        Window(max(0, stop - truncation), loss_start, stop)
-        for loss_start, stop in zip([0, *stops[:-1]], stops)
-    ]
+    return [Window(max(0, stop - truncation), loss_start, stop) for loss_start, stop in zip([0, *stops[:-1]], stops)]

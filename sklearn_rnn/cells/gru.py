@@ -81,8 +81,7 @@ class GRUCell(Cell):
         return hidden, final_state, Tape(packing, x, (states,), (gates, q))
 
     def backward(self, tape, d_hidden, d_state, weights, d_weights, buffers, needs_d_x):
-        packing, (gates, _) = tape.packing, tape.saved
-        n_units = gates.shape[1] // 3
+        packing, gates = tape.packing, tape.saved[0]
         previous = previous_states(tape.states[0], packing, buffers)
         delta, delta_q, keep = self._factors(tape, previous, buffers)
         flat_delta_q = delta_q.reshape(gates.shape)

@@ -89,15 +89,11 @@ class LSTMCell(Cell):
             d_h_t, d_c_t, delta_t = d_h[:n], d_c[:n], delta[start:stop]
             if d_hidden is not None:
                 d_h_t += d_hidden[start:stop]
-            d_c_t += np.multiply(
-                d_h_t, d_c_over_d_h[start:stop], out=scratch[:n]
-            )  # h_t = o_t tanh(c_t)
+            d_c_t += np.multiply(d_h_t, d_c_over_d_h[start:stop], out=scratch[:n])  # h_t = o_t tanh(c_t)
             delta_t[:, :3] *= d_c_t[:, None]
             delta_t[:, 3] *= d_h_t
             d_c_t *= forget[start:stop]  # c_t = f_t c_{t-1} + i_t g_t
-            np.dot(
-                flat_delta[start:stop], transposed, out=d_h_t
-            )  # gates' arguments = ... + h_{t-1} U
+            np.dot(flat_delta[start:stop], transposed, out=d_h_t)  # gates' arguments = ... + h_{t-1} U
         d_weights["recurrent"] += previous_states(tape.states[0], packing, buffers).T @ flat_delta
         return project_back(tape, flat_delta, weights, d_weights, needs_d_x), d_state
 

@@ -82,9 +82,7 @@ class SimpleCell(Cell):
         for start, stop in packing.slices:
             n = stop - start
             a = hidden[start:stop]
-            a += np.dot(
-                h[:n], recurrent_weights, out=from_previous[:n]
-            )  # a_t = x_t W + b + h_{t-1} U
+            a += np.dot(h[:n], recurrent_weights, out=from_previous[:n])  # a_t = x_t W + b + h_{t-1} U
             activate(a)  # h_t = f(a_t)
             h = a
             if not packing.is_dense:

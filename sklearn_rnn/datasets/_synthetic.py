@@ -299,9 +299,7 @@ def make_copy_memory(n_sequences=1000, delay=100, *, n_copied=10, n_symbols=8, r
     },
     prefer_skip_nested_validation=True,
 )
-def make_noisy_sines(
-    n_sequences=1000, n_steps=50, *, horizon=1, noise=0.3, readout="last", random_state=None
-):
+def make_noisy_sines(n_sequences=1000, n_steps=50, *, horizon=1, noise=0.3, readout="last", random_state=None):
     """Generate sine waves under noise: where will the wave be? (regression).
 
     Each sequence is a wave of its own, ``s(t) = A * sin(2 * pi * f * t + p)``, with amplitude A

@@ -1,0 +1,26 @@
+"""Prints, at the end of a run, how far the package was from torch at most."""
+
+import pytest
+
+PREFIX = "largest relative difference: "
+
+
+@pytest.fixture
+def record_difference(record_property):
+    """A function of (category, difference) that notes a difference for the summary."""
+    return lambda category, difference: record_property(PREFIX + category, float(difference))
+
+
+def pytest_terminal_summary(terminalreporter):
+    # Reports carry their properties from pytest-xdist's workers to the process that prints.
+    largest = {}
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            for name, value in getattr(report, "user_properties", ()):
+                if name.startswith(PREFIX):
+                    category = name.removeprefix(PREFIX)
+                    largest[category] = max(value, largest.get(category, 0.0))
+    if largest:
+        terminalreporter.section("largest relative differences from torch")
+        for category, value in sorted(largest.items()):
+            terminalreporter.line(f"{category}: {value:.1e}")

@@ -1,0 +1,150 @@
+"""Small networks and data for the tests: random asymmetric weights, ragged lengths, float64 unless told."""
+
+import os
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from sklearn_rnn._bptt import Backpropagation, DropoutMasks
+from sklearn_rnn._network import RecurrentNetwork
+from sklearn_rnn._packing import Dataset
+from sklearn_rnn._sequences import Sequences
+from sklearn_rnn._truncation import windows
+
+NO_MASKS = DropoutMasks(None, None)
+
+# Not sorted, one of a single step, two alike.
+RAGGED = (5, 1, 7, 3, 5)
+
+
+def import_torch():
+    """torch; without it the module that asks is skipped, or fails where it is required."""
+    if os.environ.get("SKLEARN_RNN_REQUIRE_TORCH") == "1":
+        import torch
+
+        return torch
+    return pytest.importorskip("torch", reason="torch is not installed")
+
+
+def make_sequences(lengths=RAGGED, n_features=2, *, seed=0, dtype=np.float64):
+    """One standard normal array (n_steps_i, n_features) for each length."""
+    generator = np.random.default_rng(seed)
+    return [generator.normal(size=(n, n_features)).astype(dtype) for n in lengths]
+
+
+def make_network(
+    cell="gru",
+    activation="tanh",
+    *,
+    n_features=2,
+    sizes=(3,),
+    n_outputs=2,
+    bidirectional=False,
+    readout="last",
+    dtype=np.float64,
+    seed=1,
+):
+    """A network whose parameters, biases too, are all random."""
+    network = RecurrentNetwork(
+        n_features,
+        sizes,
+        n_outputs,
+        cell=cell,
+        activation=activation,
+        bidirectional=bidirectional,
+        readout=readout,
+        dtype=dtype,
+        random_state=np.random.RandomState(seed),
+    )
+    randomize(network.parameters.views, seed)
+    return network
+
+
+def randomize(weights, seed=1):
+    """Fill named parameters in place with normal values of standard deviation 1/2."""
+    generator = np.random.default_rng(seed)
+    for view in weights.values():
+        view[...] = generator.normal(scale=0.5, size=view.shape)
+
+
+def make_dataset(sequences, targets, weights=None, *, per_step=False):
+    """A Dataset of these sequences; targets (n, n_outputs) are per sequence or, ``per_step``, per row."""
+    lengths = np.array([len(sequence) for sequence in sequences])
+    rows = np.concatenate(sequences)
+    weights = np.ones(len(targets)) if weights is None else weights
+    return Dataset(
+        Sequences(rows, lengths, "list"),
+        targets.astype(rows.dtype),
+        weights.astype(rows.dtype),
+        per_step,
+    )
+
+
+def make_regression(lengths=RAGGED, *, per_step=False, n_features=2, n_outputs=2, seed=2):
+    """A Dataset with random targets, and weights of which the second is zero."""
+    generator = np.random.default_rng(seed)
+    n = sum(lengths) if per_step else len(lengths)
+    weights = generator.uniform(0.5, 2, n)
+    weights[1 % n] = 0 if n > 1 else 1
+    sequences = make_sequences(lengths, n_features, seed=seed + 1)
+    return make_dataset(sequences, generator.normal(size=(n, n_outputs)), weights, per_step=per_step)
+
+
+class Update(NamedTuple):
+    """What an update of the weights is made from: sums over the samples, and the gradient of ``loss``."""
+
+    loss: float
+    weight: float
+    gradient: dict
+
+
+def updates_of(network, loss, dataset, truncation=None, stride=None, masks=NO_MASKS):
+    """The updates of one pass over the whole dataset in one batch; the weights stay as they are."""
+    backpropagation = Backpropagation(network, loss)
+    batch = dataset.pack(np.arange(len(dataset)))
+    plan = windows(batch.packing.n_steps, truncation, stride)
+    return [
+        Update(loss_sum, weight, copied(backpropagation.gradient.views))
+        for loss_sum, weight in backpropagation.updates(batch, plan, truncation, masks)
+    ]
+
+
+def copied(arrays):
+    """A dict of copies."""
+    return {name: array.copy() for name, array in arrays.items()}
+
+
+def numerical_gradient(function, array, step=1e-6):
+    """Central differences of ``function()``, which reads ``array``, in every component of it."""
+    gradient = np.empty_like(array)
+    for index in np.ndindex(array.shape):
+        value = array[index]
+        array[index] = value + step
+        above = function()
+        array[index] = value - step
+        below = function()
+        array[index] = value
+        gradient[index] = (above - below) / (2 * step)
+    return gradient
+
+
+def largest_relative_difference(actual, expected):
+    """Largest difference of named arrays, each relative to the largest absolute value of its expected one."""
+    assert set(actual) == set(expected)
+    largest = 0.0
+    for name, array in expected.items():
+        scale = np.abs(array).max()
+        assert scale > 0, f"{name} is all zero: comparing it proves nothing"
+        largest = max(largest, float(np.abs(actual[name] - array).max() / scale))
+    return largest
+
+
+def assert_all_close(actual, expected, *, rtol):
+    """Compare named arrays, with a tolerance relative to the largest absolute value of each."""
+    assert set(actual) == set(expected)
+    for name, array in expected.items():
+        scale = np.abs(array).max()
+        assert scale > 0, f"{name} is all zero: comparing it proves nothing"
+        assert_allclose(actual[name], array, rtol=0, atol=rtol * scale, err_msg=name)
