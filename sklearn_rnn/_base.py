@@ -78,6 +78,10 @@ class BaseRNN(BaseEstimator, metaclass=ABCMeta):
         "n_jobs": [Integral, None],
     }
 
+    _network: RecurrentNetwork
+    _history: History
+    _random_state: np.random.RandomState
+
     @abstractmethod
     def __init__(
         self,
