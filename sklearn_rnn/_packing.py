@@ -36,7 +36,7 @@ class Packing:
 
     @cached_property
     def slices(self):
-        """(start, stop) rows of each step, as Python integers: the time loops iterate over them."""
+        """(start, stop) rows of each step, as Python integers."""
         return list(pairwise(self.offsets.tolist()))
 
     @cached_property
@@ -65,6 +65,12 @@ class Packing:
         """(n_rows,) the row of the same sequence counted from its end; its own inverse."""
         sequence = self.sequence_of_row
         return self.offsets[self.lengths[sequence] - 1 - self.step_of_row] + sequence
+
+    def steps(self, array):
+        """Views of ``array`` (n_rows, ...), one for each step: what the time loops run over, also reversed."""
+        if self.is_dense:  # iterating over an array makes views faster than slicing does
+            return array.reshape(self.n_steps, self.n_sequences, *array.shape[1:])
+        return [array[start:stop] for start, stop in self.slices]
 
     def rows_of_steps(self, start, stop):
         """Slice of the rows of steps ``start`` to ``stop - 1``."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from itertools import repeat
 from typing import NamedTuple
 
 import numpy as np
@@ -147,6 +148,16 @@ def previous_states(states, packing, buffers):
     previous = buffers.array("previous states", (packing.n_rows, states.shape[1]), states.dtype)
     # mode="clip" lets NumPy write into `out` directly; no index is out of bounds.
     return np.take(states, packing.previous_rows, axis=0, out=previous, mode="clip")
+
+
+def gates_of(gates, n_gates):
+    """Views (n_rows, n_units) of each of the gates that stand side by side."""
+    return gates.reshape(len(gates), n_gates, gates.shape[1] // n_gates).swapaxes(0, 1)
+
+
+def error_of_steps(d_hidden, packing):
+    """Rows of ``d_hidden`` step by step from the last to the first; Nones where there are none."""
+    return repeat(None) if d_hidden is None else packing.steps(d_hidden)[::-1]
 
 
 def project(x, input_weights, bias, out):

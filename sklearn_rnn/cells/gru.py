@@ -22,6 +22,8 @@ import numpy as np
 from sklearn_rnn.cells._cell import (
     Cell,
     Tape,
+    error_of_steps,
+    gates_of,
     previous_states,
     project,
     project_back,
@@ -48,57 +50,61 @@ class GRUCell(Cell):
         # sigmoid(a) = (1 + tanh(a / 2)) / 2, with the halves put into the weights.
         scale = np.repeat(np.array([0.5, 0.5, 1.0], dtype), n_units)
         recurrent_weights = weights["recurrent"] * scale
-        recurrent_bias = weights["recurrent_bias"]
+        recurrent_bias, half = weights["recurrent_bias"], dtype.type(0.5)
         gates = buffers.array("gates", (packing.n_rows, 3 * n_units), dtype)
         project(x, weights["input"] * scale, weights["bias"] * scale, out=gates)
         states = state_rows("h", state[0], packing, buffers)
         hidden = states[n_sequences:]
         q = buffers.array("q", hidden.shape, dtype)
-        final_state = state.copy()
-        from_previous = np.empty((n_sequences, 3 * n_units), dtype)
+        product, final_state = np.empty((n_sequences, 3 * n_units), dtype), np.empty_like(state)
         h = state[0]
-        for start, stop in packing.slices:
-            n = stop - start
-            product = np.dot(h[:n], recurrent_weights, out=from_previous[:n])
-            r_and_z = gates[start:stop, : 2 * n_units]
+        steps = (gates[:, : 2 * n_units], *gates_of(gates, 3), q, hidden)
+        for r_and_z, r, z, candidate, q_t, h_t in zip(*map(packing.steps, steps)):
+            n = len(h_t)
+            if n < len(h):  # the last sequences are over
+                final_state[0, n : len(h)] = h[n:]
+                h, product = h[:n], product[:n]
+            h.dot(recurrent_weights, product)
             r_and_z += product[:, : 2 * n_units]
-            np.tanh(r_and_z, out=r_and_z)
-            r_and_z *= 0.5
-            r_and_z += 0.5
-            r, z, candidate = gates[start:stop].reshape(n, 3, n_units).swapaxes(0, 1)
-            q_t = np.add(product[:, 2 * n_units :], recurrent_bias, out=q[start:stop])
-            h_next = np.multiply(r, q_t, out=hidden[start:stop])
-            candidate += h_next
-            np.tanh(candidate, out=candidate)
-            np.subtract(h[:n], candidate, out=h_next)  # h_t = n_t + z_t (h_{t-1} - n_t)
-            h_next *= z
-            h_next += candidate
-            h = h_next
-            if not packing.is_dense:
-                final_state[0, :n] = h
-        if packing.is_dense and packing.n_steps:
-            final_state[0] = h
+            np.tanh(r_and_z, r_and_z)
+            r_and_z *= half
+            r_and_z += half
+            np.add(product[:, 2 * n_units :], recurrent_bias, q_t)
+            candidate += np.multiply(r, q_t, h_t)
+            np.tanh(candidate, candidate)
+            np.subtract(h, candidate, h_t)  # h_t = n_t + z_t (h_{t-1} - n_t)
+            h_t *= z
+            h_t += candidate
+            h = h_t
+        final_state[0, : len(h)] = h
         return hidden, final_state, Tape(packing, x, (states,), (gates, q))
 
     def backward(self, tape, d_hidden, d_state, weights, d_weights, buffers, needs_d_x):
         packing, gates = tape.packing, tape.saved[0]
         previous = previous_states(tape.states[0], packing, buffers)
-        delta, delta_q, keep = self._factors(tape, previous, buffers)
+        delta_n, delta_q, keep = self._factors(tape, previous, buffers)
         flat_delta_q = delta_q.reshape(gates.shape)
         transposed = np.ascontiguousarray(weights["recurrent"].T)
-        from_next = np.empty_like(d_state[0])
-        d_h = d_state[0]
-        for start, stop in reversed(packing.slices):
-            d_h_t = d_h[: stop - start]
-            if d_hidden is not None:
-                d_h_t += d_hidden[start:stop]
-            delta_q[start:stop] *= d_h_t[:, None]
-            delta[start:stop] *= d_h_t
-            d_h_t *= keep[start:stop]  # h_t = ... + z_t h_{t-1}
-            d_h_t += np.dot(flat_delta_q[start:stop], transposed, out=from_next[: stop - start])
+        product = np.empty_like(d_state[0])
+        d_h = d_state[0, :0]
+        steps = (delta_n, delta_q, flat_delta_q, keep)
+        backward_steps = (packing.steps(array)[::-1] for array in steps)
+        for delta_n_t, delta_q_t, flat_delta_q_t, z, d_hidden_t in zip(
+            *backward_steps, error_of_steps(d_hidden, packing)
+        ):
+            n = len(delta_n_t)
+            if n > len(d_h):  # more sequences have this step
+                d_h, product_t = d_state[0, :n], product[:n]
+                d_h_of_gates = d_h[:, None]
+            if d_hidden_t is not None:
+                d_h += d_hidden_t
+            delta_q_t *= d_h_of_gates
+            delta_n_t *= d_h
+            d_h *= z  # h_t = ... + z_t h_{t-1}
+            d_h += flat_delta_q_t.dot(transposed, product_t)
         d_weights["recurrent"] += previous.T @ flat_delta_q
         d_weights["recurrent_bias"] += delta_q[:, 2].sum(axis=0)
-        delta_q[:, 2] = delta  # x W's part of the candidate is not reset
+        delta_q[:, 2] = delta_n  # the input's part of the candidate is not reset
         return project_back(tape, flat_delta_q, weights, d_weights, needs_d_x), d_state
 
     @staticmethod
@@ -116,7 +122,7 @@ class GRUCell(Cell):
         """
         gates, q = tape.saved
         n_rows, n_units = q.shape
-        r, z, n = gates.reshape(n_rows, 3, n_units).swapaxes(0, 1)
+        r, z, n = gates_of(gates, 3)
         delta_q = buffers.array("delta", (n_rows, 3, n_units), gates.dtype)
         np.subtract(1, gates.reshape(delta_q.shape), out=delta_q)  # 1 - gate
         delta_r, delta_z, reset_delta_n = delta_q.swapaxes(0, 1)

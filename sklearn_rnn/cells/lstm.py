@@ -20,6 +20,8 @@ import numpy as np
 from sklearn_rnn.cells._cell import (
     Cell,
     Tape,
+    error_of_steps,
+    gates_of,
     previous_states,
     project,
     project_back,
@@ -52,48 +54,52 @@ class LSTMCell(Cell):
         )
         hidden, cells = hidden_states[n_sequences:], cell_states[n_sequences:]
         tanh_cells = buffers.array("tanh(c)", hidden.shape, dtype)
-        final_state = state.copy()
-        from_previous = np.empty((n_sequences, 4 * n_units), dtype)
-        scratch = np.empty((n_sequences, n_units), dtype)
+        product = np.empty((n_sequences, 4 * n_units), dtype)
+        scratch, final_state = np.empty((n_sequences, n_units), dtype), np.empty_like(state)
         h, c = state
-        for start, stop in packing.slices:
-            n = stop - start
-            gates_t = gates[start:stop]
-            gates_t += np.dot(h[:n], recurrent_weights, out=from_previous[:n])
-            np.tanh(gates_t, out=gates_t)
+        steps = (gates, *gates_of(gates, 4), cells, tanh_cells, hidden)
+        for gates_t, i, f, g, o, c_t, tanh_c, h_t in zip(*map(packing.steps, steps)):
+            n = len(h_t)
+            if n < len(h):  # the last sequences are over
+                final_state[0, n : len(h)], final_state[1, n : len(h)] = h[n:], c[n:]
+                h, c, product, scratch = h[:n], c[:n], product[:n], scratch[:n]
+            gates_t += h.dot(recurrent_weights, product)
+            np.tanh(gates_t, gates_t)
             gates_t *= scale
             gates_t += shift
-            i, f, g, o = gates_t.reshape(n, 4, n_units).swapaxes(0, 1)
-            c = np.multiply(f, c[:n], out=cells[start:stop])
-            c += np.multiply(i, g, out=scratch[:n])
-            tanh_c = np.tanh(c, out=tanh_cells[start:stop])
-            h = np.multiply(o, tanh_c, out=hidden[start:stop])
-            if not packing.is_dense:
-                final_state[0, :n], final_state[1, :n] = h, c
-        if packing.is_dense and packing.n_steps:
-            final_state[0], final_state[1] = h, c
+            np.multiply(f, c, c_t)
+            c_t += np.multiply(i, g, scratch)
+            np.tanh(c_t, tanh_c)
+            np.multiply(o, tanh_c, h_t)
+            h, c = h_t, c_t
+        final_state[0, : len(h)], final_state[1, : len(h)] = h, c
         tape = Tape(packing, x, (hidden_states, cell_states), (gates, tanh_cells))
         return hidden, final_state, tape
 
     def backward(self, tape, d_hidden, d_state, weights, d_weights, buffers, needs_d_x):
         packing, gates = tape.packing, tape.saved[0]
-        n_units = gates.shape[1] // 4
-        forget = gates[:, n_units : 2 * n_units]
         delta, d_c_over_d_h = self._factors(tape, buffers)
-        flat_delta = delta.reshape(gates.shape)
+        delta_ifg, delta_o, flat_delta = delta[:, :3], delta[:, 3], delta.reshape(gates.shape)
+        forget = gates_of(gates, 4)[1]
         transposed = np.ascontiguousarray(weights["recurrent"].T)
         scratch = np.empty_like(d_state[0])
-        d_h, d_c = d_state
-        for start, stop in reversed(packing.slices):
-            n = stop - start
-            d_h_t, d_c_t, delta_t = d_h[:n], d_c[:n], delta[start:stop]
-            if d_hidden is not None:
-                d_h_t += d_hidden[start:stop]
-            d_c_t += np.multiply(d_h_t, d_c_over_d_h[start:stop], out=scratch[:n])  # h_t = o_t tanh(c_t)
-            delta_t[:, :3] *= d_c_t[:, None]
-            delta_t[:, 3] *= d_h_t
-            d_c_t *= forget[start:stop]  # c_t = f_t c_{t-1} + i_t g_t
-            np.dot(flat_delta[start:stop], transposed, out=d_h_t)  # gates' arguments = ... + h_{t-1} U
+        d_h = d_state[0, :0]
+        steps = (delta_ifg, delta_o, flat_delta, d_c_over_d_h, forget)
+        backward_steps = (packing.steps(array)[::-1] for array in steps)
+        for delta_ifg_t, delta_o_t, delta_t, d_c_over_d_h_t, f, d_hidden_t in zip(
+            *backward_steps, error_of_steps(d_hidden, packing)
+        ):
+            n = len(delta_t)
+            if n > len(d_h):  # more sequences have this step
+                d_h, d_c, scratch_t = d_state[0, :n], d_state[1, :n], scratch[:n]
+                d_c_of_gates = d_c[:, None]
+            if d_hidden_t is not None:
+                d_h += d_hidden_t
+            d_c += np.multiply(d_h, d_c_over_d_h_t, scratch_t)  # h_t = o_t tanh(c_t)
+            delta_ifg_t *= d_c_of_gates
+            delta_o_t *= d_h
+            d_c *= f  # c_t = f_t c_{t-1} + i_t g_t
+            delta_t.dot(transposed, d_h)  # gates' arguments = ... + h_{t-1} U
         d_weights["recurrent"] += previous_states(tape.states[0], packing, buffers).T @ flat_delta
         return project_back(tape, flat_delta, weights, d_weights, needs_d_x), d_state
 
@@ -111,7 +117,7 @@ class LSTMCell(Cell):
         gates, tanh_cells = tape.saved
         n_rows, n_units = tanh_cells.shape
         previous_cells = previous_states(tape.states[1], tape.packing, buffers)
-        i, f, g, o = gates.reshape(n_rows, 4, n_units).swapaxes(0, 1)
+        i, f, g, o = gates_of(gates, 4)
         delta = buffers.array("delta", (n_rows, 4, n_units), gates.dtype)
         np.subtract(1, gates.reshape(delta.shape), out=delta)  # 1 - gate
         delta_i, delta_f, delta_g, delta_o = delta.swapaxes(0, 1)

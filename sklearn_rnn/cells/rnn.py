@@ -18,6 +18,7 @@ import numpy as np
 from sklearn_rnn.cells._cell import (
     Cell,
     Tape,
+    error_of_steps,
     previous_states,
     project,
     project_back,
@@ -76,19 +77,17 @@ class SimpleCell(Cell):
         recurrent_weights = weights["recurrent"]
         states = state_rows("h", state[0], packing, buffers)
         hidden = project(x, weights["input"], weights["bias"], out=states[packing.n_sequences :])
-        final_state = state.copy()
-        from_previous = np.empty_like(state[0])
+        product, final_state = np.empty_like(state[0]), np.empty_like(state)
         h = state[0]
-        for start, stop in packing.slices:
-            n = stop - start
-            a = hidden[start:stop]
-            a += np.dot(h[:n], recurrent_weights, out=from_previous[:n])  # a_t = x_t W + b + h_{t-1} U
-            activate(a)  # h_t = f(a_t)
-            h = a
-            if not packing.is_dense:
-                final_state[0, :n] = h
-        if packing.is_dense and packing.n_steps:
-            final_state[0] = h
+        for a_t in packing.steps(hidden):
+            n = len(a_t)
+            if n < len(h):  # the last sequences are over
+                final_state[0, n : len(h)] = h[n:]
+                h, product = h[:n], product[:n]
+            a_t += h.dot(recurrent_weights, product)  # a_t = x_t W + b + h_{t-1} U
+            activate(a_t)
+            h = a_t  # h_t = f(a_t), in the memory of a_t
+        final_state[0, : len(h)] = h
         return hidden, final_state, Tape(packing, x, (states,))
 
     def backward(self, tape, d_hidden, d_state, weights, d_weights, buffers, needs_d_x):
@@ -97,12 +96,13 @@ class SimpleCell(Cell):
         transposed = np.ascontiguousarray(weights["recurrent"].T)
         # Filled with f'(a_t), to be multiplied by d_h_t: delta_t = d_h_t f'(a_t).
         delta = derivative(states[packing.n_sequences :])
-        d_h = d_state[0]
-        for start, stop in reversed(packing.slices):
-            d_h_t, delta_t = d_h[: stop - start], delta[start:stop]
-            if d_hidden is not None:
-                d_h_t += d_hidden[start:stop]
-            delta_t *= d_h_t
-            np.dot(delta_t, transposed, out=d_h_t)  # a_t = ... + h_{t-1} U
+        d_h = d_state[0, :0]
+        for delta_t, d_hidden_t in zip(packing.steps(delta)[::-1], error_of_steps(d_hidden, packing)):
+            if len(delta_t) > len(d_h):  # more sequences have this step
+                d_h = d_state[0, : len(delta_t)]
+            if d_hidden_t is not None:
+                d_h += d_hidden_t
+            delta_t *= d_h
+            delta_t.dot(transposed, d_h)  # a_t = ... + h_{t-1} U
         d_weights["recurrent"] += previous_states(states, packing, buffers).T @ delta
         return project_back(tape, delta, weights, d_weights, needs_d_x), d_state
