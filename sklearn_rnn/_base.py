@@ -397,7 +397,7 @@ class BaseRNN(BaseEstimator, metaclass=ABCMeta):
 
     def _settings(self, n_sequences):
         return TrainingSettings(
-            batch_size=n_sequences if self.solver == "lbfgs" else self._batch_size(n_sequences),
+            batch_size=min(64, n_sequences) if self.batch_size == "auto" else self.batch_size,
             shuffle=self.shuffle,
             truncation=self.truncation,
             truncation_stride=self.truncation_stride,
@@ -406,9 +406,6 @@ class BaseRNN(BaseEstimator, metaclass=ABCMeta):
             alpha=self.alpha,
             dropout=self.dropout,
         )
-
-    def _batch_size(self, n_sequences):
-        return min(64, n_sequences) if self.batch_size == "auto" else self.batch_size
 
     def _evaluate(self, validation):
         """Return (loss, score) of the network on encoded data."""

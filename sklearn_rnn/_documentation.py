@@ -63,7 +63,8 @@ alpha : float, default=0.0001
     by the batch's weight (its number of samples) like the loss.
 
 batch_size : int or "auto", default="auto"
-    Sequences per update. "auto" is min(64, n_sequences). "lbfgs" takes all.
+    Sequences per update. "auto" is min(64, n_sequences). "lbfgs" updates by all sequences, but
+    goes through them batch by batch, so that memory is that of a batch.
 
 learning_rate : {"constant", "invscaling", "adaptive", "cosine"}, default="constant"
     Schedule over epochs, counted from 1: "invscaling" is learning_rate_init / epoch**power_t;

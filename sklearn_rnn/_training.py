@@ -31,6 +31,11 @@ class TrainingSettings:
     dropout: float = 0.0
 
 
+def without_overflow_warnings():
+    """Silence NumPy in this thread: what overflows shows in the loss, and training stops with a message."""
+    return np.errstate(over="ignore", invalid="ignore")
+
+
 class Diverged(Exception):
     """A loss, a gradient or a parameter is not finite."""
 
@@ -68,24 +73,25 @@ class Trainer:
         order = self.random_state.permutation(n) if shuffled else np.arange(n)
         for batch, start in enumerate(range(0, n, batch_size), 1):
             monitor.begin_batch(batch)
-            self.train_batch(dataset, order[start : start + batch_size], learning_rate, monitor)
+            with without_overflow_warnings():
+                self.train_batch(dataset, order[start : start + batch_size], learning_rate, monitor)
         if not np.isfinite(self.network.parameters.vector).all():
             raise Diverged
 
     def train_batch(self, dataset, indices, learning_rate, monitor):
         """One update, or one at every window where each step has a loss."""
-        for loss, weight in self.gradients(dataset, indices):
+        for losses, weight in self.sums(dataset, indices):
+            loss = self._penalize_and_divide(losses, weight)
             norm, is_clipped = self._clip()
             if not np.isfinite(loss) or not np.isfinite(norm):
                 raise Diverged
             self.optimizer.update(self.network.parameters.vector, self._gradient.vector, learning_rate)
             monitor.end_update(loss, weight, norm, is_clipped)
 
-    def gradients(self, dataset, indices):
-        """Yield (loss, weight of its samples) of every update; its gradient is in ``self._gradient``.
+    def sums(self, dataset, indices):
+        """Yield (sum of weighted losses, sum of weights) of every update of a batch.
 
-        The loss is the weighted sum over the batch's (or window's) samples plus alpha / 2 |weights|^2,
-        divided by the samples' weight, as MLPClassifier has it.
+        The gradient of the sum is in ``self._gradient``; it adds up that of the blocks in their order.
         """
         settings = self.settings
         n_steps = int(dataset.sequences.lengths[indices].max())
@@ -99,11 +105,14 @@ class Trainer:
         ]
         n_updates = len(plan) if dataset.per_step else 1
         for _ in range(n_updates):
-            sums = np.array(list(self._run(_next_without_warnings, steps)))
+            sums = np.array(list(self._run(_next, steps)))
             losses, weight = sums.sum(axis=0)
             if weight == 0:  # nothing in it counts: no update, not even the penalty's
                 continue
-            yield self._mean(losses, weight, len(blocks)), weight
+            self._gradient.vector[...] = self._blocks[0].gradient.vector
+            for backpropagation in self._blocks[1 : len(blocks)]:
+                self._gradient.vector += backpropagation.gradient.vector
+            yield losses, weight
 
     def _cut(self, dataset, indices):
         """Cut a batch into blocks of sequences, by sizes alone so that bits do not depend on n_jobs."""
@@ -118,16 +127,12 @@ class Trainer:
     def _draw_masks(self, block):
         return DropoutMasks.draw(self.network, block.packing.n_sequences, self.settings.dropout, self.random_state)
 
-    def _mean(self, losses, weight, n_blocks):
-        """Sum the blocks' gradients in their order, add the penalty's, divide by the weight; return the loss."""
-        gradient = self._gradient.vector
-        gradient[...] = self._blocks[0].gradient.vector
-        for backpropagation in self._blocks[1:n_blocks]:
-            gradient += backpropagation.gradient.vector
+    def _penalize_and_divide(self, losses, weight):
+        """From sums to what is minimised: (losses + alpha / 2 |weights|^2) / weight, as MLPClassifier has it."""
         alpha, n_weights = self.settings.alpha, self._gradient.n_weights
         weights = self.network.parameters.vector[:n_weights]
-        gradient[:n_weights] += alpha * weights
-        gradient /= gradient.dtype.type(weight)
+        self._gradient.vector[:n_weights] += alpha * weights
+        self._gradient.vector /= self.network.dtype.type(weight)
         return (losses + 0.5 * alpha * float(np.dot(weights, weights))) / weight
 
     def _clip(self):
@@ -152,14 +157,23 @@ class Trainer:
         return norm, is_clipped
 
     def loss_and_gradient(self, dataset):
-        """Loss over the whole dataset, and its gradient as a new float64 vector; for L-BFGS."""
-        ((loss, _),) = self.gradients(dataset, np.arange(len(dataset)))
-        return loss, self._gradient.vector.astype(np.float64)
+        """Loss over the whole dataset, and its gradient as a new float64 vector; for L-BFGS.
+
+        The data are taken batch by batch, so that the tape is that of a batch.
+        """
+        sum_of_gradients = np.zeros_like(self._gradient.vector)
+        losses = weight = 0.0
+        for start in range(0, len(dataset), self.settings.batch_size):
+            indices = np.arange(start, min(start + self.settings.batch_size, len(dataset)))
+            for batch_losses, batch_weight in self.sums(dataset, indices):
+                sum_of_gradients += self._gradient.vector
+                losses, weight = losses + batch_losses, weight + batch_weight
+        self._gradient.vector[...] = sum_of_gradients
+        return self._penalize_and_divide(losses, weight), self._gradient.vector.astype(np.float64)
 
 
-def _next_without_warnings(updates):
-    # What overflows shows in the loss, and stops the training with a message of its own.
-    with np.errstate(over="ignore", invalid="ignore"):
+def _next(updates):
+    with without_overflow_warnings():
         return next(updates)
 
 

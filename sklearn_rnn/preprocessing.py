@@ -10,7 +10,6 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.base import BaseEstimator, TransformerMixin, _fit_context, clone
 from sklearn.compose import ColumnTransformer
-from sklearn.feature_selection import SelectorMixin
 from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.utils import get_tags
 from sklearn.utils._param_validation import HasMethods, Interval
@@ -37,17 +36,19 @@ def _transformer_has(method):
 class TimeDistributed(TransformerMixin, BaseEstimator):
     """Apply a transformer of 2-D data to every step of sequences.
 
-    The transformer is fitted on the steps of all sequences together, one step a sample: a scaler learns one
-    mean for each feature, whatever the time and the sequence. What comes back has the form of X.
+    The transformer is fitted on the steps of all sequences together, one step a sample: a scaler
+    learns one mean for each feature, whatever the time and the sequence. What comes back has the
+    form of X.
 
     Parameters
     ----------
     transformer : transformer
-        Any transformer of dense, numeric 2-D data, a pipeline of them included. It is cloned, not changed. Its
-        output must be dense and have one row per step.
+        Any transformer of dense, numeric 2-D data, a pipeline of them included. It is cloned, not
+        changed. Its output must be dense and have one row per step.
     step_features : int, default=1
-        Features per step of 2-D X, whose columns are a sequence's steps, one after the other: a row is a
-        sequence of n_columns / ``step_features`` steps. 3-D X and lists tell it themselves.
+        Features per step of 2-D X, whose columns are a sequence's steps, one after the other: a
+        row is a sequence of n_columns / ``step_features`` steps. 3-D X and lists tell it
+        themselves.
 
     Attributes
     ----------
@@ -65,27 +66,29 @@ class TimeDistributed(TransformerMixin, BaseEstimator):
 
     Notes
     -----
-    Accepted forms of X (axes: sequence, time, feature) and of what ``transform`` gives back, with k features
-    from the transformer for each step:
+    The accepted forms of X (axes: sequence, time, feature), and what ``transform`` gives back
+    where the transformer makes k features of each step:
 
-    * 2-D, of shape (n_sequences, n_columns): an array, (n_sequences, n_steps * k), or the data frame that
+    * 2-D, (n_sequences, n_columns): an array (n_sequences, n_steps * k), or the data frame that
       ``set_output`` asks for;
-    * 3-D, of shape (n_sequences, n_steps, n_features): an array, (n_sequences, n_steps, k);
-    * a list or tuple of arrays (n_steps_i, n_features) or (n_steps_i,): a list of arrays, (n_steps_i, k);
-    * an object array of them: an object array of arrays, (n_steps_i, k).
+    * 3-D, (n_sequences, n_steps, n_features): an array (n_sequences, n_steps, k);
+    * a list or tuple of arrays (n_steps_i, n_features) or (n_steps_i,): a list of arrays
+      (n_steps_i, k);
+    * an object array of such arrays: an object array of arrays (n_steps_i, k).
 
-    float32 reaches the transformer as float32, all else as float64. NaN is accepted if the transformer accepts it.
+    float32 reaches the transformer as float32, all else as float64. NaN is accepted if the
+    transformer accepts it.
 
     Examples
     --------
     >>> import numpy as np
     >>> from sklearn.preprocessing import StandardScaler
     >>> from sklearn_rnn.preprocessing import TimeDistributed
-    >>> short, long = np.array([[0.0, 10.0]]), np.array([[4.0, 10.0], [2.0, 40.0]])
-    >>> scaler = TimeDistributed(StandardScaler()).fit([short, long])
+    >>> X = [np.array([[0.0, 10.0]]), np.array([[4.0, 10.0], [2.0, 40.0]])]
+    >>> scaler = TimeDistributed(StandardScaler()).fit(X)
     >>> scaler.transformer_.mean_
     array([ 2., 20.])
-    >>> [sequence.shape for sequence in scaler.transform([short, long])]
+    >>> [sequence.shape for sequence in scaler.transform(X)]
     [(1, 2), (2, 2)]
     """
 
@@ -101,6 +104,7 @@ class TimeDistributed(TransformerMixin, BaseEstimator):
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         of_transformer = get_tags(self.transformer)
+        tags.input_tags.two_d_array = True
         tags.input_tags.three_d_array = True
         tags.input_tags.allow_nan = _allows_nan(self.transformer)
         tags.input_tags.positive_only = of_transformer.input_tags.positive_only
@@ -117,16 +121,19 @@ class TimeDistributed(TransformerMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_sequences, n_columns), array-like of shape \
-                (n_sequences, n_steps, n_features), or list of arrays of shape (n_steps_i, n_features) or (n_steps_i,)
+                (n_sequences, n_steps, n_features), or list of arrays of shape \
+                (n_steps_i, n_features) or (n_steps_i,)
             The sequences.
         y : array-like of shape (n_sequences,) or (n_sequences, n_outputs), array-like of shape \
-                (n_sequences, n_steps) or (n_sequences, n_steps, n_outputs), or list of arrays of shape (n_steps_i,) \
-                or (n_steps_i, n_outputs), default=None
-            Targets, for transformers that read them: a target or row per sequence is repeated for each of its
-            steps; where the entries of y are as long as their sequences they hold a target or row per step.
+                (n_sequences, n_steps) or (n_sequences, n_steps, n_outputs), or list of arrays \
+                of shape (n_steps_i,) or (n_steps_i, n_outputs), default=None
+            Targets, for transformers that read them. A target (or row) per sequence is repeated
+            for each of its steps; where every entry of y is as long as its sequence, the entries
+            hold a target (or row) per step.
         **fit_params : dict
-            Passed to the transformer's ``fit``. Sample weights, ``sample_weight`` of shape (n_sequences,) or, of
-            a pipeline's step, ``<step>__sample_weight``, are repeated for each step of their sequence.
+            Passed to the transformer's ``fit``. Sample weights, ``sample_weight`` of shape
+            (n_sequences,) or, of a pipeline's step, ``<step>__sample_weight``, are repeated for
+            each step of their sequence.
 
         Returns
         -------
@@ -136,7 +143,8 @@ class TimeDistributed(TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError, TypeError
-            For bad input, and for parameters that the transformer does not take; the estimator stays as it was.
+            For bad input, and for parameters that the transformer does not take; the estimator
+            stays as it was.
         """
         with unchanged_on_error(self):
             _, data, params = self._check_for_fit(X, y, fit_params, reset=True)
@@ -167,7 +175,8 @@ class TimeDistributed(TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError, TypeError
-            For bad input, and for parameters that the transformer does not take; the estimator stays as it was.
+            For bad input, and for parameters that the transformer does not take; the estimator
+            stays as it was.
         """
         with unchanged_on_error(self):
             is_first = not hasattr(self, "transformer_")
@@ -182,8 +191,8 @@ class TimeDistributed(TransformerMixin, BaseEstimator):
     def fit_transform(self, X, y=None, **fit_params):
         """Fit the transformer on the steps of all sequences, and transform them.
 
-        This calls the transformer's own ``fit_transform``, which can be faster than ``fit`` and ``transform``,
-        and differs from them where scikit-learn means it to (``TargetEncoder``).
+        This calls the transformer's own ``fit_transform``, which can be faster than ``fit`` and
+        ``transform``, and differs from them where scikit-learn means it to (``TargetEncoder``).
 
         Parameters
         ----------
@@ -197,14 +206,14 @@ class TimeDistributed(TransformerMixin, BaseEstimator):
         Returns
         -------
         ndarray of shape (n_sequences, n_steps * n_features_out) for 2-D X, ndarray of shape \
-                (n_sequences, n_steps, n_features_out) for 3-D X, else list or object array of ndarrays of shape \
-                (n_steps_i, n_features_out)
-            The transformed sequences, in the form of X.
+                (n_sequences, n_steps, n_features_out) for 3-D X, else list or object array of \
+                ndarrays of shape (n_steps_i, n_features_out)
+            The transformed sequences, in the form of X and the dtype of the transformer's output.
 
         Raises
         ------
         ValueError, TypeError
-            For bad input or output, as ``fit`` and ``transform``; the estimator stays as it was.
+            As ``fit`` and ``transform``; the estimator stays as it was.
         """
         with unchanged_on_error(self):
             sequences, data, params = self._check_for_fit(X, y, fit_params, reset=True)
@@ -215,7 +224,7 @@ class TimeDistributed(TransformerMixin, BaseEstimator):
             else:
                 transformer.fit(*data, **params)
                 values = transformer.transform(sequences.rows)
-            if isinstance(values, tuple):  # cross decomposition gives the scores of y as well
+            if isinstance(values, tuple):  # cross decomposition: the scores of X and of y
                 values = values[0]
             values = _in_form_of(sequences, self._check_values(values, sequences))
             self.transformer_ = transformer
@@ -227,25 +236,26 @@ class TimeDistributed(TransformerMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like or list
-            Sequences, as for ``fit``: 2-D if the estimator was fitted on 2-D X, else 3-D or a list.
+            Sequences, as for ``fit``: 2-D if the estimator was fitted on 2-D X, else 3-D or a
+            list.
 
         Returns
         -------
         ndarray of shape (n_sequences, n_steps * n_features_out) for 2-D X, ndarray of shape \
-                (n_sequences, n_steps, n_features_out) for 3-D X, else list or object array of ndarrays of shape \
-                (n_steps_i, n_features_out)
-            The transformed sequences, in the form of X.
+                (n_sequences, n_steps, n_features_out) for 3-D X, else list or object array of \
+                ndarrays of shape (n_steps_i, n_features_out)
+            The transformed sequences, in the form of X and the dtype of the transformer's output.
 
         Raises
         ------
         ValueError
-            For bad input; if the transformer does not give one row per step; if ``set_output`` asks for data
-            frames and X is not 2-D.
+            For bad input; if the transformer does not give one row per step; if ``set_output``
+            asks for data frames and X is not 2-D.
         TypeError
-            If the transformer's output is sparse.
+            For bad input; if the transformer's output is sparse.
         """
         if not hasattr(self, "transformer_") and not get_tags(self).requires_fit:
-            return clone(self).fit_transform(X)  # stateless: nothing is learned here
+            return clone(self).fit_transform(X)  # stateless: fit learns nothing
         check_is_fitted(self, "transformer_")
         sequences = self._check_sequences(X, reset=False)
         self._check_container(sequences)
@@ -259,13 +269,15 @@ class TimeDistributed(TransformerMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_sequences, n_steps * n_features_out), array-like of shape \
-                (n_sequences, n_steps, n_features_out), or list of arrays of shape (n_steps_i, n_features_out)
-            Sequences as ``transform`` returns them, with ``n_features_out`` features for each step.
+                (n_sequences, n_steps, n_features_out), or list of arrays of shape \
+                (n_steps_i, n_features_out)
+            Sequences as ``transform`` returns them, with ``n_features_out`` features per step.
 
         Returns
         -------
-        ndarray of shape (n_sequences, n_columns) for 2-D X, ndarray of shape (n_sequences, n_steps, n_features) \
-                for 3-D X, else list or object array of ndarrays of shape (n_steps_i, n_features)
+        ndarray of shape (n_sequences, n_columns) for 2-D X, ndarray of shape \
+                (n_sequences, n_steps, n_features) for 3-D X, else list or object array of \
+                ndarrays of shape (n_steps_i, n_features)
             The sequences in the features of ``fit``, in the form of X.
 
         Raises
@@ -275,13 +287,14 @@ class TimeDistributed(TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self, "transformer_")
         sequences = self._check_transformed(X)
-        values = self._check_values(self.transformer_.inverse_transform(sequences.rows), sequences)
+        values = self.transformer_.inverse_transform(sequences.rows)
+        values = self._check_values(values, sequences)
         n_features = self.step_features if self._fitted_on_rows else self.n_features_in_
-        # Some transformers broadcast where they were fitted on one feature.
+        # A scaler fitted on one feature broadcasts it to any number of features.
         if values.shape[1] != n_features:
             raise ValueError(
-                f"X has {sequences.rows.shape[1]} features per step, which are no output of "
-                f"transformer={self.transformer}: their inverse has {values.shape[1]} features, not {n_features}."
+                f"X has {sequences.rows.shape[1]} features per step, which is not what "
+                f"transformer={self.transformer} gives for {n_features} features per step."
             )
         return _in_form_of(sequences, values)
 
@@ -292,19 +305,19 @@ class TimeDistributed(TransformerMixin, BaseEstimator):
         Parameters
         ----------
         input_features : array-like of str of shape (n_features_in_,), default=None
-            Names of the input features. None stands for ``feature_names_in_`` or, without these, x0, x1, ….
+            Names of the input features; None is ``feature_names_in_`` or, without them, x0, x1, ….
 
         Returns
         -------
         ndarray of shape (n_features_out,) or, for 2-D X, (n_steps * n_features_out,), object
-            What the transformer calls the features of a step. For 2-D X the names of all steps, each made from
-            its own columns' names; where these are not unique (those of PCA ignore the columns), all of them
-            follow their step: step0_pca0, step1_pca0, ….
+            The transformer's names of a step's features. For 2-D X, those of all steps, each from
+            the names of its own columns; where these are not unique, as PCA's, which ignore the
+            columns, each follows its step: step0_pca0, step1_pca0, ….
 
         Raises
         ------
         ValueError
-            If ``input_features`` are not ``feature_names_in_``, or not as many as ``n_features_in_``.
+            If ``input_features`` are other than ``feature_names_in_``, or not ``n_features_in_``.
         """
         check_is_fitted(self, "transformer_")
         names_in = _check_feature_names_in(self, input_features)
@@ -316,7 +329,7 @@ class TimeDistributed(TransformerMixin, BaseEstimator):
             names_out = [f"step{t}_{name}" for t, names in enumerate(by_step) for name in names]
         return np.asarray(names_out, dtype=object)
 
-    # ---- Checks --------------------------------------------------------------------------------------
+    # ---- Checks ----------------------------------------------------------------------------------
 
     def _check_sequences(self, X, *, reset):
         return check_sequences(
@@ -328,10 +341,12 @@ class TimeDistributed(TransformerMixin, BaseEstimator):
         )
 
     def _check_for_fit(self, X, y, fit_params, *, reset):
-        """Return the sequences, and the transformer's arguments (X and, where needed, y) and parameters."""
+        """Check what fit gets: return the sequences, and the transformer's (X, y) and parameters."""
         sequences = self._check_sequences(X, reset=reset)
         data = [sequences.rows]
-        if get_tags(self).target_tags.required or (y is not None and _reads_y(self.transformer)):
+        # Whether a transformer reads y, its tags do not tell: they say no for SelectKBest, PLS and
+        # pipelines. So it gets y where there is one, as from scikit-learn's own pipelines.
+        if y is not None or get_tags(self).target_tags.required:
             data.append(_targets_of_steps(y, sequences))
         params = {
             name: _weights_of_steps(value, sequences) if name.endswith("sample_weight") else value
@@ -341,43 +356,42 @@ class TimeDistributed(TransformerMixin, BaseEstimator):
         return sequences, data, params
 
     def _check_container(self, sequences):
-        """Refuse set_output where no data frame can hold the output, before anything is computed."""
+        """Refuse, before anything is computed, data frames of what is no table."""
         container = _get_output_config("transform", self)["dense"]
         is_wrapped = container != "default" and hasattr(self, "get_feature_names_out")
         if is_wrapped and sequences.form != "rows":
             raise ValueError(
-                f"X is a {'3-D array' if sequences.form == 'array' else 'list of sequences'}, which does not fit "
-                f"into the {container} data frame that set_output asks for: call set_output(transform='default') on "
-                f"this {type(self).__name__}, or pass 2-D X."
+                f"X is {_described(is_table=False)}, but set_output(transform={container!r}) asks "
+                "for a data frame, which holds 2-D X alone: call set_output(transform='default') "
+                f"on this {type(self).__name__}."
             )
 
     def _check_values(self, values, sequences):
         """Return the transformer's output as an array with one row per step."""
         if sp.issparse(values):
             raise TypeError(
-                f"transformer={self.transformer} gives sparse output, but sequences are dense: set its "
-                "sparse_output=False (of a ColumnTransformer: sparse_threshold=0), or what it has like that."
+                f"transformer={self.transformer} gives sparse output, but sequences are dense: "
+                "set its sparse_output=False, or a ColumnTransformer's sparse_threshold=0."
             )
-        # Data frames too: set_output of the transformer is left as it is, since the steps of a
-        # pipeline may need each other's column names.
+        # This takes data frames too. The transformer's own set_output stays as it is: the steps of
+        # a pipeline may rely on each other's column names.
         values = np.asarray(values)
         n_rows = len(sequences.rows)
         if values.ndim != 2 or len(values) != n_rows or values.shape[1] == 0:
             raise ValueError(
-                f"transformer={self.transformer} gives an array of shape {values.shape} for {n_rows} steps: it "
-                "must give one row, of at least one feature, for each step."
+                f"transformer={self.transformer} gives an array of shape {values.shape} for "
+                f"{n_rows} steps: it must give one row, of at least one feature, for each step."
             )
         return values
 
     def _check_transformed(self, X):
-        """Check X as ``transform`` returns it; how many features that has, the transformer knows alone."""
+        """Check X as ``transform`` gives it; only the transformer knows its number of features."""
         other = TimeDistributed(self.transformer)
         sequences = check_sequences(other, X, reset=True, ensure_all_finite=False)
         if other._fitted_on_rows != self._fitted_on_rows:
             raise ValueError(
-                f"X is {'2-D' if other._fitted_on_rows else 'a 3-D array or a list'}, but this "
-                f"{type(self).__name__} was fitted on {'2-D X' if self._fitted_on_rows else 'a 3-D array or a list'}: "
-                "pass sequences in the form that transform returns."
+                f"X is {_described(other._fitted_on_rows)}, but this {type(self).__name__} was "
+                f"fitted on {_described(self._fitted_on_rows)}: pass what transform gives."
             )
         if not self._fitted_on_rows:
             return sequences
@@ -385,8 +399,8 @@ class TimeDistributed(TransformerMixin, BaseEstimator):
         n_columns = other.n_features_in_
         if n_columns % n_steps:
             raise ValueError(
-                f"X has {n_columns} columns, but {type(self).__name__} is expecting a multiple of {n_steps}, as many "
-                "for each of the steps that it was fitted on."
+                f"X has {n_columns} columns, but this {type(self).__name__} was fitted on "
+                f"sequences of {n_steps} steps: pass the same number of columns for each step."
             )
         return replace(
             sequences,
@@ -395,50 +409,44 @@ class TimeDistributed(TransformerMixin, BaseEstimator):
         )
 
 
+def _described(is_table):
+    return "2-D" if is_table else "a 3-D array or a list of sequences"
+
+
 def _in_form_of(sequences, values):
-    """Give values of every step, (n_rows, k), back in the form of X; of rows as a table."""
+    """Give values of every step, (n_rows, k), back in the form of X; those of 2-D X as a table."""
     values = sequences.split(values)
     return values.reshape(len(values), -1) if sequences.form == "rows" else values
 
 
 def _allows_nan(transformer):
-    """Whether a transformer accepts NaN. Compositions leave it to their parts, and their tags say no."""
+    """Whether a transformer accepts NaN. Compositions leave that to their parts, untagged."""
     if isinstance(transformer, Pipeline):
-        steps = [step for _, step in transformer.steps if not _is_passthrough(step)]
-        parts = steps[:1]
+        parts = [step for _, step in transformer.steps if not _is_placeholder(step)][:1]
     elif isinstance(transformer, FeatureUnion):
         parts = [part for _, part in transformer.transformer_list]
     elif isinstance(transformer, ColumnTransformer):
         parts = [part for _, part, _ in transformer.transformers]
     else:
         return get_tags(transformer).input_tags.allow_nan
-    return all(_is_passthrough(part) or _allows_nan(part) for part in parts)
+    return all(_is_placeholder(part) or _allows_nan(part) for part in parts)
 
 
-def _is_passthrough(part):
+def _is_placeholder(part):
     """Whether a part of a composition is "passthrough", "drop" or None."""
     return part is None or isinstance(part, str)
 
 
-def _reads_y(transformer):
-    """Whether a transformer, or what it holds, may read y. A selector's tag says only whether it must."""
-    held = transformer.get_params(deep=True).values()
-    estimators = [part for part in held if isinstance(part, BaseEstimator)]
-    return any(
-        isinstance(part, SelectorMixin) or get_tags(part).target_tags.required for part in [transformer, *estimators]
-    )
-
-
 def _targets_of_steps(y, sequences):
-    """Return y with an entry for every row: targets of steps joined, targets of sequences repeated."""
-    per_step = y is not None and _is_per_step(y, sequences)
+    """Return y with an entry for every row: those of steps joined, those of sequences repeated."""
+    per_step = _is_per_step(y, sequences)
     y = check_y(y, sequences, per_step=per_step, numeric=False)
     return y if per_step else np.repeat(np.asarray(y), sequences.lengths, axis=0)
 
 
 def _is_per_step(y, sequences):
-    """Whether the entries of y are as long as their sequences, or at least of different lengths."""
-    entries = y if isinstance(y, (list, tuple)) else np.asarray(y)
+    """Whether the entries of y are as long as their sequences, or at least differ in length."""
+    entries = y if isinstance(y, (list, tuple)) else np.atleast_1d(y)
     lengths = [len(entry) if np.ndim(entry) else 0 for entry in entries]
     return lengths == sequences.lengths.tolist() or len(set(lengths)) > 1
 
