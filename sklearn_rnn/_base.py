@@ -204,7 +204,7 @@ class BaseRNN(BaseEstimator, metaclass=ABCMeta):
             self._optimizer, self._schedule = self._make_optimizer()
             if self.early_stopping and validation is None:
                 dataset, validation = self._hold_out(dataset)
-            self._train(dataset, self.max_iter, validation)
+            self._train(dataset, validation)
         return self
 
     def _partial_fit(self, X, y, sample_weight, classes=None):
@@ -222,7 +222,7 @@ class BaseRNN(BaseEstimator, metaclass=ABCMeta):
                 self._optimizer, self._schedule, self._random_state = copy.deepcopy(
                     (self._optimizer, self._schedule, self._random_state)
                 )
-            self._train(dataset, 1, None)
+            self._train(dataset, is_partial=True)
         return self
 
     def _check_settings(self):
@@ -360,8 +360,9 @@ class BaseRNN(BaseEstimator, metaclass=ABCMeta):
         """Class of every sequence, or None."""
         return None
 
-    def _train(self, dataset, n_epochs, validation):
-        """Train the network in place and set the fitted attributes."""
+    def _train(self, dataset, validation=None, is_partial=False):
+        """Train the network in place, for one epoch if ``is_partial``, and set the fitted attributes."""
+        n_epochs = 1 if is_partial else self.max_iter
         parameters = self._network.parameters.vector
         before = parameters.copy()
         monitor = Monitor(
@@ -372,7 +373,7 @@ class BaseRNN(BaseEstimator, metaclass=ABCMeta):
             early_stopping=self.early_stopping,
             verbose=self.verbose,
             validate=None if validation is None else lambda: self._evaluate(validation),
-            watches_loss=self.solver != "lbfgs" and n_epochs > 1,
+            watches_loss=self.solver != "lbfgs" and not is_partial,
         )
         try:
             with threads(self.n_jobs) as run:

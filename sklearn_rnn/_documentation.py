@@ -68,8 +68,9 @@ batch_size : int or "auto", default="auto"
 
 learning_rate : {"constant", "invscaling", "adaptive", "cosine"}, default="constant"
     Schedule over epochs, counted from 1: "invscaling" is learning_rate_init / epoch**power_t;
-    "adaptive" divides the rate by 5 whenever training would stop for want of improvement, down to
-    1e-6; "cosine" falls along half a cosine to 0 at ``max_iter``. Not for "lbfgs".
+    "adaptive" divides the rate by 5 whenever ``fit`` would stop for want of improvement, down to
+    1e-6; "cosine" falls along half a cosine to 0 at ``max_iter`` (not with ``partial_fit``). Ignored by
+    "lbfgs".
 
 learning_rate_init : float, default=0.003
     The first learning rate.
@@ -92,7 +93,7 @@ tol : float, default=1e-4
     counts. "lbfgs" stops at gradients below it.
 
 n_iter_no_change : int or inf, default=10
-    Epochs without improvement after which training stops.
+    Epochs without improvement after which training stops; inf for never.
 
 early_stopping : bool, default=False
     Whether to stop by the validation score, and to keep the weights of its best epoch. The validation

@@ -121,10 +121,14 @@ class Monitor:
         self._n_epochs_without_improvement = 0 if is_improved else self._n_epochs_without_improvement + 1
 
     @property
+    def expects_convergence(self):
+        """Whether want of improvement is to end training before its last epoch."""
+        return (self._early_stopping or self._watches_loss) and self._patience < np.inf
+
+    @property
     def should_stop(self):
         """Whether ``n_iter_no_change`` epochs brought no improvement of more than ``tol``."""
-        watches = self._early_stopping or self._watches_loss
-        return watches and self._n_epochs_without_improvement >= self._patience
+        return self.expects_convergence and self._n_epochs_without_improvement >= self._patience
 
     def wait_again(self):
         """Give a reduced learning rate its own ``n_iter_no_change`` epochs."""
@@ -140,13 +144,12 @@ class Monitor:
         columns.append(f"{time.perf_counter() - self._started:.2f} s")
         print("  ".join(columns))
 
-    def warn_not_converged(self, schedule):
-        """Warn that ``max_iter`` ended training; a cosine schedule is meant to end there."""
-        if schedule != "cosine":
-            self._warn(
-                f"max_iter: the loss was still changing by more than tol after {len(self.history.losses)} "
-                "epochs. Raise max_iter, or tol, if the loss curve says so."
-            )
+    def warn_not_converged(self):
+        """Warn that ``max_iter`` ended training."""
+        self._warn(
+            f"max_iter: training ended after {len(self.history.losses)} epochs, before it converged to within tol. "
+            "Raise max_iter, or tol; learning_rate='cosine' and n_iter_no_change=inf are meant to end there."
+        )
 
     def warn_diverged(self):
         """Warn that training met a loss, gradient or weight that is not finite."""

@@ -196,7 +196,8 @@ def train(trainer, dataset, learning_rate, n_epochs, monitor):
                     break
                 monitor.wait_again()
         else:
-            monitor.warn_not_converged(learning_rate.schedule)
+            if monitor.expects_convergence and learning_rate.schedule != "cosine":
+                monitor.warn_not_converged()
     except Diverged:
         parameters[...] = last_good
         monitor.warn_diverged()
@@ -236,7 +237,7 @@ def train_lbfgs(trainer, dataset, n_epochs, max_fun, tol, monitor):
         if not np.isfinite(result.fun):
             raise Diverged
         if result.status == 1:
-            monitor.warn_not_converged("lbfgs")
+            monitor.warn_not_converged()
     except Diverged:
         parameters[...] = last_good
         monitor.warn_diverged()

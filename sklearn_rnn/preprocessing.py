@@ -324,10 +324,9 @@ class TimeDistributed(TransformerMixin, BaseEstimator):
         if not self._fitted_on_rows:
             return self.transformer_.get_feature_names_out(names_in)
         by_step = [self.transformer_.get_feature_names_out(names) for names in names_in.reshape(-1, self.step_features)]
-        names_out = np.concatenate(by_step)
-        if len(set(names_out)) < len(names_out):
-            names_out = [f"step{t}_{name}" for t, names in enumerate(by_step) for name in names]
-        return np.asarray(names_out, dtype=object)
+        if len(set().union(*by_step)) < sum(map(len, by_step)):
+            by_step = [[f"step{t}_{name}" for name in names] for t, names in enumerate(by_step)]
+        return np.concatenate(by_step).astype(object)
 
     # ---- Checks ----------------------------------------------------------------------------------
 
@@ -446,7 +445,7 @@ def _targets_of_steps(y, sequences):
 
 def _is_per_step(y, sequences):
     """Whether the entries of y are as long as their sequences, or at least differ in length."""
-    entries = y if isinstance(y, (list, tuple)) else np.atleast_1d(y)
+    entries = y if isinstance(y, (list, tuple)) else np.atleast_1d(np.asarray(y))
     lengths = [len(entry) if np.ndim(entry) else 0 for entry in entries]
     return lengths == sequences.lengths.tolist() or len(set(lengths)) > 1
 
