@@ -109,7 +109,8 @@ nesterovs_momentum : bool, default=True
     Whether "sgd" takes Nesterov's momentum.
 
 beta_1, beta_2 : float in [0, 1), default=0.9, 0.999
-    Decay of Adam's first and second moments ("rmsprop": ``beta_2`` alone).
+    Decay of Adam's first and second moments. "rmsprop" has ``beta_2`` alone, usually 0.9 to 0.99: it does
+    not correct the second moment's start, so that its first steps are 1 / sqrt(1 - beta_2) times as long.
 
 epsilon : float, default=1e-8
     Keeps "adam" and "rmsprop" from dividing by zero.

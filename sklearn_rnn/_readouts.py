@@ -92,8 +92,8 @@ class MaxPool(Pool):
     def add(self, hidden, packing, first_step):
         for step, (start, stop) in enumerate(packing.slices, first_step):
             hidden_t, maximum = hidden[start:stop], self._maximum[: stop - start]
-            # "Not at most", so that NaN is taken over and stays visible.
-            is_larger = ~(hidden_t <= maximum)
+            # "Not at most", so that NaN is taken; nothing is larger than NaN, so that it stays visible.
+            is_larger = ~((hidden_t <= maximum) | np.isnan(maximum))
             np.copyto(maximum, hidden_t, where=is_larger)
             self._step_of_maximum[: stop - start][is_larger] = step
 

@@ -1,7 +1,9 @@
 """Truncated backpropagation through time, BPTT(h; h'): which losses flow back through which steps.
 
 Williams & Peng 1990: at steps h', 2h', … and at the end, the losses of the last h' steps flow back through
-the last h steps. h is ``truncation``, h' is ``truncation_stride``.
+the last h steps. h is ``truncation``, h' is ``truncation_stride``. Steps are counted from the start of the sequences
+of a batch, which share their windows: in the last window that it has steps in, a shorter sequence may have fewer
+than h of them.
 """
 
 from __future__ import annotations

@@ -323,7 +323,8 @@ class TimeDistributed(TransformerMixin, BaseEstimator):
         names_in = _check_feature_names_in(self, input_features)
         if not self._fitted_on_rows:
             return self.transformer_.get_feature_names_out(names_in)
-        by_step = [self.transformer_.get_feature_names_out(names) for names in names_in.reshape(-1, self.step_features)]
+        columns = names_in.reshape(-1, self.step_features)  # of each step
+        by_step = [self.transformer_.get_feature_names_out(names) for names in columns]
         if len(set().union(*by_step)) < sum(map(len, by_step)):
             by_step = [[f"step{t}_{name}" for name in names] for t, names in enumerate(by_step)]
         return np.concatenate(by_step).astype(object)
@@ -340,7 +341,7 @@ class TimeDistributed(TransformerMixin, BaseEstimator):
         )
 
     def _check_for_fit(self, X, y, fit_params, *, reset):
-        """Check what fit gets: return the sequences, and the transformer's (X, y) and parameters."""
+        """Return the sequences, and the transformer's arguments (X and y) and parameters."""
         sequences = self._check_sequences(X, reset=reset)
         data = [sequences.rows]
         # Whether a transformer reads y, its tags do not tell: they say no for SelectKBest, PLS and

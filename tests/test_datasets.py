@@ -315,9 +315,7 @@ def test_the_default_copying_task_is_that_of_arjovsky_shah_and_bengio():
     assert_array_equal(y[:, 110:], shown[:, :10])
 
 
-@pytest.mark.parametrize(
-    ("delay", "n_copied", "n_symbols"), [(1, 1, 2), (1, 4, 3), (5, 1, 8), (7, 3, 20)]
-)
+@pytest.mark.parametrize(("delay", "n_copied", "n_symbols"), [(1, 1, 2), (1, 4, 3), (5, 1, 8), (7, 3, 20)])
 def test_the_answer_begins_after_the_delimiter_and_repeats_the_symbols(delay, n_copied, n_symbols):
     X, y = make_copy_memory(50, delay, n_copied=n_copied, n_symbols=n_symbols, random_state=0)
     assert X.shape == (50, delay + 2 * n_copied, n_symbols + 2)

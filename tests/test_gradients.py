@@ -206,9 +206,7 @@ def test_gradients_of_every_loss_are_finite_differences(kind, readout):
     sequences = make_sequences(lengths)
     n = sum(lengths) if readout == "each" else len(lengths)
     weights = np.random.default_rng(1).uniform(0.5, 2, n)
-    dataset = make_dataset(
-        sequences, draw_targets(kind, n, 3), weights, per_step=readout == "each"
-    )
+    dataset = make_dataset(sequences, draw_targets(kind, n, 3), weights, per_step=readout == "each")
     network = make_network("rnn", n_outputs=3, readout=readout)
     loss = LOSSES[kind]()
     (update,) = updates_of(network, loss, dataset)
@@ -246,10 +244,7 @@ def test_a_batch_has_the_gradient_of_its_sequences_one_at_a_time(cell, activatio
     network = make_network(cell, activation, sizes=(3, 2), bidirectional=True, readout=readout)
     dataset = make_regression(RAGGED, per_step=per_step)
     (update,) = updates_of(network, SquaredError(), dataset)
-    alone = [
-        updates_of(network, SquaredError(), dataset.subset(np.array([i])))[0]
-        for i in range(len(dataset))
-    ]
+    alone = [updates_of(network, SquaredError(), dataset.subset(np.array([i])))[0] for i in range(len(dataset))]
     expected = {name: sum(one.gradient[name] for one in alone) for name in update.gradient}
     assert_all_close(update.gradient, expected, rtol=1e-12)
     assert_allclose(update.loss, sum(one.loss for one in alone), rtol=1e-12, atol=0)

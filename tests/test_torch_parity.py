@@ -36,10 +36,19 @@ N_CLASSES = 3
 each_cell = pytest.mark.parametrize(("cell", "activation"), CELLS)
 each_readout = pytest.mark.parametrize("readout", READOUTS)
 each_depth = pytest.mark.parametrize("sizes", [(3,), (4, 3)], ids=["1 layer", "2 layers"])
-each_direction = pytest.mark.parametrize(
-    "bidirectional", [False, True], ids=["forward", "bidirectional"]
-)
+each_direction = pytest.mark.parametrize("bidirectional", [False, True], ids=["forward", "bidirectional"])
 each_raggedness = pytest.mark.parametrize("lengths", [EQUAL, RAGGED], ids=["equal", "ragged"])
+
+
+@pytest.fixture
+def compare(record_difference):
+    """Assert that named arrays are close, and note how far apart they are for the summary."""
+
+    def compare(category, actual, expected, *, rtol):
+        record_difference(category, largest_relative_difference(actual, expected))
+        assert_all_close(actual, expected, rtol=rtol)
+
+    return compare
 
 
 # ---- The network in torch ----------------------------------------------------------------------------
@@ -53,9 +62,7 @@ class TorchNetwork:
     """
 
     def __init__(self, weights, cell, activation, readout):
-        self.tensors = {
-            name: torch.tensor(array, requires_grad=True) for name, array in weights.items()
-        }
+        self.tensors = {name: torch.tensor(array, requires_grad=True) for name, array in weights.items()}
         self.cell, self.readout = cell, readout
         n_layers = len({name.split(".")[0] for name in weights}) - 1
         self.is_bidirectional = "layer_0.reverse.input" in weights
@@ -102,9 +109,7 @@ class TorchNetwork:
         final_states = []
         for depth, module in enumerate(self.modules):
             state = None if states is None else states[depth]
-            x, state = torch.func.functional_call(
-                module, self._torch_parameters(depth), (x, state)
-            )
+            x, state = torch.func.functional_call(module, self._torch_parameters(depth), (x, state))
             final_states.append(state)
         return x, final_states
 
@@ -207,9 +212,7 @@ def with_random_weights(estimator, X, y):
 @each_direction
 @each_raggedness
 @each_readout
-def test_outputs_are_those_of_torch(
-    cell, activation, sizes, bidirectional, lengths, readout, record_difference
-):
+def test_outputs_are_those_of_torch(cell, activation, sizes, bidirectional, lengths, readout, compare):
     sequences = make_sequences(lengths)
     y = make_labels(sequences, readout)
     X = np.stack(sequences) if lengths == EQUAL else sequences
@@ -232,8 +235,7 @@ def test_outputs_are_those_of_torch(
         "probabilities": np.concatenate(list(classifier.predict_proba(X))).reshape(-1, N_CLASSES),
     }
     expected = {"hidden states": torch.cat(hidden).numpy(), "probabilities": probabilities.numpy()}
-    record_difference("outputs", largest_relative_difference(actual, expected))
-    assert_all_close(actual, expected, rtol=1e-9)
+    compare("outputs", actual, expected, rtol=1e-9)
 
 
 @each_cell
@@ -242,7 +244,7 @@ def test_outputs_are_those_of_torch(
 @each_raggedness
 @each_readout
 def test_gradients_of_all_parameters_are_those_of_torch(
-    cell, activation, sizes, bidirectional, lengths, readout, record_difference
+    cell, activation, sizes, bidirectional, lengths, readout, compare
 ):
     sequences = make_sequences(lengths)
     labels = np.hstack(make_labels(sequences, readout))
@@ -263,13 +265,11 @@ def test_gradients_of_all_parameters_are_those_of_torch(
     loss = (losses * torch.as_tensor(weights)).sum()
     loss.backward()
     assert_allclose(update.loss, loss.item(), rtol=1e-12, atol=0)
-    difference = largest_relative_difference(update.gradient, witness.gradients())
-    record_difference("gradients", difference)
-    assert_all_close(update.gradient, witness.gradients(), rtol=1e-9)
+    compare("gradients", update.gradient, witness.gradients(), rtol=1e-9)
 
 
 @pytest.mark.parametrize("loss", ["binary", *REGRESSION_LOSSES])
-def test_values_and_gradients_of_every_loss_are_those_of_torch(loss, record_difference):
+def test_values_and_gradients_of_every_loss_are_those_of_torch(loss, compare):
     sequences = make_sequences()
     generator = np.random.default_rng(3)
     targets = 2 * generator.normal(size=(len(sequences), 2))
@@ -288,9 +288,7 @@ def test_values_and_gradients_of_every_loss_are_those_of_torch(loss, record_diff
     expected = (losses * torch.as_tensor(weights)).sum()
     expected.backward()
     assert_allclose(update.loss, expected.item(), rtol=1e-12, atol=0)
-    difference = largest_relative_difference(update.gradient, witness.gradients())
-    record_difference("gradients", difference)
-    assert_all_close(update.gradient, witness.gradients(), rtol=1e-9)
+    compare("gradients", update.gradient, witness.gradients(), rtol=1e-9)
 
 
 # ---- Training ----------------------------------------------------------------------------------------
@@ -364,9 +362,7 @@ def torch_update(witness, optimizer, mean_loss, clip_value=None, clip_norm=None)
     ("cell", "bidirectional", "readout"),
     [("lstm", False, "last"), ("gru", True, "mean"), ("rnn", False, "each")],
 )
-def test_weights_after_20_updates_are_those_of_torch(
-    cell, bidirectional, readout, solver, alpha, record_difference
-):
+def test_weights_after_20_updates_are_those_of_torch(cell, bidirectional, readout, solver, alpha, compare):
     sequences = make_sequences((4, 1, 3))
     generator = np.random.default_rng(7)
     lengths = [len(sequence) for sequence in sequences]
@@ -396,26 +392,44 @@ def test_weights_after_20_updates_are_those_of_torch(
         mean_loss = ((losses * weights).sum() + alpha * witness.penalty()) / weights.sum()
         n_clipped += torch_update(witness, optimizer, mean_loss, **clipping)
     assert n_clipped.min() > 0  # both ways of clipping were at work
-    difference = largest_relative_difference(regressor.weights_, witness.arrays())
-    record_difference("20 updates", difference)
-    assert_all_close(regressor.weights_, witness.arrays(), rtol=1e-8)
+    compare("20 updates", regressor.weights_, witness.arrays(), rtol=1e-8)
 
 
 # ---- Truncation --------------------------------------------------------------------------------------
 
 
-def run_window(witness, x, state, start, stop):
+def windows_of(n_steps, truncation, stride=None):
+    """(start, loss_start, stop): at every stop the losses since the last one flow back through h steps."""
+    stride = stride or truncation
+    stops = [*range(stride, n_steps, stride), n_steps]
+    return [(max(0, stop - truncation), loss_start, stop) for loss_start, stop in zip([0, *stops], stops, strict=False)]
+
+
+def run_steps(witness, x, state, start, stop):
     """One sequence's hidden states from ``start`` to ``stop``, or to its end, and its state after them."""
     if start >= min(stop, len(x)):
         return x.new_zeros((0, 0)), state
     return witness.run(x[start:stop], state)
 
 
+def losses_of_window(witness, x, labels, state, window, next_start):
+    """One sequence's losses in a window, and the state in which the next one, at ``next_start``, begins."""
+    start, loss_start, stop = window
+    head, between = run_steps(witness, x, state, start, next_start)
+    tail, _ = run_steps(witness, x, between, next_start, stop)
+    next_state = None if between is None else detached(between)
+    labels = labels[loss_start:stop]
+    if not len(labels):
+        return x.new_zeros(0), next_state
+    hidden = torch.cat([part for part in (head, tail) if len(part)])
+    return torch_losses("multiclass", witness.output(hidden[loss_start - start :]), labels), next_state
+
+
 @each_cell
 @each_depth
 @pytest.mark.parametrize(("truncation", "stride"), [(3, None), (1, None), (5, 2)])
 def test_training_in_windows_is_torch_with_states_detached_between(
-    cell, activation, sizes, truncation, stride, record_difference
+    cell, activation, sizes, truncation, stride, compare
 ):
     sequences = make_sequences((5, 1, 11, 7))
     y = make_labels(sequences, "each")
@@ -441,30 +455,18 @@ def test_training_in_windows_is_torch_with_states_detached_between(
     optimizer = torch.optim.SGD(list(witness.tensors.values()), lr=0.1, momentum=0.5)
     x = [torch.as_tensor(sequence) for sequence in sequences]
     y = [torch.as_tensor(labels) for labels in y]
-    stops = [*range(stride or truncation, 11, stride or truncation), 11]
-    starts = [max(0, stop - truncation) for stop in stops]
+    windows = windows_of(11, truncation, stride)
+    next_starts = [*(start for start, _, _ in windows[1:]), 11]
     for _ in range(2):
         states = [None] * len(x)
-        for begin, loss_begin, stop, next_begin in zip(
-            starts, [0, *stops], stops, [*starts[1:], 11], strict=False
-        ):
-            mean_loss, total_weight = alpha * witness.penalty(), 0.0
+        for window, next_start in zip(windows, next_starts, strict=True):
+            loss, total_weight = alpha * witness.penalty(), 0.0
             for i, weight in enumerate(sample_weight):
-                # In two parts, as the next window begins from the state between them.
-                head, between = run_window(witness, x[i], states[i], begin, next_begin)
-                tail, _ = run_window(witness, x[i], between, next_begin, stop)
-                hidden = torch.cat([part for part in (head, tail) if len(part)] or [head])
-                labels = y[i][loss_begin:stop]
-                if len(labels):
-                    scores = witness.output(hidden[loss_begin - begin :])
-                    losses = torch_losses("multiclass", scores, labels)
-                    mean_loss = mean_loss + weight * losses.sum()
-                    total_weight += weight * len(labels)
-                states[i] = None if between is None else detached(between)
-            torch_update(witness, optimizer, mean_loss / total_weight)
-    difference = largest_relative_difference(classifier.weights_, witness.arrays())
-    record_difference("truncated", difference)
-    assert_all_close(classifier.weights_, witness.arrays(), rtol=1e-9)
+                losses, states[i] = losses_of_window(witness, x[i], y[i], states[i], window, next_start)
+                loss = loss + weight * losses.sum()
+                total_weight += weight * len(losses)
+            torch_update(witness, optimizer, loss / total_weight)
+    compare("truncated", classifier.weights_, witness.arrays(), rtol=1e-9)
 
 
 def hidden_of_windows(witness, x, windows):
@@ -485,7 +487,7 @@ def hidden_of_windows(witness, x, windows):
 @pytest.mark.parametrize("readout", ["last", "mean", "max"])
 @pytest.mark.parametrize("truncation", [3, 1])
 def test_truncated_gradients_of_one_loss_are_those_of_torch_with_states_detached(
-    cell, activation, sizes, readout, truncation, record_difference
+    cell, activation, sizes, readout, truncation, compare
 ):
     sequences = make_sequences((5, 1, 11, 7))
     labels = make_labels(sequences, readout)
@@ -495,11 +497,7 @@ def test_truncated_gradients_of_one_loss_are_those_of_torch_with_states_detached
     (update,) = updates_of(network, MulticlassLogLoss(), dataset, truncation)
 
     witness = TorchNetwork(network.parameters.views, cell, activation, readout)
-    stops = [*range(truncation, 11, truncation), 11]
-    windows = [
-        (max(0, stop - truncation), loss_start, stop)
-        for loss_start, stop in zip([0, *stops], stops, strict=False)
-    ]
+    windows = windows_of(11, truncation)
     pooled = []
     for sequence in sequences:
         if readout == "last":  # each sequence's own last steps; otherwise by the clock of the batch
@@ -507,10 +505,6 @@ def test_truncated_gradients_of_one_loss_are_those_of_torch_with_states_detached
             windows = [(max(0, n_steps - truncation), n_steps - 1, n_steps)]
         hidden, last = hidden_of_windows(witness, torch.as_tensor(sequence), windows)
         pooled.append(witness.pooled([hidden], last[None]))
-    losses = torch_losses(
-        "multiclass", witness.output(torch.cat(pooled)), torch.as_tensor(labels)
-    )
+    losses = torch_losses("multiclass", witness.output(torch.cat(pooled)), torch.as_tensor(labels))
     (losses * torch.as_tensor(weights)).sum().backward()
-    difference = largest_relative_difference(update.gradient, witness.gradients())
-    record_difference("truncated", difference)
-    assert_all_close(update.gradient, witness.gradients(), rtol=1e-9)
+    compare("truncated", update.gradient, witness.gradients(), rtol=1e-9)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from helpers import (
+    NO_MASKS,
     assert_all_close,
     copied,
     make_dataset,
@@ -15,6 +16,7 @@ from helpers import (
 from numpy.testing import assert_allclose, assert_array_equal
 
 from sklearn_rnn import RNNClassifier, RNNRegressor, _training
+from sklearn_rnn._bptt import Backpropagation, DropoutMasks
 from sklearn_rnn._losses import SquaredError
 from sklearn_rnn._optimizers import SGD
 from sklearn_rnn._training import Trainer, TrainingSettings
@@ -103,11 +105,7 @@ def run(x, weights, state):
     """States of one sequence in Elman's cell, (1 + n_steps, n_units), the initial one in front."""
     states = [state]
     for x_t in x:
-        a_t = (
-            x_t @ weights["layer_0.input"]
-            + states[-1] @ weights["layer_0.recurrent"]
-            + weights["layer_0.bias"]
-        )
+        a_t = x_t @ weights["layer_0.input"] + states[-1] @ weights["layer_0.recurrent"] + weights["layer_0.bias"]
         states.append(np.tanh(a_t))
     return np.array(states)
 
@@ -150,9 +148,7 @@ def zeros_like(weights):
 
 
 @each_truncation
-def test_with_a_loss_at_each_step_updates_are_sums_over_the_paths_inside_their_windows(
-    truncation, stride
-):
+def test_with_a_loss_at_each_step_updates_are_sums_over_the_paths_inside_their_windows(truncation, stride):
     network = make_network("rnn", readout="each")
     weights = network.parameters.views
     dataset = make_regression(LENGTHS, per_step=True)
@@ -172,24 +168,18 @@ def test_with_a_loss_at_each_step_updates_are_sums_over_the_paths_inside_their_w
     losses, gradients = zip(*(expected[update] for update in sorted(expected)), strict=True)
     actual_losses = [update.loss for update in updates]
     assert_allclose(actual_losses, [sum(loss) for loss in losses], rtol=1e-12, atol=0)
-    assert_all_close(
-        stacked([update.gradient for update in updates]), stacked(gradients), rtol=1e-12
-    )
+    assert_all_close(stacked([update.gradient for update in updates]), stacked(gradients), rtol=1e-12)
 
 
 @each_truncation
 @pytest.mark.parametrize("readout", ["last", "mean", "max"])
-def test_with_one_loss_a_sequence_the_gradient_is_the_sum_over_the_paths_allowed(
-    readout, truncation, stride
-):
+def test_with_one_loss_a_sequence_the_gradient_is_the_sum_over_the_paths_allowed(readout, truncation, stride):
     network = make_network("rnn", readout=readout)
     weights = network.parameters.views
     dataset = make_regression(LENGTHS)
     sequences = np.split(dataset.sequences.rows, np.cumsum(LENGTHS)[:-1])
     gradient, losses = zeros_like(weights), 0.0
-    for x, target, sample_weight in zip(
-        sequences, dataset.targets, dataset.weights, strict=True
-    ):
+    for x, target, sample_weight in zip(sequences, dataset.targets, dataset.weights, strict=True):
         n_steps = len(x)
         states = run(x, weights, np.zeros(3))
         pooled = {
@@ -226,6 +216,49 @@ def test_truncation_changes_the_gradient(readout, truncation, stride):
     assert difference > 1e-6 * np.abs(total).max()
 
 
+# ---- Invariants --------------------------------------------------------------------------------------
+
+
+def make_masked_problem(cell, readout):
+    """Two layers with dropout between them and before the output layer; data; masks by place in the batch."""
+    network = make_network(cell, sizes=(3, 4), readout=readout)
+    dataset = make_regression(LENGTHS, per_step=readout == "each")
+    masks = DropoutMasks.draw(network, len(LENGTHS), 0.4, np.random.RandomState(0))
+    return network, dataset, masks
+
+
+@each_readout
+@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+@pytest.mark.parametrize(("truncation", "stride"), [(3, 1), (4, 3)])
+def test_truncation_cuts_the_gradient_and_not_the_forward_pass(cell, readout, truncation, stride):
+    network, dataset, masks = make_masked_problem(cell, readout)
+    (full,) = updates_of(network, SquaredError(), dataset, masks=masks)
+    updates = updates_of(network, SquaredError(), dataset, truncation, stride, masks)
+    assert_allclose(sum(update.loss for update in updates), full.loss, rtol=1e-12, atol=0)
+    assert_allclose(sum(update.weight for update in updates), full.weight, rtol=1e-12, atol=0)
+
+
+@each_readout
+@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+@pytest.mark.parametrize(("truncation", "stride"), [(3, 1), (4, 3)])
+def test_a_batch_is_its_sequences_one_at_a_time_in_the_same_windows(cell, readout, truncation, stride):
+    network, dataset, masks = make_masked_problem(cell, readout)
+    together = updates_of(network, SquaredError(), dataset, truncation, stride, masks)
+    plan = windows(max(LENGTHS), truncation, stride)
+    expected = [zeros_like(network.parameters.views) for _ in together]
+    for place, index in enumerate(dataset.pack(np.arange(4)).order):
+        own_masks = DropoutMasks([mask[[place]] for mask in masks.layers], masks.readout[[place]])
+        backpropagation = Backpropagation(network, SquaredError())
+        updates = backpropagation.updates(dataset.pack(np.array([index])), plan, truncation, own_masks)
+        for _, gradient in zip(updates, expected, strict=True):
+            for name, own in backpropagation.gradient.views.items():
+                gradient[name] += own
+    assert_all_close(stacked([update.gradient for update in together]), stacked(expected), rtol=1e-12)
+
+
+# ---- Updates between windows -------------------------------------------------------------------------
+
+
 @each_truncation
 def test_weights_change_between_windows_and_states_are_carried_over(truncation, stride):
     sequences = make_sequences(LENGTHS)
@@ -252,27 +285,20 @@ def test_weights_change_between_windows_and_states_are_carried_over(truncation, 
     weights = copied(regressor.weights_)
     regressor.fit(sequences, y, sample_weight=sample_weight)
 
-    updates = {update_of_step(step, 9, truncation, stride)[0] for step in range(9)}
-    states, at, last_update = [np.zeros(3)] * 4, 0, 0
-    for update in sorted(updates):
-        # The window's first state comes from the run that passed it last, with that run's weights.
-        _, start = update_of_step(update - 1, 9, truncation, stride)
-        if last_update:
-            states = [
-                run(x[at:start], weights_before, state)[-1]
-                for x, state in zip(sequences, states, strict=True)
-            ]
-        at, weights_before = start, copied(weights)
+    states, last_update = [np.zeros(3)] * 4, 0
+    updates = sorted({update_of_step(step, 9, truncation, stride)[0] for step in range(9)})
+    starts = [update_of_step(update - 1, 9, truncation, stride)[1] for update in updates]
+    for start, next_start, update in zip(starts, [*starts[1:], 9], updates, strict=True):
         gradient, total_weight = zeros_like(weights), 0.0
-        for x, targets, weight, state in zip(sequences, y, sample_weight, states, strict=True):
-            x, targets = x[start:update], targets[start:update]
-            window_states = run(x, weights, state)
+        for i, x in enumerate(sequences):
+            x, targets = x[start:update], y[i][start:update]
+            window_states = run(x, weights, states[i])
             for step in range(last_update - start, len(x)):
-                _, error = add_loss(
-                    gradient, window_states[step + 1], weights, targets[step], weight
-                )
+                _, error = add_loss(gradient, window_states[step + 1], weights, targets[step], sample_weight[i])
                 add_path_of_loss(gradient, x, window_states, weights, error, step, 0)
-                total_weight += weight
+                total_weight += sample_weight[i]
+            # The next window begins in the state that this run, with these weights, had at its first step.
+            states[i] = window_states[min(next_start - start, len(x))]
         for name in weights:
             weights[name] -= 0.3 * gradient[name] / total_weight
         last_update = update
@@ -282,44 +308,72 @@ def test_weights_change_between_windows_and_states_are_carried_over(truncation, 
 # ---- Blocks ------------------------------------------------------------------------------------------
 
 
-class Silent:
-    """A monitor that listens to nothing."""
+class Updates:
+    """A monitor that remembers each update's loss and weight."""
 
-    def end_update(self, *figures):
-        pass
+    def __init__(self):
+        self.losses, self.weights = [], []
+
+    def end_update(self, loss, weight, norm, is_clipped):
+        self.losses.append(loss)
+        self.weights.append(weight)
+
+
+def make_trainer(network, **settings):
+    optimizer = SGD(len(network.parameters.vector), network.dtype, momentum=0.5, nesterov=True)
+    return Trainer(network, SquaredError(), optimizer, TrainingSettings(**settings), np.random.RandomState(0))
 
 
 @pytest.mark.parametrize("readout", READOUTS)
 @pytest.mark.parametrize(("truncation", "stride"), [(None, None), (3, None), (4, 1)])
-def test_cutting_a_batch_into_blocks_changes_neither_windows_nor_weights(
-    readout, truncation, stride, monkeypatch
-):
+def test_cutting_a_batch_into_blocks_changes_neither_windows_nor_weights(readout, truncation, stride, monkeypatch):
     trained = []
+    monkeypatch.setattr(_training, "SMALLEST_WORK", 1)
     for smallest_block in (100, 1):  # one block for all; one for each sequence
         monkeypatch.setattr(_training, "SMALLEST_BLOCK", smallest_block)
-        monkeypatch.setattr(_training, "SMALLEST_WORK", 1)
         network = make_network("gru", readout=readout)
+        start = network.parameters.vector.copy()
         dataset = make_regression(LENGTHS, per_step=readout == "each")
-        parameters = network.parameters
-        settings = TrainingSettings(
-            batch_size=4, truncation=truncation, truncation_stride=stride, alpha=0.1
-        )
-        optimizer = SGD(len(parameters.vector), np.float64, momentum=0.5, nesterov=True)
-        trainer = Trainer(network, SquaredError(), optimizer, settings, None)
-        start = parameters.vector.copy()
-        trainer.train_batch(dataset, np.arange(4), 0.1, Silent())
+        trainer = make_trainer(network, batch_size=4, truncation=truncation, truncation_stride=stride, alpha=0.1)
+        updates = Updates()
+        trainer.train_batch(dataset, np.arange(4), 0.1, updates)
         assert len(trainer._blocks) == (1 if smallest_block == 100 else 4)
-        assert np.abs(parameters.vector - start).min() > 0
-        trained.append(copied(parameters.views))
+        assert np.abs(network.parameters.vector - start).min() > 0
+        results = {"losses": np.array(updates.losses), "weights": np.array(updates.weights)}
+        trained.append(results | network.parameters.views)
     assert_all_close(trained[1], trained[0], rtol=1e-12)
+
+
+@pytest.mark.parametrize("readout", READOUTS)
+def test_a_block_that_is_over_takes_part_in_the_batchs_later_windows_with_nothing(readout):
+    network = make_network("gru", readout=readout)
+    dataset = make_regression((2, 1), per_step=readout == "each")
+    (alone,) = updates_of(network, SquaredError(), dataset)
+    backpropagation = Backpropagation(network, SquaredError())
+    updates = backpropagation.updates(dataset.pack(np.arange(2)), windows(9, 3), 3, NO_MASKS)
+    assert next(updates) == (alone.loss, alone.weight)
+    for name, gradient in alone.gradient.items():
+        assert_array_equal(backpropagation.gradient.views[name], gradient)
+    if readout == "each":
+        assert list(updates) == [(0, 0), (0, 0)]
+        assert not backpropagation.gradient.vector.any()
+    else:
+        assert list(updates) == []
 
 
 def test_windows_without_weight_update_nothing():
     sequences = make_sequences((3, 6))
     targets = np.random.default_rng(0).normal(size=(9, 2))
     weights = np.repeat([1.0, 0.0], [3, 6])
-    network = make_network("rnn", readout="each")
     dataset = make_dataset(sequences, targets, weights, per_step=True)
-    settings = TrainingSettings(batch_size=2, truncation=3, alpha=1.0)
-    trainer = Trainer(network, SquaredError(), None, settings, None)
-    assert [weight for _, weight in trainer.gradients(dataset, np.arange(2))] == [3.0]
+    network = make_network("rnn", readout="each")
+    start = network.parameters.vector.copy()
+    updates = Updates()
+    make_trainer(network, batch_size=2, truncation=3, alpha=1.0).train_batch(dataset, np.arange(2), 0.1, updates)
+    assert updates.weights == [3.0]  # of the first window; the other one has none
+
+    alone = make_network("rnn", readout="each")
+    trainer = make_trainer(alone, batch_size=1, truncation=3, alpha=1.0)
+    trainer.train_batch(dataset.subset(np.array([0])), np.arange(1), 0.1, Updates())
+    assert_allclose(network.parameters.vector, alone.parameters.vector, rtol=1e-12, atol=1e-15)
+    assert (network.parameters.vector != start).any()
