@@ -55,10 +55,10 @@ def main():
             for seed in range(arguments.seeds):
                 start = time.perf_counter()
                 progress = learn(cell, arguments.n_steps, seed)
-                for n_sequences in range(CHUNK, MOST_SEQUENCES + 1, CHUNK):
+                n_sequences, is_learned = 0, False
+                while not is_learned and n_sequences < MOST_SEQUENCES:
                     result, is_learned = next(progress)
-                    if is_learned:
-                        break
+                    n_sequences += CHUNK
                 seconds = time.perf_counter() - start
                 verdict = "learned" if is_learned else "NOT learned"
                 print(

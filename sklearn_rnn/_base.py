@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from abc import ABCMeta, abstractmethod
 from numbers import Integral, Real
 
@@ -16,12 +17,19 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_rnn._inference import hidden_states, predict_scores
 from sklearn_rnn._monitor import History, Monitor
 from sklearn_rnn._network import RecurrentNetwork
-from sklearn_rnn._optimizers import SGD, Adam, LearningRate, RMSprop
+from sklearn_rnn._optimizers import SGD, Adam, LearningRate, Optimizer, RMSprop
 from sklearn_rnn._packing import Dataset
-from sklearn_rnn._sequences import check_sequences, unchanged_on_error
+from sklearn_rnn._sequences import as_dtype, check_sequences, unchanged_on_error
 from sklearn_rnn._targets import check_weights
 from sklearn_rnn._threads import threads
-from sklearn_rnn._training import Trainer, TrainingSettings, train, train_lbfgs
+from sklearn_rnn._training import (
+    Diverged,
+    Trainer,
+    TrainingSettings,
+    train,
+    train_lbfgs,
+    without_overflow_warnings,
+)
 
 
 def can_partial_fit(estimator):
@@ -81,6 +89,9 @@ class BaseRNN(BaseEstimator, metaclass=ABCMeta):
     _network: RecurrentNetwork
     _history: History
     _random_state: np.random.RandomState
+    _optimizer: Optimizer | None
+    _schedule: LearningRate
+    _solver: str
 
     @abstractmethod
     def __init__(
@@ -198,10 +209,11 @@ class BaseRNN(BaseEstimator, metaclass=ABCMeta):
             validation = self._check_validation_data(X_val, y_val, sample_weight_val)
             if goes_on:
                 self._check_architecture()
-                self._history = copy.deepcopy(self._history)
+                # Changed in place by training: an error leaves the estimator with the originals.
+                self._history, self._random_state = copy.deepcopy((self._history, self._random_state))
             else:
                 self._begin(dataset)
-            self._optimizer, self._schedule = self._make_optimizer()
+            self._make_optimizer()
             if self.early_stopping and validation is None:
                 dataset, validation = self._hold_out(dataset)
             self._train(dataset, validation)
@@ -215,13 +227,15 @@ class BaseRNN(BaseEstimator, metaclass=ABCMeta):
             dataset = self._check_data(X, y, sample_weight, reset=is_first, classes=classes)
             if is_first:
                 self._begin(dataset)
-                self._optimizer, self._schedule = self._make_optimizer()
+                self._make_optimizer()
             else:
                 self._check_architecture()
-                # Changed in place by training: an error leaves the estimator with the originals.
+                # As in fit; the history is written to only when nothing can go wrong any more.
                 self._optimizer, self._schedule, self._random_state = copy.deepcopy(
                     (self._optimizer, self._schedule, self._random_state)
                 )
+                if self.solver != self._solver:
+                    self._make_optimizer()
             self._train(dataset, is_partial=True)
         return self
 
@@ -240,24 +254,23 @@ class BaseRNN(BaseEstimator, metaclass=ABCMeta):
                 f"truncation_stride={self.truncation_stride} is more than truncation={self.truncation}: the losses "
                 "of the steps between would be lost. Choose truncation_stride <= truncation."
             )
-        for other, value, reason in self._exclusions():
-            if getattr(self, other) not in (None, 1, 0.0, False):
-                raise ValueError(f"{other}={getattr(self, other)} does not go with {value}, {reason}")
+        for name, neutral, other, reason in self._exclusions():
+            if getattr(self, name) != neutral:
+                raise ValueError(
+                    f"{name}={getattr(self, name)} does not go with {other}, {reason} Set {name}={neutral}."
+                )
 
     def _exclusions(self):
-        """Yield (parameter, what it does not go with, why) for the settings as they are."""
+        """Yield (parameter, its neutral value, what others do not go with, why) for the settings as they are."""
         if self.bidirectional:
-            yield (
-                "truncation",
-                "bidirectional=True",
-                "whose reverse pass begins at the end of the whole sequence. Set it to None.",
-            )
+            reason = "whose reverse pass begins at the end of the whole sequence."
+            yield "truncation", None, "bidirectional=True", reason
         if self.readout == "each":
-            yield "patch_size", "readout='each'", "which predicts at every step. Set it to 1."
+            yield "patch_size", 1, "readout='each'", "which predicts at every step."
         if self.solver == "lbfgs":
-            reason = "which needs the exact gradient of a fixed loss. Use 'adam', 'sgd' or 'rmsprop'."
-            yield "truncation", "solver='lbfgs'", reason
-            yield "dropout", "solver='lbfgs'", reason
+            reason = "which needs the exact gradient of a fixed loss."
+            yield "truncation", None, "solver='lbfgs'", reason
+            yield "dropout", 0.0, "solver='lbfgs'", reason
 
     def _layer_sizes(self):
         sizes = self.hidden_layer_sizes
@@ -268,18 +281,23 @@ class BaseRNN(BaseEstimator, metaclass=ABCMeta):
         sequences = check_sequences(self, X, reset=reset, step_features=self.step_features)
         if reset:
             self._dtype = sequences.rows.dtype
-        sequences.rows = sequences.rows.astype(self._dtype, copy=False)
+        sequences = as_dtype(sequences, self, self._dtype)
         targets = self._check_targets(y, sequences, reset, classes)
         weights = check_weights(sample_weight, sequences, self._dtype)
         per_step = self.readout == "each"
         if per_step:
             weights = np.repeat(weights, sequences.lengths)
         weights = self._reweigh(weights, targets).astype(self._dtype, copy=False)
+        if not weights.any():
+            raise ValueError(f"class_weight={self.class_weight} leaves every sequence with weight 0.")
         return Dataset(sequences.patched(self.patch_size), targets, weights, per_step)
 
     def _check_validation_data(self, X_val, y_val, sample_weight_val):
         if X_val is not None and y_val is not None:
-            return self._check_data(X_val, y_val, sample_weight_val, reset=False)
+            try:
+                return self._check_data(X_val, y_val, sample_weight_val, reset=False)
+            except (TypeError, ValueError) as error:
+                raise type(error)(re.sub(r"\b(X|y|sample_weight)\b", r"\1_val", str(error))) from error
         for name, value in (
             ("X_val", X_val),
             ("y_val", y_val),
@@ -336,15 +354,16 @@ class BaseRNN(BaseEstimator, metaclass=ABCMeta):
                 )
 
     def _make_optimizer(self):
-        """Return a new optimizer (None for L-BFGS) and learning rate schedule."""
+        """Begin a new optimizer (None for L-BFGS) and learning rate schedule."""
         layout = (len(self._network.parameters.vector), self._dtype)
-        optimizer = {
+        self._optimizer = {
             "adam": lambda: Adam(*layout, self.beta_1, self.beta_2, self.epsilon),
             "sgd": lambda: SGD(*layout, self.momentum, self.nesterovs_momentum),
             "rmsprop": lambda: RMSprop(*layout, self.beta_2, self.epsilon),
             "lbfgs": lambda: None,
         }[self.solver]()
-        return optimizer, LearningRate(self.learning_rate, self.learning_rate_init, self.power_t, self.max_iter)
+        self._solver = self.solver
+        self._schedule = LearningRate(self.learning_rate, self.learning_rate_init, self.power_t, self.max_iter)
 
     def _hold_out(self, dataset):
         """Split off ``validation_fraction`` of the sequences, by class where each has one."""
@@ -354,7 +373,13 @@ class BaseRNN(BaseEstimator, metaclass=ABCMeta):
             random_state=self._random_state,
             stratify=self._strata(dataset),
         )
-        return dataset.subset(training), dataset.subset(held_out)
+        parts = dataset.subset(training), dataset.subset(held_out)
+        if not all(part.weights.any() for part in parts):
+            raise ValueError(
+                "sample_weight is zero for every sequence that early_stopping sets aside, or for all others: choose "
+                "another random_state or validation_fraction, or pass X_val and y_val."
+            )
+        return parts
 
     def _strata(self, dataset):
         """Class of every sequence, or None."""
@@ -411,8 +436,11 @@ class BaseRNN(BaseEstimator, metaclass=ABCMeta):
     def _evaluate(self, validation):
         """Return (loss, score) of the network on encoded data."""
         scores = predict_scores(self._network, validation.sequences, self.n_jobs)
-        loss = self._make_loss().value(scores, validation.targets, validation.weights)
-        score = self._score_of(scores, validation.targets, validation.weights)
+        with without_overflow_warnings():
+            loss = self._make_loss().value(scores, validation.targets, validation.weights)
+            if not np.isfinite(loss):
+                raise Diverged
+            score = self._score_of(scores, validation.targets, validation.weights)
         return loss / validation.weights.sum(dtype=np.float64), score
 
     def _set_fitted_attributes(self, monitor):
@@ -434,8 +462,7 @@ class BaseRNN(BaseEstimator, metaclass=ABCMeta):
     def _check_new_sequences(self, X):
         check_is_fitted(self)
         sequences = check_sequences(self, X, reset=False, step_features=self.step_features)
-        sequences.rows = sequences.rows.astype(self._dtype, copy=False)
-        return sequences.patched(self.patch_size)
+        return as_dtype(sequences, self, self._dtype).patched(self.patch_size)
 
     def _predict_outputs(self, X):
         """g(h V + c), (n_sequences or n_rows, n_outputs), and the sequences they belong to."""
@@ -466,6 +493,6 @@ class BaseRNN(BaseEstimator, metaclass=ABCMeta):
 
     @property
     def weights_(self):
-        """Live views of all parameters by name: assign in place (``weights_[name][...] = ``) to load weights."""
+        """Live views of all parameters by name: assign in place (``weights_[name][...] = array``) to load weights."""
         check_is_fitted(self, "_network")
         return dict(self._network.parameters.views)

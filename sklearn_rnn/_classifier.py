@@ -210,7 +210,7 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
         self.classes_ = found if classes is None else classes
         n_classes = len(self.classes_)
         if n_classes < 2 and not self._is_multilabel:
-            raise ValueError(f"y has only one class, {self.classes_[0]!r}: at least 2 classes are needed.")
+            raise ValueError(f"y has only one class, {self.classes_.tolist()[0]!r}: at least 2 classes are needed.")
         self.n_outputs_ = 1 if n_classes == 2 and not self._is_multilabel else n_classes
 
     def _encode(self, y):
@@ -288,10 +288,14 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
             "each" one row per step, in the form of X: (n_sequences, n_steps, n_classes) or a list of arrays
             (n_steps_i, n_classes).
         """
+        probabilities, sequences = self._probabilities(X)
+        return self._in_form_of(sequences, probabilities)
+
+    def _probabilities(self, X):
         outputs, sequences = self._predict_outputs(X)
         if self.n_outputs_ == 1 and not self._is_multilabel:
             outputs = np.hstack([1 - outputs, outputs])
-        return self._in_form_of(sequences, outputs)
+        return outputs, sequences
 
     def predict_log_proba(self, X):
         """Predict logarithms of the probabilities of the classes.
@@ -306,12 +310,9 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
         ndarray or list of ndarray
             Of the shapes that ``predict_proba`` has.
         """
-        probabilities = self.predict_proba(X)
+        probabilities, sequences = self._probabilities(X)
         with np.errstate(divide="ignore"):
-            if isinstance(probabilities, np.ndarray) and probabilities.dtype != object:
-                return np.log(probabilities)
-            logarithms = [np.log(p) for p in probabilities]
-        return logarithms
+            return self._in_form_of(sequences, np.log(probabilities))
 
     def score(self, X, y, sample_weight=None):
         """Return the accuracy; for readout "each" over all steps of all sequences.

@@ -171,7 +171,7 @@ out_activation_ : {"identity", "logistic", "softmax", "exp"}
 n_features_in_ : int
     Columns of 2-D X; for 3-D and ragged X the features per step.
 
-feature_names_in_ : ndarray of shape (n_features_in_,)
+feature_names_in_ : ndarray of shape (`n_features_in_`,)
     Names of the columns, where X was a data frame with string names.
 """
 

@@ -91,21 +91,23 @@ class Monitor:
         """Take an evaluation of L-BFGS: the last one before an iteration ends is the accepted one."""
         self._losses, self._weights, self._norms = [loss], [1.0], [norm]
 
-    def end_epoch(self, n_samples=0):
-        """Write the epoch into the history, and print it if ``verbose``."""
+    def end_epoch(self, n_samples):
+        """Print the epoch if ``verbose``, and write it into the history; what may fail comes first."""
+        loss = float(np.average(self._losses, weights=self._weights))
+        norm = float(np.mean(self._norms))
+        validation = None if self._validate is None else self._validate()
+        if self._verbose:
+            self._print_epoch(loss, norm, validation)
         history = self.history
-        history.losses.append(float(np.average(self._losses, weights=self._weights)))
-        history.gradient_norms.append(float(np.mean(self._norms)))
+        history.losses.append(loss)
+        history.gradient_norms.append(norm)
         history.n_updates += len(self._norms)
         history.n_clipped += self._n_clipped
         history.n_samples += n_samples
-        if self._validate is not None:
-            loss, score = self._validate()
-            history.validation_losses.append(loss)
-            history.validation_scores.append(score)
+        if validation is not None:
+            history.validation_losses.append(validation[0])
+            history.validation_scores.append(validation[1])
         self._look_for_improvement()
-        if self._verbose:
-            self._print_epoch()
 
     def _look_for_improvement(self):
         if self._early_stopping:
@@ -134,21 +136,20 @@ class Monitor:
         """Give a reduced learning rate its own ``n_iter_no_change`` epochs."""
         self._n_epochs_without_improvement = 0
 
-    def _print_epoch(self):
-        history = self.history
-        columns = [f"Epoch {len(history.losses):4d}", f"loss {history.losses[-1]:.6f}"]
-        if self._validate is not None:
-            columns.append(f"validation score {history.validation_scores[-1]:.4f}")
-        columns.append(f"gradient norm {history.gradient_norms[-1]:.2e}")
+    def _print_epoch(self, loss, norm, validation):
+        columns = [f"Epoch {len(self.history.losses) + 1:4d}", f"loss {loss:.6f}"]
+        if validation is not None:
+            columns.append(f"validation score {validation[1]:.4f}")
+        columns.append(f"gradient norm {norm:.2e}")
         columns.append(f"clipped {self._n_clipped / len(self._norms):4.0%}")
         columns.append(f"{time.perf_counter() - self._started:.2f} s")
         print("  ".join(columns))
 
-    def warn_not_converged(self):
-        """Warn that ``max_iter`` ended training."""
+    def warn_not_converged(self, limits):
+        """Warn that the parameters named in ``limits`` ended training."""
         self._warn(
-            f"max_iter: training ended after {len(self.history.losses)} epochs, before it converged to within tol. "
-            "Raise max_iter, or tol; learning_rate='cosine' and n_iter_no_change=inf are meant to end there."
+            f"{limits}: training ended after {len(self.history.losses)} epochs, before it converged to within tol. "
+            f"Raise {limits}, or tol; learning_rate='cosine' and n_iter_no_change=inf are meant to end there."
         )
 
     def warn_diverged(self):

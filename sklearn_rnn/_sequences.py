@@ -139,10 +139,10 @@ def _form_of(X, fitted_on_rows):
     if isinstance(X, (list, tuple)):
         if len(X) == 0:
             raise ValueError(f"X is an empty {type(X).__name__}: at least one sequence is needed.")
-        if _is_scalar(X[0]):
+        if all(map(_is_scalar, X)):
             return "rows"
         return "rows" if _is_table(X) and fitted_on_rows is not False else "list"
-    if isinstance(X, np.ndarray) and X.dtype == object and X.ndim == 1 and len(X) and not _is_scalar(X[0]):
+    if isinstance(X, np.ndarray) and X.dtype == object and X.ndim == 1 and not all(map(_is_scalar, X)):
         return "object"
     n_dimensions = _n_dimensions(X)
     if n_dimensions > 3:
@@ -183,7 +183,8 @@ def _raise_other_form(estimator, X, form):
 
 def _check_rows(estimator, X, reset, step_features, dtype):
     """Check 2-D X: each row is a sequence of n_columns / step_features steps."""
-    X = validate_data(estimator, X, reset=reset, dtype=dtype, order="C", ensure_all_finite=False)
+    with _naming("X"):
+        X = validate_data(estimator, X, reset=reset, dtype=dtype, order="C", ensure_all_finite=False)
     n_sequences, n_columns = X.shape
     if n_columns % step_features:
         raise ValueError(
@@ -195,15 +196,8 @@ def _check_rows(estimator, X, reset, step_features, dtype):
 
 
 def _check_array_3d(estimator, X, dtype):
-    X = check_array(
-        X,
-        dtype=dtype,
-        order="C",
-        allow_nd=True,
-        ensure_all_finite=False,
-        input_name="X",
-        estimator=estimator,
-    )
+    with _naming("X"):
+        X = check_array(X, dtype=dtype, order="C", allow_nd=True, ensure_all_finite=False, estimator=estimator)
     n_sequences, n_steps, n_features = X.shape
     for axis, size in (("steps", n_steps), ("features", n_features)):
         if size == 0:
@@ -244,6 +238,8 @@ def _as_2d(item, name):
         raise ValueError(f"Complex data not supported: {name} has dtype {array.dtype}.")
     if array.ndim == 1:
         return array.reshape(-1, 1)
+    if array.ndim == 0:
+        raise ValueError(f"{name} is {item!r}, but a sequence is an array (n_steps, n_features) or (n_steps,).")
     if array.ndim != 2:
         raise ValueError(f"{name} has {array.ndim} dimensions, but a sequence is (n_steps, n_features) or (n_steps,).")
     return array
@@ -253,11 +249,20 @@ def _as_floats(arrays, dtype):
     """Convert what is not of a wanted dtype, naming the sequence that cannot be."""
     converted = []
     for i, array in enumerate(arrays):
-        try:
+        with _naming(f"X[{i}]"):
             converted.append(array.astype(dtype))
-        except (TypeError, ValueError) as error:
-            raise type(error)(f"X[{i}] has dtype {array.dtype} and is not numeric: {error}") from error
     return np.concatenate(converted)
+
+
+@contextmanager
+def _naming(name):
+    """Let NumPy's errors about what is no number begin with what it is in."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        if not str(error).startswith(("could not convert", "float() argument", "setting an array element")):
+            raise
+        raise type(error)(f"{name} is not numeric: {error}") from error
 
 
 def _check_n_features(estimator, n_features, reset):
@@ -269,6 +274,16 @@ def _check_n_features(estimator, n_features, reset):
             f"X has {n_features} features per step, but {type(estimator).__name__} is expecting "
             f"{estimator.n_features_in_} features per step as input."
         )
+
+
+def as_dtype(sequences, estimator, dtype):
+    """Return the sequences in a fitted estimator's dtype; refuse what is too large for it."""
+    if sequences.rows.dtype == dtype:
+        return sequences
+    with np.errstate(over="ignore"):
+        sequences = replace(sequences, rows=sequences.rows.astype(dtype))
+    _check_finite(sequences, estimator, ensure_all_finite=True)
+    return sequences
 
 
 def _check_finite(sequences, estimator, ensure_all_finite):

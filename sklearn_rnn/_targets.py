@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from numbers import Real
+
 import numpy as np
 from sklearn.utils import check_array, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
-from sklearn.utils.validation import _check_sample_weight, _check_y, _num_samples
+from sklearn.utils.validation import _check_y, _num_samples
 
 
 def check_y(y, sequences, *, per_step, numeric, dtype=None):
@@ -36,7 +38,9 @@ def check_y(y, sequences, *, per_step, numeric, dtype=None):
         raise ValueError("requires y to be passed, but the target y is None.")
     if per_step:
         y = _join_steps(y, sequences)
-    elif _num_samples(y) != len(sequences):
+    else:
+        y = _one_per_sequence(y)
+    if not per_step and _num_samples(y) != len(sequences):
         raise ValueError(
             f"y has {_num_samples(y)} entries, but X has {len(sequences)} sequences: one is needed for each "
             "(inconsistent numbers of samples)."
@@ -45,6 +49,18 @@ def check_y(y, sequences, *, per_step, numeric, dtype=None):
         y = _check_y(y, multi_output=True, y_numeric=True)
         return y.astype(dtype, copy=False)
     return y
+
+
+def _one_per_sequence(y):
+    if not isinstance(y, (list, tuple)):
+        return y
+    try:
+        return np.asarray(y)
+    except ValueError as error:
+        raise ValueError(
+            "y has entries of different lengths, but this readout takes one target (or row of targets) per "
+            "sequence: for one per step use readout='each'."
+        ) from error
 
 
 def _join_steps(y, sequences):
@@ -79,6 +95,8 @@ def check_labels(y, per_step):
     check_classification_targets(y)
     kind = type_of_target(y, input_name="y")
     if kind == "multilabel-indicator":
+        if not np.isin(y, (0, 1)).all():
+            raise ValueError(f"y is multilabel with values {np.unique(y).tolist()}: indicators must be 0 or 1.")
         if per_step:
             raise ValueError("y is multilabel, which readout='each' does not support: give one label per step.")
         return y
@@ -91,13 +109,21 @@ def check_labels(y, per_step):
 
 
 def check_weights(sample_weight, sequences, dtype):
-    """Check sample weights: one per sequence, not negative, not all zero.
+    """Check sample weights: one per sequence (or one number for all), not negative, not all zero.
 
     Returns
     -------
     ndarray of shape (n_sequences,)
     """
-    weights = _check_sample_weight(sample_weight, sequences.lengths, dtype=dtype, ensure_non_negative=True)
+    n_sequences = len(sequences)
+    if sample_weight is None or isinstance(sample_weight, Real):
+        weights = np.full(n_sequences, 1 if sample_weight is None else sample_weight, dtype)
+    else:
+        weights = check_array(sample_weight, ensure_2d=False, dtype=dtype, input_name="sample_weight")
+    if weights.shape != (n_sequences,):
+        raise ValueError(f"sample_weight has shape {weights.shape}, but X has {n_sequences} sequences: one each.")
+    if weights.min() < 0:
+        raise ValueError(f"sample_weight[{weights.argmin()}] is {weights.min()}: weights must not be negative.")
     if not weights.any():
         raise ValueError("sample_weight is zero for every sequence: at least one must be positive.")
     return weights

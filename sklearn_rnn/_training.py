@@ -197,7 +197,7 @@ def train(trainer, dataset, learning_rate, n_epochs, monitor):
                 monitor.wait_again()
         else:
             if monitor.expects_convergence and learning_rate.schedule != "cosine":
-                monitor.warn_not_converged()
+                monitor.warn_not_converged("max_iter")
     except Diverged:
         parameters[...] = last_good
         monitor.warn_diverged()
@@ -213,7 +213,10 @@ def train_lbfgs(trainer, dataset, n_epochs, max_fun, tol, monitor):
     def loss_and_gradient(vector):
         parameters[...] = vector
         loss, gradient = trainer.loss_and_gradient(dataset)
-        monitor.end_evaluation(loss, float(np.linalg.norm(gradient)))
+        norm = float(np.linalg.norm(gradient))
+        if not np.isfinite(loss) or not np.isfinite(norm):
+            raise Diverged
+        monitor.end_evaluation(loss, norm)
         return loss, gradient
 
     def end_iteration(vector):
@@ -234,16 +237,15 @@ def train_lbfgs(trainer, dataset, n_epochs, max_fun, tol, monitor):
             options={"maxiter": n_epochs, "maxfun": max_fun, "gtol": tol},
         )
         parameters[...] = result.x
-        if not np.isfinite(result.fun):
-            raise Diverged
-        if result.status == 1:
-            monitor.warn_not_converged()
+        if result.status == 1:  # max_iter or max_fun is reached
+            monitor.warn_not_converged("max_iter, max_fun")
     except Diverged:
         parameters[...] = last_good
         monitor.warn_diverged()
     except _EarlyStop:
         pass
     except KeyboardInterrupt:
+        parameters[...] = last_good
         warnings.warn("Training interrupted by user.", stacklevel=2)
 
 

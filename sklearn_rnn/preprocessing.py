@@ -56,7 +56,7 @@ class TimeDistributed(TransformerMixin, BaseEstimator):
         The fitted transformer.
     n_features_in_ : int
         Columns of 2-D X; features per step of any other.
-    feature_names_in_ : ndarray of shape (n_features_in_,), object
+    feature_names_in_ : ndarray of shape (`n_features_in_`,), object
         Column names; only where X was a data frame whose column names are all strings.
 
     See Also
@@ -304,7 +304,7 @@ class TimeDistributed(TransformerMixin, BaseEstimator):
 
         Parameters
         ----------
-        input_features : array-like of str of shape (n_features_in_,), default=None
+        input_features : array-like of str of shape (`n_features_in_`,), default=None
             Names of the input features; None is ``feature_names_in_`` or, without them, x0, x1, ….
 
         Returns

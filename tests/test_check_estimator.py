@@ -1,0 +1,65 @@
+"""scikit-learn's own checks, with no expected failures: on plain defaults, and over a set of settings."""
+
+import warnings
+
+import pytest
+from sklearn.base import clone
+from sklearn.utils import estimator_checks
+from sklearn.utils.estimator_checks import check_estimator, parametrize_with_checks
+
+from sklearn_rnn import RNNClassifier, RNNRegressor
+
+ESTIMATORS = (RNNClassifier, RNNRegressor)
+
+# Small and quick: the checks ask for right behaviour and modest scores.
+QUICK = {"hidden_layer_sizes": (12,), "learning_rate_init": 0.02, "max_iter": 60}
+SETTINGS = [
+    {"cell": "rnn"},
+    {"cell": "lstm"},
+    {"cell": "gru"},
+    {"bidirectional": True},
+    {"hidden_layer_sizes": (10, 6)},
+    {"readout": "mean"},
+    {"readout": "max"},
+    {"solver": "sgd", "cell": "rnn", "learning_rate_init": 0.01},
+    {"solver": "rmsprop", "cell": "rnn", "learning_rate_init": 0.005, "beta_2": 0.9},
+    {"solver": "lbfgs", "cell": "rnn", "max_iter": 15},
+    {"truncation": 2, "cell": "rnn"},
+]
+
+# check_estimator leaves these out, as they are of scikit-learn's own test suite.
+CHECKS_LEFT_OUT = [
+    "check_param_validation",
+    "check_dataframe_column_names_consistency",
+    "check_inplace_ensure_writeable",
+]
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+
+@pytest.mark.parametrize("estimator_class", ESTIMATORS)
+def test_check_estimator_passes_on_plain_defaults(estimator_class):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        results = check_estimator(estimator_class(), on_fail=None)
+    not_passed = {result["check_name"]: result["exception"] for result in results if result["status"] != "passed"}
+    failed = {name: error for name, error in not_passed.items() if "SkipTest" not in type(error).__name__}
+    assert failed == {}
+    assert not any(result["expected_to_fail"] for result in results)
+    assert len(results) > 50
+
+
+@parametrize_with_checks(
+    [estimator_class(**QUICK | settings) for estimator_class in ESTIMATORS for settings in SETTINGS]
+)
+def test_scikit_learn_s_checks_pass_with_other_settings(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.parametrize("name", CHECKS_LEFT_OUT)
+@pytest.mark.parametrize("estimator_class", ESTIMATORS)
+def test_checks_that_check_estimator_leaves_out_pass(estimator_class, name):
+    if name == "check_dataframe_column_names_consistency":
+        pytest.importorskip("pandas", reason="the check makes pandas data frames")
+    estimator = clone(estimator_class(**QUICK))
+    assert getattr(estimator_checks, name)(estimator_class.__name__, estimator) is None

@@ -1,0 +1,88 @@
+"""The suite of sequence_checks.py, over the ways in which the estimators can be configured."""
+
+import numpy as np
+import pytest
+from sequence_checks import (
+    applicable_checks,
+    assert_bits_do_not_depend_on_n_jobs,
+    make_data,
+)
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from sklearn_rnn import RNNClassifier, RNNRegressor
+from sklearn_rnn._inference import SEQUENCES_AT_ONCE
+from sklearn_rnn._training import Trainer
+from sklearn_rnn.preprocessing import TimeDistributed
+
+TWO_EPOCHS = {"max_iter": 2, "n_iter_no_change": np.inf}
+SMALL = {"hidden_layer_sizes": (4,), "random_state": 0} | TWO_EPOCHS
+
+
+def classifier(**params):
+    return RNNClassifier(**SMALL | params)
+
+
+def regressor(**params):
+    return RNNRegressor(**SMALL | params)
+
+
+CONFIGURATIONS = {
+    "gru": classifier(cell="gru"),
+    "lstm": classifier(cell="lstm"),
+    "rnn": classifier(cell="rnn"),
+    "relu": regressor(cell="rnn", activation="relu"),
+    "regressor": regressor(cell="gru"),
+    "huber": regressor(loss="huber", cell="lstm"),
+    "bidirectional": classifier(bidirectional=True),
+    "two layers": regressor(hidden_layer_sizes=(4, 3)),
+    "two bidirectional layers": classifier(hidden_layer_sizes=(3, 2), bidirectional=True, cell="lstm"),
+    "mean": classifier(readout="mean"),
+    "max": regressor(readout="max"),
+    "each": classifier(readout="each"),
+    "regressor for each": regressor(readout="each", cell="rnn"),
+    "bidirectional for each": classifier(readout="each", bidirectional=True, cell="rnn"),
+    "patches": classifier(patch_size=3),
+    "patches and max": regressor(patch_size=2, readout="max"),
+    "truncation": classifier(truncation=2),
+    "truncation with stride": regressor(truncation=3, truncation_stride=2, readout="mean"),
+    "truncation for each": classifier(truncation=3, truncation_stride=2, readout="each", cell="lstm"),
+    "dropout": classifier(dropout=0.5, hidden_layer_sizes=(4, 3)),
+    "dropout for each": regressor(dropout=0.3, readout="each", truncation=2),
+    "small batches": classifier(batch_size=20, alpha=0.1),
+    "sgd": classifier(solver="sgd", learning_rate="invscaling", learning_rate_init=0.1),
+    "rmsprop": regressor(solver="rmsprop", clip_value=0.1),
+    "lbfgs": regressor(solver="lbfgs", max_iter=200, tol=0.02, alpha=0.1),
+    "two jobs": classifier(n_jobs=2),
+    "scaler": TimeDistributed(StandardScaler()),
+    "pipeline": make_pipeline(TimeDistributed(StandardScaler()), classifier()),
+}
+
+
+@pytest.mark.parametrize(
+    ("configuration", "check"),
+    [
+        pytest.param(configuration, check, id=f"{configuration}-{check.__name__}")
+        for configuration, estimator in CONFIGURATIONS.items()
+        for check in applicable_checks(estimator)
+    ],
+)
+def test_an_estimator_does_with_sequences_what_the_check_says(configuration, check):
+    check(configuration, CONFIGURATIONS[configuration])
+
+
+@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+def test_n_jobs_does_not_change_a_bit_of_a_batch_that_is_cut_into_blocks(cell, monkeypatch):
+    numbers_of_blocks = []
+
+    def cut(trainer, dataset, indices, original=Trainer._cut):
+        blocks = original(trainer, dataset, indices)
+        numbers_of_blocks.append(len(blocks))
+        return blocks
+
+    monkeypatch.setattr(Trainer, "_cut", cut)
+    lengths = (2, 3, 1) * 100
+    assert len(lengths) > SEQUENCES_AT_ONCE
+    estimator = classifier(cell=cell, hidden_layer_sizes=(96,), batch_size=len(lengths))
+    assert_bits_do_not_depend_on_n_jobs(estimator, *make_data(estimator, lengths))
+    assert min(numbers_of_blocks) > 1
