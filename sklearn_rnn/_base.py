@@ -472,7 +472,7 @@ class BaseRNN(BaseEstimator, metaclass=ABCMeta):
 
     def _in_form_of(self, sequences, values):
         """One value (or row) per sequence as it is; one per step in the form of X."""
-        return sequences.split(values) if self.readout == "each" else values
+        return sequences.split(values) if self._network.readout == "each" else values
 
     def hidden_states(self, X):
         """Hidden states of the last layer after every step.
