@@ -238,6 +238,8 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
             class_weights = np.divide(counts.sum(), present.sum() * counts, out=np.zeros_like(counts), where=present)
         else:
             class_weights = compute_class_weight(self.class_weight, classes=self.classes_, y=self.classes_)
+            if not np.isfinite(class_weights).all() or class_weights.min() < 0:
+                raise ValueError(f"class_weight={self.class_weight}: weights must be finite and not negative.")
         return weights * class_weights[codes]
 
     def _strata(self, dataset):

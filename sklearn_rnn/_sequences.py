@@ -183,7 +183,7 @@ def _raise_other_form(estimator, X, form):
 
 def _check_rows(estimator, X, reset, step_features, dtype):
     """Check 2-D X: each row is a sequence of n_columns / step_features steps."""
-    with _naming("X"):
+    with naming("X"):
         X = validate_data(estimator, X, reset=reset, dtype=dtype, order="C", ensure_all_finite=False)
     n_sequences, n_columns = X.shape
     if n_columns % step_features:
@@ -196,7 +196,7 @@ def _check_rows(estimator, X, reset, step_features, dtype):
 
 
 def _check_array_3d(estimator, X, dtype):
-    with _naming("X"):
+    with naming("X"):
         X = check_array(X, dtype=dtype, order="C", allow_nd=True, ensure_all_finite=False, estimator=estimator)
     n_sequences, n_steps, n_features = X.shape
     for axis, size in (("steps", n_steps), ("features", n_features)):
@@ -249,13 +249,13 @@ def _as_floats(arrays, dtype):
     """Convert what is not of a wanted dtype, naming the sequence that cannot be."""
     converted = []
     for i, array in enumerate(arrays):
-        with _naming(f"X[{i}]"):
+        with naming(f"X[{i}]"):
             converted.append(array.astype(dtype))
     return np.concatenate(converted)
 
 
 @contextmanager
-def _naming(name):
+def naming(name):
     """Let NumPy's errors about what is no number begin with what it is in."""
     try:
         yield

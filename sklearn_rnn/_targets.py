@@ -7,7 +7,9 @@ from numbers import Real
 import numpy as np
 from sklearn.utils import check_array, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
-from sklearn.utils.validation import _check_y, _num_samples
+from sklearn.utils.validation import _num_samples
+
+from sklearn_rnn._sequences import naming
 
 
 def check_y(y, sequences, *, per_step, numeric, dtype=None):
@@ -46,8 +48,13 @@ def check_y(y, sequences, *, per_step, numeric, dtype=None):
             "(inconsistent numbers of samples)."
         )
     if numeric:
-        y = _check_y(y, multi_output=True, y_numeric=True)
-        return y.astype(dtype, copy=False)
+        with naming("y"):
+            y = check_array(y, dtype=np.float64, ensure_2d=False, input_name="y")
+        with np.errstate(over="ignore"):
+            converted = y.astype(dtype, copy=False)
+        if not np.isfinite(converted).all():
+            raise ValueError(f"y contains {y[~np.isfinite(converted)][0]}, which is too large for the {dtype} of X.")
+        return converted
     return y
 
 

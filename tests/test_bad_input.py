@@ -492,6 +492,9 @@ BAD_Y = {
     "continuous labels": BadY(classifier(), TARGETS, r"Unknown label type: continuous"),
     "NaN among labels": BadY(classifier(), NAN_LABELS, r"(Input )?y contains NaN"),
     "NaN among targets": BadY(regressor(), NAN_TARGETS, r"(Input )?y contains NaN"),
+    "None among targets": BadY(
+        regressor(), np.array([0.5, 1, None, 2, 3, 1], dtype=object), r"(Input )?y(\[2\])? (contains NaN|is None)"
+    ),
     "NaN per step": BadY(regressor(readout="each"), per_step(np.nan), r"(Input )?y contains NaN"),
     "infinity": BadY(regressor(), np.full(6, np.inf), r"(Input )?y contains infinity"),
     "None": BadY(classifier(), None, r"requires y to be passed, but the target y is None\."),
@@ -649,6 +652,19 @@ def test_class_weights_that_leave_nothing_to_train_on_are_refused():
     zeros = np.zeros(6, int)
     assert_refuses(fitted, "partial_fit", sequences(), zeros, message="class_weight")
     assert_goes_on_like(fitted, twin, sequences(), LABELS)
+
+
+@pytest.mark.parametrize("value", [-1.0, np.nan, np.inf])
+def test_class_weights_that_are_no_weights_are_refused(value):
+    y = np.array([0, 1, 1, 1, 1, 0])
+    unfitted = classifier(class_weight={0: value})
+    assert_refuses(unfitted, "fit", sequences(), y, message="class_weight")
+    assert_is_unfitted(unfitted)
+    fitted = classifier().fit(sequences(), y)
+    twin = deepcopy(fitted)
+    fitted.set_params(class_weight={0: value})
+    assert_refuses(fitted, "partial_fit", sequences(), y, message="class_weight")
+    assert_goes_on_like(fitted.set_params(class_weight=None), twin, sequences(), y)
 
 
 # ---- Weights -----------------------------------------------------------------------------------------
@@ -926,6 +942,12 @@ def test_partial_fit_after_lbfgs_begins_an_optimizer_of_its_own():
     before = estimator.predict(sequences())
     estimator.set_params(solver="adam").partial_fit(sequences(), TARGETS)
     assert np.abs(estimator.predict(sequences()) - before).min() > 0
+
+
+def test_targets_beyond_float32_are_refused_for_float32_sequences():
+    X = [x.astype(np.float32) for x in sequences()]
+    y = np.where(TARGETS == 2.0, -1e300, TARGETS)
+    assert_training_refuses(regressor(), X, y, message="y contains", good_X=X)
 
 
 def test_values_beyond_float32_are_refused_by_a_float32_network():

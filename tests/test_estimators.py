@@ -10,7 +10,7 @@ import sklearn
 from helpers import make_sequences
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.optimize import minimize_scalar
-from scipy.special import expit, softmax
+from scipy.special import expit, softmax, xlogy
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.metrics import accuracy_score, get_scorer, log_loss, r2_score
@@ -190,12 +190,14 @@ def test_a_regressor_learns_with_each_loss(loss):
 SKEWED = np.array([0.0, 0.5, 0.6, 1.0, 5.0, 0.2, 2.0])
 
 
-def huber_center():
-    def loss(center):
-        distance = np.abs(SKEWED - center)
-        return np.where(distance <= 1, distance**2 / 2, distance - 0.5).sum()
+def huber(y, predicted):
+    distance = np.abs(y - predicted)
+    return np.where(distance <= 1, distance**2 / 2, distance - 0.5)
 
-    return minimize_scalar(loss, bounds=(0, 5), method="bounded", options={"xatol": 1e-9}).x
+
+def huber_center():
+    settings = {"bounds": (0, 5), "method": "bounded", "options": {"xatol": 1e-9}}
+    return minimize_scalar(lambda center: huber(SKEWED, center).sum(), **settings).x
 
 
 @pytest.mark.parametrize(
@@ -301,26 +303,34 @@ def squared_weights(estimator):
     return sum(np.sum(w**2) for w in estimator.weights_.values() if w.ndim > 1)
 
 
+LOSSES = {
+    "log_loss": lambda y, probabilities: -np.log(probabilities[np.arange(len(y)), y]),
+    "squared_error": lambda y, predicted: (y - predicted) ** 2 / 2,
+    "absolute_error": lambda y, predicted: np.abs(y - predicted),
+    "huber": huber,
+    "poisson": lambda y, predicted: xlogy(y, y / predicted) - y + predicted,
+}
+
+
 @pytest.mark.parametrize("readout", ["last", "each"])
-def test_the_loss_curve_is_what_is_minimised(readout):
+@pytest.mark.parametrize("loss", LOSSES)
+def test_the_loss_curve_is_what_is_minimised(loss, readout):
     X, labels, targets = small_data(readout)
-    weights = np.repeat(WEIGHTS, LENGTHS) if readout == "each" else WEIGHTS
+    settings = {"readout": readout, "alpha": 0.3}
+    if loss == "log_loss":
+        estimator, method, y = classifier(**settings), "predict_proba", labels
+    else:
+        estimator, method = regressor(loss=loss, **settings), "predict"
+        y = [2 * np.abs(target) for target in targets]
     # A full batch's loss is that of the weights before its update.
-    for estimator, y in ((classifier(), labels), (regressor(), targets)):
-        settings = {"readout": readout, "alpha": 0.3}
-        before = clone(estimator).set_params(max_iter=2, **settings).fit(X, y, sample_weight=WEIGHTS)
-        after = clone(estimator).set_params(max_iter=3, **settings).fit(X, y, sample_weight=WEIGHTS)
-        y = np.concatenate(y) if readout == "each" else y
-        if isinstance(estimator, RNNClassifier):
-            outputs = before.predict_proba(X)
-            outputs = np.concatenate(outputs) if readout == "each" else outputs
-            loss = log_loss(y, outputs, sample_weight=weights)
-        else:
-            outputs = before.predict(X)
-            outputs = np.concatenate(outputs) if readout == "each" else outputs
-            loss = np.average((outputs - y) ** 2, weights=weights) / 2
-        penalty = 0.3 / 2 * squared_weights(before) / weights.sum()
-        assert_allclose(after.loss_curve_[2], loss + penalty, rtol=1e-12, atol=0)
+    before = clone(estimator).set_params(max_iter=2).fit(X, y, sample_weight=WEIGHTS)
+    after = clone(estimator).set_params(max_iter=3).fit(X, y, sample_weight=WEIGHTS)
+    outputs, weights = getattr(before, method)(X), WEIGHTS
+    if readout == "each":
+        y, outputs, weights = np.concatenate(y), np.concatenate(outputs), np.repeat(WEIGHTS, LENGTHS)
+    mean_loss = np.average(LOSSES[loss](np.array(y), outputs), weights=weights)
+    penalty = 0.3 / 2 * squared_weights(before) / weights.sum()
+    assert_allclose(after.loss_curve_[2], mean_loss + penalty, rtol=1e-12, atol=0)
 
 
 def test_alpha_makes_weights_smaller():
@@ -352,7 +362,7 @@ def test_lbfgs_finds_the_same_whatever_the_batch_size(readout):
 def test_lbfgs_warns_where_max_iter_or_max_fun_end_it():
     X, _, targets = small_data()
     for limit in ({"max_iter": 2}, {"max_fun": 3, "max_iter": 100}):
-        with pytest.warns(ConvergenceWarning, match="^max_iter: training ended after"):
+        with pytest.warns(ConvergenceWarning, match="^max_iter, max_fun: training ended after"):
             reg = regressor(solver="lbfgs", tol=1e-6, **limit).fit(X, targets)
         assert reg.n_iter_ == len(reg.loss_curve_) <= 3
 
