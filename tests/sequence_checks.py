@@ -543,7 +543,7 @@ def applicable_checks(estimator):
             yield check_n_jobs_does_not_change_a_bit
     if has_fit_parameter(estimator, "sample_weight"):
         yield check_equal_weights_are_no_weights
-        # Each of the repeated sequences has dropout of its own.
-        if is_predictor(estimator) and not getattr(estimator, "dropout", 0):
+        # Repeated sequences have dropout of their own each, and make more batches where these are small.
+        if is_predictor(estimator) and not getattr(estimator, "dropout", 0) and estimator.batch_size == "auto":
             yield check_a_weight_of_n_is_the_sequence_n_times
             yield check_a_weight_of_zero_is_no_sequence

@@ -49,7 +49,7 @@ CONFIGURATIONS = {
     "truncation for each": classifier(truncation=3, truncation_stride=2, readout="each", cell="lstm"),
     "dropout": classifier(dropout=0.5, hidden_layer_sizes=(4, 3)),
     "dropout for each": regressor(dropout=0.3, readout="each", truncation=2),
-    "small batches": classifier(batch_size=20, alpha=0.1),
+    "small batches": classifier(batch_size=5, alpha=0.1),
     "sgd": classifier(solver="sgd", learning_rate="invscaling", learning_rate_init=0.1),
     "rmsprop": regressor(solver="rmsprop", clip_value=0.1),
     "lbfgs": regressor(solver="lbfgs", max_iter=200, tol=0.02, alpha=0.1),
