@@ -15,6 +15,7 @@ from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_rnn._inference import hidden_states, predict_scores
+from sklearn_rnn._losses import Loss
 from sklearn_rnn._monitor import History, Monitor
 from sklearn_rnn._network import RecurrentNetwork
 from sklearn_rnn._optimizers import SGD, Adam, LearningRate, Optimizer, RMSprop
@@ -92,6 +93,7 @@ class BaseRNN(BaseEstimator, metaclass=ABCMeta):
     _optimizer: Optimizer | None
     _schedule: LearningRate
     _solver: str
+    _loss: Loss
 
     @abstractmethod
     def __init__(
@@ -374,6 +376,11 @@ class BaseRNN(BaseEstimator, metaclass=ABCMeta):
             stratify=self._strata(dataset),
         )
         parts = dataset.subset(training), dataset.subset(held_out)
+        if len(parts[1].targets) < 2:
+            raise ValueError(
+                f"validation_fraction={self.validation_fraction} of {len(dataset)} sequences leaves one to validate "
+                "on: raise it, or pass X_val and y_val."
+            )
         if not all(part.weights.any() for part in parts):
             raise ValueError(
                 "sample_weight is zero for every sequence that early_stopping sets aside, or for all others: choose "
@@ -388,6 +395,7 @@ class BaseRNN(BaseEstimator, metaclass=ABCMeta):
     def _train(self, dataset, validation=None, is_partial=False):
         """Train the network in place, for one epoch if ``is_partial``, and set the fitted attributes."""
         n_epochs = 1 if is_partial else self.max_iter
+        self._loss = self._make_loss()
         parameters = self._network.parameters.vector
         before = parameters.copy()
         monitor = Monitor(
@@ -404,7 +412,7 @@ class BaseRNN(BaseEstimator, metaclass=ABCMeta):
             with threads(self.n_jobs) as run:
                 trainer = Trainer(
                     self._network,
-                    self._make_loss(),
+                    self._loss,
                     self._optimizer,
                     self._settings(len(dataset)),
                     self._random_state,
@@ -437,7 +445,7 @@ class BaseRNN(BaseEstimator, metaclass=ABCMeta):
         """Return (loss, score) of the network on encoded data."""
         scores = predict_scores(self._network, validation.sequences, self.n_jobs)
         with without_overflow_warnings():
-            loss = self._make_loss().value(scores, validation.targets, validation.weights)
+            loss = self._loss.value(scores, validation.targets, validation.weights)
             if not np.isfinite(loss):
                 raise Diverged
             score = self._score_of(scores, validation.targets, validation.weights)
@@ -455,20 +463,22 @@ class BaseRNN(BaseEstimator, metaclass=ABCMeta):
         self.clipped_fraction_ = history.n_clipped / max(1, history.n_updates)
         self.n_iter_ = len(history.losses)
         self.t_ = history.n_samples
-        self.out_activation_ = self._make_loss().out_activation
+        self.out_activation_ = self._loss.out_activation
 
     # ---- Predictions ---------------------------------------------------------------------------------
 
     def _check_new_sequences(self, X):
         check_is_fitted(self)
-        sequences = check_sequences(self, X, reset=False, step_features=self.step_features)
-        return as_dtype(sequences, self, self._dtype).patched(self.patch_size)
+        # As the network was built, whatever the parameters are now.
+        step_features, patch_size = (self._architecture[name] for name in ("step_features", "patch_size"))
+        sequences = check_sequences(self, X, reset=False, step_features=step_features)
+        return as_dtype(sequences, self, self._dtype).patched(patch_size)
 
     def _predict_outputs(self, X):
         """g(h V + c), (n_sequences or n_rows, n_outputs), and the sequences they belong to."""
         sequences = self._check_new_sequences(X)
         scores = predict_scores(self._network, sequences, self.n_jobs)
-        return self._make_loss().predict(scores), sequences
+        return self._loss.predict(scores), sequences
 
     def _in_form_of(self, sequences, values):
         """One value (or row) per sequence as it is; one per step in the form of X."""

@@ -180,7 +180,7 @@ class RNNRegressor(RegressorMixin, BaseRNN):
         return REGRESSION_LOSSES[self.loss]()
 
     def _score_of(self, scores, targets, weights):
-        return r2_score(targets, self._make_loss().predict(scores), sample_weight=weights)
+        return r2_score(targets, self._loss.predict(scores), sample_weight=weights)
 
     def predict(self, X):
         """Predict targets.

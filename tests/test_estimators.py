@@ -1164,3 +1164,18 @@ def test_partial_fit_requests_its_metadata_by_name():
         clf = classifier().set_partial_fit_request(classes=True, sample_weight=True)
         request = clf.get_metadata_routing().partial_fit.requests
     assert request == {"classes": True, "sample_weight": True}
+
+
+def test_predictions_are_those_of_the_fitted_network_whatever_is_set_afterwards():
+    X, _, targets = small_data()
+    reg = regressor(patch_size=2, loss="poisson").fit(X, np.abs(targets))
+    expected = reg.predict(X)
+    reg.set_params(patch_size=1, loss="squared_error", readout="each", step_features=3)
+    assert_array_equal(reg.predict(X), expected)
+
+
+def test_early_stopping_refuses_to_validate_on_a_single_sequence():
+    X, _, targets = small_data()
+    reg = regressor(early_stopping=True, validation_fraction=0.1)
+    with pytest.raises(ValueError, match=r"^validation_fraction=0\.1 of 8 sequences leaves one to validate on"):
+        reg.fit(X[:8], targets[:8])
