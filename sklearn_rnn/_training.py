@@ -11,9 +11,11 @@ from scipy.optimize import minimize
 from sklearn_rnn._bptt import Backpropagation, DropoutMasks
 from sklearn_rnn._truncation import windows
 
-# A batch is cut into blocks, which threads take, from so many sequences and multiplications a step on:
-# below them a block's share is less than what NumPy's calls cost.
+# A batch is cut into blocks, which threads take: in two from so many sequences and multiplications a step on
+# (below them a block's share is less than what NumPy's calls cost), in more only if they are larger, since
+# products of few rows are slow.
 SMALLEST_BLOCK = 32
+USUAL_BLOCK = 64
 SMALLEST_WORK = 2**20
 
 
@@ -119,7 +121,8 @@ class Trainer:
         network = self.network
         n_units = max(direction.n_units for direction in network.directions)
         work = len(indices) * n_units * n_units * network.cell.n_gates
-        n_blocks = max(1, min(len(indices) // SMALLEST_BLOCK, work // SMALLEST_WORK))
+        by_length = max(min(2, len(indices) // SMALLEST_BLOCK), len(indices) // USUAL_BLOCK)
+        n_blocks = max(1, min(by_length, work // SMALLEST_WORK))
         longest_first = indices[np.argsort(-dataset.sequences.lengths[indices], kind="stable")]
         # Every n-th of the sequences by length: blocks of about the same work.
         return [indices] if n_blocks == 1 else [longest_first[k::n_blocks] for k in range(n_blocks)]

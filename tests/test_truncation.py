@@ -331,6 +331,7 @@ def test_cutting_a_batch_into_blocks_changes_neither_windows_nor_weights(readout
     monkeypatch.setattr(_training, "SMALLEST_WORK", 1)
     for smallest_block in (100, 1):  # one block for all; one for each sequence
         monkeypatch.setattr(_training, "SMALLEST_BLOCK", smallest_block)
+        monkeypatch.setattr(_training, "USUAL_BLOCK", smallest_block)
         network = make_network("gru", readout=readout)
         start = network.parameters.vector.copy()
         dataset = make_regression(LENGTHS, per_step=readout == "each")

@@ -46,12 +46,22 @@ def _logistic(a):
     a += 0.5
 
 
+def _tanh_derivative(h, out):
+    np.multiply(h, h, out=out)
+    np.subtract(1, out, out=out)
+
+
+def _logistic_derivative(h, out):
+    np.subtract(1, h, out=out)
+    out *= h
+
+
 # f in place, and f'(a) written in terms of h = f(a), so that the tape need not keep a.
 ACTIVATIONS = {
-    "identity": (_identity, lambda h: np.ones_like(h)),
-    "logistic": (_logistic, lambda h: h * (1 - h)),
-    "relu": (_relu, lambda h: (h > 0).astype(h.dtype)),
-    "tanh": (_tanh, lambda h: 1 - h * h),
+    "identity": (_identity, lambda h, out: out.fill(1)),
+    "logistic": (_logistic, _logistic_derivative),
+    "relu": (_relu, lambda h, out: np.copyto(out, h > 0)),
+    "tanh": (_tanh, _tanh_derivative),
 }
 
 
@@ -94,8 +104,9 @@ class SimpleCell(Cell):
         packing, (states,) = tape.packing, tape.states
         _, derivative = ACTIVATIONS[self.activation]
         transposed = np.ascontiguousarray(weights["recurrent"].T)
-        # Filled with f'(a_t), to be multiplied by d_h_t: delta_t = d_h_t f'(a_t).
-        delta = derivative(states[packing.n_sequences :])
+        hidden = states[packing.n_sequences :]
+        delta = buffers.array("delta", hidden.shape, hidden.dtype)
+        derivative(hidden, out=delta)  # f'(a_t), to be multiplied by d_h_t: delta_t = d_h_t f'(a_t)
         d_h = d_state[0, :0]
         for delta_t, d_hidden_t in zip(packing.steps(delta)[::-1], error_of_steps(d_hidden, packing)):
             if len(delta_t) > len(d_h):  # more sequences have this step
