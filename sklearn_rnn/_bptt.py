@@ -142,12 +142,12 @@ class Backpropagation:
             network.initial_state(batch.packing.n_sequences),
         )
         pool = network.pool(packing.lengths)
-        if network.readout == "last" and len(plan) > 1:
+        if network.readout != "last":
+            plan = [window for window in plan if window.loss_start < packing.n_steps]
+            if len(plan) > 1:
+                return self._update_once_by_windows(batch, state, plan, pool, masks)
+        elif len(plan) > 1:
             rows, packing, state = self._run_heads(batch, state, truncation, masks)
-            plan = plan[:0]
-        plan = [w for w in plan if w.loss_start < packing.n_steps]
-        if len(plan) > 1:
-            return self._update_once_by_windows(batch, state, plan, pool, masks)
         hidden, state, tape = network.forward(rows, packing, state, self._buffers[0], masks.layers)
         pool.add(hidden, packing, 0)
         d_pooled, losses, weights = self._losses_of_sequences(batch, pool, state, masks)
