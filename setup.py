@@ -1,8 +1,62 @@
-"""Build of what pyproject.toml cannot declare: compiled extensions.
+"""Build of the compiled kernels; all metadata is in pyproject.toml.
 
-There are none yet. The compiled kernels will be declared here; all metadata is in pyproject.toml.
+The kernels are compiled once for each instruction set, and the best that the processor has is chosen at import. Where
+they cannot be compiled, the package is installed without them and runs on NumPy.
 """
 
-from setuptools import setup
+import platform
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
-setup()
+import numpy
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+from setuptools.errors import BaseError
+
+KERNELS = Path("sklearn_rnn/kernels")
+# No -ffast-math: NaN and infinity must stay visible, and exp depends on exact rounding.
+FLAGS = ["-std=c++17", "-O3", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast", "-g0"]
+LEVELS = {"generic": []}
+if platform.machine() in ("x86_64", "AMD64"):
+    LEVELS |= {level: [f"-march=x86-64-{level}"] for level in ("v2", "v3", "v4")}
+
+
+class BuildKernels(build_ext):
+    """Compiles kernels.cpp for every level, then the extension that holds them all."""
+
+    def build_extension(self, extension):
+        """Build it, or warn."""
+        try:
+            with ThreadPoolExecutor() as executor:
+                for objects in executor.map(self.compile_level, LEVELS):
+                    extension.extra_objects += objects
+            super().build_extension(extension)
+        except (BaseError, OSError) as error:
+            self.warn(
+                f"the compiled kernels could not be built ({error}).\n"
+                "sklearn_rnn is installed without them: it works, on NumPy, several times slower. To have them, "
+                "install a C++17 compiler (GCC 11 or Clang 12, or newer) and Python's headers, then sklearn_rnn again."
+            )
+
+    def compile_level(self, level):
+        """Return the object files of the kernels for one level."""
+        return self.compiler.compile(
+            [str(KERNELS / "kernels.cpp")],
+            output_dir=f"{self.build_temp}/{level}",
+            macros=[("LEVEL", f"kernels_{level}")],
+            extra_postargs=FLAGS + LEVELS[level],
+            depends=self.extensions[0].depends,
+        )
+
+
+extension = Extension(
+    "sklearn_rnn.kernels._kernels",
+    sources=[str(KERNELS / "_kernels.pyx"), str(KERNELS / "dispatch.cpp")],
+    depends=[str(path) for path in [*sorted(KERNELS.glob("*.h*")), KERNELS / "kernels.cpp"]],
+    include_dirs=[numpy.get_include(), str(KERNELS)],
+    define_macros=[("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")] + [("X86_LEVELS", None)] * (len(LEVELS) > 1),
+    extra_compile_args=["-std=c++17", "-O2", "-g0"],
+    language="c++",
+    optional=True,
+)
+setup(ext_modules=[extension], cmdclass={"build_ext": BuildKernels})

@@ -9,7 +9,6 @@ from numbers import Integral, Real
 
 import numpy as np
 from sklearn.base import BaseEstimator, _fit_context
-from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.validation import check_is_fitted
@@ -369,6 +368,8 @@ class BaseRNN(BaseEstimator, metaclass=ABCMeta):
 
     def _hold_out(self, dataset):
         """Split off ``validation_fraction`` of the sequences, by class where each has one."""
+        from sklearn.model_selection import train_test_split  # here: importing it takes longer than all of this package
+
         training, held_out = train_test_split(
             np.arange(len(dataset)),
             test_size=self.validation_fraction,

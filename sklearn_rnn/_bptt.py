@@ -44,6 +44,8 @@ class Backpropagation:
     Parameters
     ----------
     network : RecurrentNetwork
+    weights : PreparedWeights
+        The network's. Whoever changes its parameters refreshes them.
     loss : Loss
 
     Attributes
@@ -53,12 +55,22 @@ class Backpropagation:
         :meth:`updates` has yielded.
     """
 
-    def __init__(self, network, loss):
+    def __init__(self, network, weights, loss):
         self.network = network
+        self.weights = weights
         self.loss = loss
         self.gradient = network.parameters.like()
         # A window is run in up to two segments, whose tapes live at the same time.
         self._buffers = (NetworkBuffers(), NetworkBuffers())
+
+    def _forward(self, rows, packing, state, buffers, masks):
+        return self.network.forward(self.weights, rows, packing, state, buffers, masks.layers)
+
+    def _backward(self, tape, d_hidden, d_state, buffers, masks):
+        return self.network.backward(self.weights, tape, d_hidden, d_state, self.gradient, buffers, masks.layers)
+
+    def _stream(self, rows, packing, state, masks, keeps_hidden=True):
+        return self.network.stream(self.weights, rows, packing, state, self._buffers[0], masks.layers, keeps_hidden)
 
     def updates(self, batch, plan, truncation, masks):
         """Yield (sum of weighted losses, sum of weights) whenever the weights are to be updated.
@@ -103,7 +115,7 @@ class Backpropagation:
         for (start, stop), buffers in zip(pairwise(bounds), self._buffers):
             packing = batch.packing.window(start, stop)
             rows = batch.packing.rows_of_steps(start, stop)
-            hidden, state, tape = self.network.forward(batch.rows[rows], packing, state, buffers, masks.layers)
+            hidden, state, tape = self._forward(batch.rows[rows], packing, state, buffers, masks)
             first_loss_row = packing.offsets[min(max(loss_start - start, 0), packing.n_steps)]
             segments.append((hidden, tape, rows, first_loss_row, buffers))
             states.append(state)
@@ -111,7 +123,7 @@ class Backpropagation:
         losses, weights = 0.0, 0.0
         for hidden, tape, rows, first_loss_row, buffers in reversed(segments):
             d_hidden, loss, weight = self._losses_of_rows(batch, hidden, tape.packing, rows, first_loss_row, masks)
-            d_state = self.network.backward(tape, d_hidden, d_state, self.gradient, buffers, masks.layers)
+            d_state = self._backward(tape, d_hidden, d_state, buffers, masks)
             losses, weights = losses + loss, weights + weight
         return losses, weights, states[0]
 
@@ -148,18 +160,18 @@ class Backpropagation:
                 return self._update_once_by_windows(batch, state, plan, pool, masks)
         elif len(plan) > 1:
             rows, packing, state = self._run_heads(batch, state, truncation, masks)
-        hidden, state, tape = network.forward(rows, packing, state, self._buffers[0], masks.layers)
+        hidden, state, tape = self._forward(rows, packing, state, self._buffers[0], masks)
         pool.add(hidden, packing, 0)
         d_pooled, losses, weights = self._losses_of_sequences(batch, pool, state, masks)
         d_hidden = pool.d_hidden(d_pooled, packing, 0)
         d_state = network.d_final_state(pool.d_final_hidden(d_pooled))
-        network.backward(tape, d_hidden, d_state, self.gradient, self._buffers[0], masks.layers)
+        self._backward(tape, d_hidden, d_state, self._buffers[0], masks)
         return losses, weights
 
     def _run_heads(self, batch, state, truncation, masks):
         """Run all but each sequence's own last steps, without a tape; return what is left to run."""
         head, tail, head_rows, tail_rows = batch.packing.split_tails(truncation)
-        for _ in self.network.stream(batch.rows[head_rows], head, state, masks.layers):
+        for _ in self._stream(batch.rows[head_rows], head, state, masks, keeps_hidden=False):
             pass
         return batch.rows[tail_rows], tail, state
 
@@ -173,18 +185,18 @@ class Backpropagation:
                 continue
             packing = batch.packing.window(start, stop)
             rows = batch.rows[batch.packing.rows_of_steps(start, stop)]
-            for step, chunk, hidden in network.stream(rows, packing, state, masks.layers):
+            for step, chunk, hidden in self._stream(rows, packing, state, masks):
                 pool.add(hidden, chunk, start + step)
         d_pooled, losses, weights = self._losses_of_sequences(batch, pool, state, masks)
         for window, state in zip(plan, starting_states):
             stop = min(window.stop, n_steps)
             packing = batch.packing.window(window.start, stop)
             rows = batch.rows[batch.packing.rows_of_steps(window.start, stop)]
-            _, _, tape = network.forward(rows, packing, state, self._buffers[0], masks.layers)
+            _, _, tape = self._forward(rows, packing, state, self._buffers[0], masks)
             d_hidden = pool.d_hidden(d_pooled, packing, window.start)
             d_hidden[: packing.offsets[window.loss_start - window.start]] = 0  # losses of an earlier window
             d_state = network.initial_state(packing.n_sequences)
-            network.backward(tape, d_hidden, d_state, self.gradient, self._buffers[0], masks.layers)
+            self._backward(tape, d_hidden, d_state, self._buffers[0], masks)
         return losses, weights
 
     def _losses_of_sequences(self, batch, pool, final_state, masks):

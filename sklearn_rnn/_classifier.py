@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from sklearn.base import ClassifierMixin, _fit_context
-from sklearn.metrics import accuracy_score
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.metaestimators import available_if
@@ -338,4 +337,6 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
         sequences = self._check_new_sequences(X)
         y = check_y(y, sequences, per_step=True, numeric=False)
         weights = np.repeat(check_weights(sample_weight, sequences, np.float64), sequences.lengths)
+        from sklearn.metrics import accuracy_score  # here: importing it takes longer than all of this package
+
         return accuracy_score(y, np.concatenate(list(self.predict(X))), sample_weight=weights)

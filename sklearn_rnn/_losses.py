@@ -79,7 +79,7 @@ class SquaredError(Loss):
     """(s - y)^2 / 2, the mean over outputs."""
 
     def per_sample(self, scores, targets):
-        return 0.5 * np.square(scores - targets).mean(axis=1)
+        return np.square(scores - targets).sum(axis=1) * (0.5 / scores.shape[1])
 
     def derivative(self, scores, targets):
         return (scores - targets) / scores.shape[1]

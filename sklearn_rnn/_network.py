@@ -10,8 +10,8 @@ from sklearn_rnn._parameters import Parameters
 from sklearn_rnn._readouts import POOLS
 from sklearn_rnn.cells import Buffers, make_cell
 
-# Rows that a pass without a tape runs at once: enough to hoist the input's product out of the time loop.
-ROWS_AT_ONCE = 8192
+# Numbers that a pass without a tape holds at once: few enough to stay in the cache.
+VALUES_AT_ONCE = 2**17
 
 
 class Direction(NamedTuple):
@@ -85,6 +85,8 @@ class RecurrentNetwork:
                 directions.append(Direction(f"layer_{depth}.reverse", True, n_features, n_units))
             self.layers.append(directions)
             n_features = n_units * len(directions)
+        # In the order of a network state.
+        self.directions = [direction for layer in self.layers for direction in layer]
         self.n_hidden = n_features
         self.parameters = Parameters(self._parameter_shapes(), dtype)
         self._initialize(random_state)
@@ -95,9 +97,10 @@ class RecurrentNetwork:
         return self.parameters.vector.dtype
 
     @property
-    def directions(self):
-        """Every direction of every layer, in the order of a network state."""
-        return [direction for layer in self.layers for direction in layer]
+    def work_per_row(self):
+        """Multiplications that one step of one sequence takes."""
+        n_gates = self.cell.n_gates
+        return sum(n_gates * d.n_units * (d.n_features + d.n_units) for d in self.directions)
 
     @property
     def is_bidirectional(self):
@@ -122,6 +125,10 @@ class RecurrentNetwork:
         weight = self.parameters.views["readout.weight"]
         weight[...] = random_state.uniform(-limit, limit, weight.shape)
 
+    def prepare(self, for_backward=True):
+        """Return the weights as the passes read them; of passes that only predict with ``for_backward=False``."""
+        return PreparedWeights(self, for_backward)
+
     def initial_state(self, n_sequences):
         """Zeros for every sequence, as a network state."""
         return [
@@ -134,23 +141,25 @@ class RecurrentNetwork:
 
     def final_hidden(self, state):
         """h of the last layer in a network state, (n_sequences, n_hidden)."""
-        return np.concatenate([direction[0] for direction in state[-len(self.layers[-1]) :]], axis=1)
+        directions = [direction[0] for direction in state[-len(self.layers[-1]) :]]
+        return directions[0] if len(directions) == 1 else np.concatenate(directions, axis=1)
 
     def d_final_state(self, d_final_hidden):
         """Gradient with respect to a network state, given the one with respect to its final hidden."""
         d_state = self.initial_state(len(d_final_hidden))
-        n_directions = len(self.layers[-1])
-        for d_direction, d_h in zip(d_state[-n_directions:], np.split(d_final_hidden, n_directions, axis=1)):
-            d_direction[0] = d_h
+        n_units = self.layers[-1][0].n_units
+        for k, d_direction in enumerate(d_state[-len(self.layers[-1]) :]):
+            d_direction[0] = d_final_hidden[:, k * n_units : (k + 1) * n_units]
         return d_state
 
     # ---- The recurrent layers ------------------------------------------------------------------------
 
-    def forward(self, rows, packing, state, buffers, masks=None):
+    def forward(self, weights, rows, packing, state, buffers, masks=None, keeps_tape=True, keeps_hidden=True):
         """Run the layers over a packed batch, or over a window of one.
 
         Parameters
         ----------
+        weights : PreparedWeights
         rows : ndarray of shape (n_rows, n_features)
         packing : Packing
         state : list of ndarray
@@ -159,10 +168,14 @@ class RecurrentNetwork:
             The tape's memory.
         masks : list of ndarray of shape (n_sequences, n_units), or None
             Dropout masks: what each layer but the last passes on is multiplied by them.
+        keeps_tape : bool
+            Whether a backward pass may follow.
+        keeps_hidden : bool
+            Whether more than the final state is wanted; so with a tape.
 
         Returns
         -------
-        hidden : ndarray of shape (n_rows, n_hidden)
+        hidden : ndarray of shape (n_rows, n_hidden), or None
             The last layer's h after every step.
         state : list of ndarray
             Network state after each sequence's last step.
@@ -172,22 +185,27 @@ class RecurrentNetwork:
         x = rows
         for depth, layer in enumerate(self.layers):
             outputs = []
+            is_last = depth == len(self.layers) - 1
             for direction in layer:
-                hidden, final, tape = self._run(direction, x, packing, next(states_before), buffers)
+                keeps = (keeps_tape, keeps_hidden or not is_last)
+                run = (weights[direction.name], buffers.of(direction.name), *keeps)
+                hidden, final, tape = self._run(direction, x, packing, next(states_before), *run)
                 outputs.append(hidden)
                 final_state.append(final)
                 tapes.append(tape)
+            if is_last and not keeps_hidden:
+                return None, final_state, None
             x = outputs[0] if len(layer) == 1 else np.concatenate(outputs, axis=1)
-            if masks is not None and depth < len(self.layers) - 1:
+            if masks is not None and not is_last:
                 x = x * masks[depth][packing.sequence_of_row]
         return x, final_state, NetworkTape(packing, tapes)
 
-    def stream(self, rows, packing, state, masks=None):
-        """Run the layers without keeping a tape, in memory for a few thousand rows.
+    def stream(self, weights, rows, packing, state, buffers, masks=None, keeps_hidden=True):
+        """Run the layers without keeping a tape, in memory for a few hundred or thousand rows.
 
         Parameters
         ----------
-        rows, packing, masks
+        weights, rows, packing, buffers, masks, keeps_hidden
             As for :meth:`forward`.
         state : list of ndarray
             Network state before the first step; its entries are replaced by those after the steps so far.
@@ -197,34 +215,45 @@ class RecurrentNetwork:
         first_step : int
         packing : Packing
             Of the steps from ``first_step`` on that are run at once (all of them if bidirectional).
-        hidden : ndarray of shape (n_rows, n_hidden)
+        hidden : ndarray of shape (n_rows, n_hidden), or None
             The last layer's h after these steps; the memory is used again for the next ones.
         """
-        buffers = NetworkBuffers()
-        n_steps_at_once = max(1, ROWS_AT_ONCE // max(1, packing.n_sequences))
+        n_values_a_step = packing.n_sequences * self._values_per_row(keeps_hidden)
+        n_steps_at_once = max(1, VALUES_AT_ONCE // max(1, n_values_a_step))
         if self.is_bidirectional or n_steps_at_once >= packing.n_steps:
             n_steps_at_once = max(1, packing.n_steps)
         for start in range(0, packing.n_steps, n_steps_at_once):
             stop = min(start + n_steps_at_once, packing.n_steps)
             chunk = packing.window(start, stop)
             chunk_rows = rows[packing.rows_of_steps(start, stop)]
-            hidden, state[:], _ = self.forward(chunk_rows, chunk, state, buffers, masks)
+            hidden, state[:], _ = self.forward(
+                weights, chunk_rows, chunk, state, buffers, masks, keeps_tape=False, keeps_hidden=keeps_hidden
+            )
             yield start, chunk, hidden
 
-    def _run(self, direction, x, packing, state, buffers):
-        weights = self.parameters.group(direction.name)
+    def _values_per_row(self, keeps_hidden):
+        """Numbers that a pass without a tape holds for each row, in the layer that needs the most."""
+        keeps = [True] * (len(self.layers) - 1) + [keeps_hidden]
+        return max(
+            sum(self.cell.values_per_row(direction.n_units, keeps_layer) for direction in layer)
+            for layer, keeps_layer in zip(self.layers, keeps)
+        )
+
+    def _run(self, direction, x, packing, state, weights, buffers, keeps_tape, keeps_hidden):
         if direction.is_reverse:  # the same recurrence over the rows counted from each sequence's end
             x = x[packing.reversed_rows]
-        hidden, final, tape = self.cell.forward(x, packing, state, weights, buffers.of(direction.name))
-        if direction.is_reverse:
+        hidden, final, tape = self.cell.forward(x, packing, state, weights, buffers, keeps_tape, keeps_hidden)
+        if direction.is_reverse and keeps_hidden:
             hidden = hidden[packing.reversed_rows]
         return hidden, final, tape
 
-    def backward(self, tape, d_hidden, d_state, gradient, buffers, masks=None):
+    def backward(self, weights, tape, d_hidden, d_state, gradient, buffers, masks=None):
         """Carry the error back through all steps and layers of a forward pass.
 
         Parameters
         ----------
+        weights : PreparedWeights
+            As in the forward pass.
         tape : NetworkTape
         d_hidden : ndarray of shape (n_rows, n_hidden), or None
             Gradient with respect to the last layer's h after every step.
@@ -253,8 +282,9 @@ class RecurrentNetwork:
                     tape.cell_tapes[place],
                     None if d_hidden is None else d_hidden[:, columns],
                     d_state[place],
-                    gradient,
-                    buffers,
+                    weights[direction.name],
+                    gradient.group(direction.name),
+                    buffers.of(direction.name),
                     needs_d_x=depth > 0,
                 )
                 d_below = d_x if d_below is None else d_below + d_x
@@ -263,19 +293,11 @@ class RecurrentNetwork:
                 d_hidden *= masks[depth - 1][tape.packing.sequence_of_row]
         return d_initial_state
 
-    def _run_back(self, direction, tape, d_hidden, d_state, gradient, buffers, needs_d_x):
+    def _run_back(self, direction, tape, d_hidden, d_state, weights, d_weights, buffers, needs_d_x):
         reversed_rows = tape.packing.reversed_rows if direction.is_reverse else None
         if direction.is_reverse and d_hidden is not None:
             d_hidden = d_hidden[reversed_rows]
-        d_x, d_initial = self.cell.backward(
-            tape,
-            d_hidden,
-            d_state,
-            self.parameters.group(direction.name),
-            gradient.group(direction.name),
-            buffers.of(direction.name),
-            needs_d_x,
-        )
+        d_x, d_initial = self.cell.backward(tape, d_hidden, d_state, weights, d_weights, buffers, needs_d_x)
         if direction.is_reverse and needs_d_x:
             d_x = d_x[reversed_rows]
         return d_x, d_initial
@@ -292,6 +314,30 @@ class RecurrentNetwork:
         gradient.views["readout.weight"] += pooled.T @ d_scores
         gradient.views["readout.bias"] += d_scores.sum(axis=0)
         return d_scores @ self.parameters.views["readout.weight"].T
+
+
+class PreparedWeights:
+    """A network's recurrent weights as its cells read them, shared by passes that run side by side.
+
+    Parameters
+    ----------
+    network : RecurrentNetwork
+    for_backward : bool
+    """
+
+    def __init__(self, network, for_backward):
+        self._network, self._for_backward = network, for_backward
+        self._prepared = {direction.name: None for direction in network.directions}
+        self.refresh()
+
+    def refresh(self):
+        """Follow the network's parameters, which have changed."""
+        cell, parameters = self._network.cell, self._network.parameters
+        for name, earlier in self._prepared.items():
+            self._prepared[name] = cell.prepare(parameters.group(name), self._for_backward, earlier)
+
+    def __getitem__(self, name):
+        return self._prepared[name]
 
 
 class NetworkBuffers(dict):

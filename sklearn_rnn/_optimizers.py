@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from math import sqrt
 
 import numpy as np
+
+from sklearn_rnn import kernels
 
 
 class Optimizer(ABC):
@@ -55,19 +58,33 @@ class Adam(Optimizer):
 
     def update(self, parameters, gradient, learning_rate):
         self.n_updates += 1
-        mean, variance = self.mean, self.uncentered_variance
-        mean *= self.beta_1
-        mean += (1 - self.beta_1) * gradient
-        variance *= self.beta_2
-        variance += (1 - self.beta_2) * gradient * gradient
-        mean_correction = 1 - self.beta_1**self.n_updates
-        variance_correction = 1 - self.beta_2**self.n_updates
-        step = np.sqrt(variance)
-        step *= 1 / np.sqrt(variance_correction)
-        step += self.epsilon
-        np.divide(mean, step, out=step)
-        step *= learning_rate / mean_correction
-        parameters -= step
+        adam(
+            parameters,
+            gradient,
+            self.mean,
+            self.uncentered_variance,
+            beta_1=self.beta_1,
+            beta_2=self.beta_2,
+            epsilon=self.epsilon,
+            step=learning_rate / (1 - self.beta_1**self.n_updates),
+            scale=1 / sqrt(1 - self.beta_2**self.n_updates),
+        )
+
+
+def _adam(parameters, gradient, mean, variance, *, beta_1, beta_2, epsilon, step, scale):
+    mean *= beta_1
+    mean += (1 - beta_1) * gradient
+    variance *= beta_2
+    variance += (1 - beta_2) * gradient * gradient
+    denominator = np.sqrt(variance)
+    denominator *= scale
+    denominator += epsilon
+    change = mean / denominator
+    change *= step
+    parameters -= change
+
+
+adam = _adam if kernels.name == "numpy" else kernels.adam
 
 
 class RMSprop(Optimizer):

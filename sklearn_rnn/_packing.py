@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import pairwise
 
 import numpy as np
@@ -30,7 +30,7 @@ class Packing:
         self.n_sequences = len(lengths)
         self.n_steps = int(lengths[0]) if len(lengths) else 0
         # A step's batch size is the number of sequences that are longer than the step's index.
-        self.batch_sizes = np.searchsorted(-lengths, -np.arange(self.n_steps), side="left")
+        self.batch_sizes = np.searchsorted(-lengths, -np.arange(self.n_steps), side="left").astype(np.int64, copy=False)
         self.offsets = np.concatenate([[0], np.cumsum(self.batch_sizes)])
         self.n_rows = int(self.offsets[-1])
 
@@ -100,6 +100,12 @@ class Packing:
         return head, tail, head_rows, tail_rows
 
 
+@lru_cache(maxsize=16)
+def packing_of_equal_lengths(n_sequences, n_steps):
+    """Return the packing of ``n_sequences`` of ``n_steps`` steps each, made once for many batches."""
+    return Packing(np.full(n_sequences, n_steps))
+
+
 @dataclass
 class PackedBatch:
     """Some sequences, packed, with what is to be learned from them.
@@ -146,6 +152,8 @@ class Dataset:
     def pack(self, indices):
         """Pack the sequences at ``indices``, longest first."""
         sequences = self.sequences
+        if sequences.common_length is not None:
+            return self._pack_equally_long(indices, sequences.common_length)
         lengths = sequences.lengths[indices]
         longest_first = np.argsort(-lengths, kind="stable")
         order = indices[longest_first]
@@ -159,6 +167,20 @@ class Dataset:
             order=order,
             targets=_take(self.targets, chosen),
             weights=_take(self.weights, chosen),
+        )
+
+    def _pack_equally_long(self, indices, n_steps):
+        def take_steps(values):
+            by_sequence = values.reshape(len(self), n_steps, *values.shape[1:])
+            return by_sequence.swapaxes(0, 1)[:, indices].reshape(len(indices) * n_steps, *values.shape[1:])
+
+        take = take_steps if self.per_step else (lambda values: values[indices])
+        return PackedBatch(
+            rows=take_steps(self.sequences.rows),
+            packing=packing_of_equal_lengths(len(indices), n_steps),
+            order=indices,
+            targets=None if self.targets is None else take(self.targets),
+            weights=None if self.weights is None else take(self.weights),
         )
 
     def subset(self, indices):

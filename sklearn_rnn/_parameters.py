@@ -30,7 +30,7 @@ class Parameters:
         self.shapes = dict(shapes)
         self.n_weights = sum(int(np.prod(s)) for s in self.shapes.values() if len(s) > 1)
         self.vector = np.zeros(sum(int(np.prod(s)) for s in self.shapes.values()), dtype)
-        self.views = self._make_views()
+        self._make_views()
 
     def _make_views(self):
         weights_first = sorted(self.shapes, key=lambda name: len(self.shapes[name]) == 1)
@@ -40,16 +40,15 @@ class Parameters:
             stop = start + int(np.prod(shape))
             views[name] = self.vector[start:stop].reshape(shape)
             start = stop
-        return {name: views[name] for name in self.shapes}
+        self.views = {name: views[name] for name in self.shapes}
+        self._groups: dict[str, dict[str, np.ndarray]] = {}
+        for name, view in self.views.items():
+            prefix, _, word = name.rpartition(".")
+            self._groups.setdefault(prefix, {})[word] = view
 
     def group(self, prefix):
-        """Views whose names begin with ``prefix.`` and one more word, by that word."""
-        start = len(prefix) + 1
-        return {
-            name[start:]: view
-            for name, view in self.views.items()
-            if name.startswith(prefix + ".") and "." not in name[start:]
-        }
+        """Views whose names are ``prefix.`` and one more word, by that word."""
+        return self._groups[prefix]
 
     def like(self):
         """Return zeros of the same layout: a gradient."""
@@ -57,8 +56,8 @@ class Parameters:
 
     # A copied or unpickled view owns its memory: carry the vector alone and build the views again.
     def __getstate__(self):
-        return {k: v for k, v in self.__dict__.items() if k != "views"}
+        return {k: v for k, v in self.__dict__.items() if k not in ("views", "_groups")}
 
     def __setstate__(self, state):
         self.__dict__.update(state)
-        self.views = self._make_views()
+        self._make_views()

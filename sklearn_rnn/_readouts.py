@@ -24,6 +24,8 @@ class Pool(ABC):
     dtype : dtype
     """
 
+    needs_hidden = True  # of every step; else the final state is enough
+
     def __init__(self, lengths, n_units, dtype):
         self.shape, self.dtype = (len(lengths), n_units), dtype
         self.lengths = lengths
@@ -47,6 +49,8 @@ class Pool(ABC):
 
 class LastPool(Pool):
     """h_T. The network carries it as its state, so that nothing need be gathered from the rows."""
+
+    needs_hidden = False
 
     def add(self, hidden, packing, first_step):
         pass

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from sklearn.base import RegressorMixin, _fit_context
-from sklearn.metrics import r2_score
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
 
@@ -180,6 +179,8 @@ class RNNRegressor(RegressorMixin, BaseRNN):
         return REGRESSION_LOSSES[self.loss]()
 
     def _score_of(self, scores, targets, weights):
+        from sklearn.metrics import r2_score  # here: importing it takes longer than all of this package
+
         return r2_score(targets, self._loss.predict(scores), sample_weight=weights)
 
     def predict(self, X):
@@ -220,4 +221,6 @@ class RNNRegressor(RegressorMixin, BaseRNN):
         sequences = self._check_new_sequences(X)
         y = check_y(y, sequences, per_step=True, numeric=True, dtype=np.float64)
         weights = np.repeat(check_weights(sample_weight, sequences, np.float64), sequences.lengths)
+        from sklearn.metrics import r2_score  # here: importing it takes longer than all of this package
+
         return r2_score(y, np.concatenate(list(self.predict(X))), sample_weight=weights)

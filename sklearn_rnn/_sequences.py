@@ -38,6 +38,12 @@ class Sequences:
         """(n_sequences,) the row of each sequence's first step."""
         return np.concatenate([[0], np.cumsum(self.lengths)[:-1]])
 
+    @cached_property
+    def common_length(self):
+        """Steps of every sequence; None where they differ."""
+        length = int(self.lengths[0]) if len(self) else 0
+        return length if (self.lengths == length).all() else None
+
     def rows_of(self, indices):
         """Rows of the sequences at ``indices``, in that order."""
         lengths = self.lengths[indices]
@@ -196,8 +202,10 @@ def _check_rows(estimator, X, reset, step_features, dtype):
 
 
 def _check_array_3d(estimator, X, dtype):
-    with naming("X"):
-        X = check_array(X, dtype=dtype, order="C", allow_nd=True, ensure_all_finite=False, estimator=estimator)
+    is_as_wanted = type(X) is np.ndarray and X.dtype in (dtype or []) and X.flags.c_contiguous and X.size > 0
+    if not is_as_wanted:  # check_array takes longer than to predict a sequence
+        with naming("X"):
+            X = check_array(X, dtype=dtype, order="C", allow_nd=True, ensure_all_finite=False, estimator=estimator)
     n_sequences, n_steps, n_features = X.shape
     for axis, size in (("steps", n_steps), ("features", n_features)):
         if size == 0:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import threading
+from collections import defaultdict, deque
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
@@ -24,8 +26,47 @@ def threads(n_jobs):
         if n_threads == 1:
             yield map
         else:
-            with ThreadPoolExecutor(n_threads) as executor:
-                yield executor.map
+            with _helpers(n_threads - 1) as executor:
+                yield lambda function, items: _map_with_helpers(executor, n_threads - 1, function, items)
+
+
+def _map_with_helpers(executor, n_helpers, function, items):
+    """``map``, where the calling thread works too: it is awake already, and to wake another takes a while."""
+    todo = deque(enumerate(items))  # threads may take from a deque side by side
+    results = [None] * len(todo)
+
+    def work():
+        while todo:
+            try:
+                place, item = todo.popleft()
+            except IndexError:  # another thread has just taken the last one
+                return
+            results[place] = function(item)
+
+    futures = [executor.submit(work) for _ in range(min(n_helpers, len(todo) - 1))]
+    try:
+        work()
+    finally:
+        todo.clear()  # after an error or Ctrl-C: what has begun ends, nothing else begins
+        errors = [future.exception() for future in futures]
+    for error in filter(None, errors):
+        raise error
+    return results
+
+
+@contextmanager
+def _helpers(n):
+    """Give a pool that nobody else uses at the time; it is kept, as starting one takes longer than many a batch."""
+    # A forked child begins with none: its parent's threads are not there.
+    idle = _idle_pools[os.getpid(), n]
+    executor = idle.pop() if idle else ThreadPoolExecutor(n, thread_name_prefix="sklearn_rnn")
+    try:
+        yield executor
+    finally:
+        idle.append(executor)
+
+
+_idle_pools: dict[tuple[int, int], list] = defaultdict(list)
 
 
 @cache

@@ -8,15 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import minimize
 
+from sklearn_rnn._blocks import training_blocks
 from sklearn_rnn._bptt import Backpropagation, DropoutMasks
 from sklearn_rnn._truncation import windows
-
-# A batch is cut into blocks, which threads take: in two from so many sequences and multiplications a step on
-# (below them a block's share is less than what NumPy's calls cost), in more only if they are larger, since
-# products of few rows are slow.
-SMALLEST_BLOCK = 32
-USUAL_BLOCK = 64
-SMALLEST_WORK = 2**20
 
 
 @dataclass
@@ -64,8 +58,8 @@ class Trainer:
         self.settings = settings
         self.random_state = random_state
         self._run = run
+        self._weights = network.prepare()
         self._blocks = []  # one Backpropagation for each block of a batch
-        self._gradient = network.parameters.like()
 
     def train_epoch(self, dataset, learning_rate, monitor):
         """Pass once over the data; raise Diverged, before the update, where something is not finite."""
@@ -93,39 +87,28 @@ class Trainer:
     def sums(self, dataset, indices):
         """Yield (sum of weighted losses, sum of weights) of every update of a batch.
 
-        The gradient of the sum is in ``self._gradient``; it adds up that of the blocks in their order.
+        The gradient of the sum is in ``self._gradient``: the blocks' gradients, added to the first in their order.
         """
         settings = self.settings
-        n_steps = int(dataset.sequences.lengths[indices].max())
-        plan = windows(n_steps, settings.truncation, settings.truncation_stride)
-        blocks = [dataset.pack(part) for part in self._cut(dataset, indices)]
+        lengths = dataset.sequences.lengths
+        plan = windows(int(lengths[indices].max()), settings.truncation, settings.truncation_stride)
+        blocks = [dataset.pack(part) for part in training_blocks(self.network, lengths, indices)]
         while len(self._blocks) < len(blocks):
-            self._blocks.append(Backpropagation(self.network, self.loss))
+            self._blocks.append(Backpropagation(self.network, self._weights, self.loss))
         steps = [
             backpropagation.updates(block, plan, settings.truncation, self._draw_masks(block))
             for backpropagation, block in zip(self._blocks, blocks)
         ]
         n_updates = len(plan) if dataset.per_step else 1
         for _ in range(n_updates):
-            sums = np.array(list(self._run(_next, steps)))
-            losses, weight = sums.sum(axis=0)
+            self._weights.refresh()
+            losses, weight = (sum(sums) for sums in zip(*self._run(_next, steps)))
             if weight == 0:  # nothing in it counts: no update, not even the penalty's
                 continue
-            self._gradient.vector[...] = self._blocks[0].gradient.vector
+            self._gradient = self._blocks[0].gradient
             for backpropagation in self._blocks[1 : len(blocks)]:
                 self._gradient.vector += backpropagation.gradient.vector
             yield losses, weight
-
-    def _cut(self, dataset, indices):
-        """Cut a batch into blocks of sequences, by sizes alone so that bits do not depend on n_jobs."""
-        network = self.network
-        n_units = max(direction.n_units for direction in network.directions)
-        work = len(indices) * n_units * n_units * network.cell.n_gates
-        by_length = max(min(2, len(indices) // SMALLEST_BLOCK), len(indices) // USUAL_BLOCK)
-        n_blocks = max(1, min(by_length, work // SMALLEST_WORK))
-        longest_first = indices[np.argsort(-dataset.sequences.lengths[indices], kind="stable")]
-        # Every n-th of the sequences by length: blocks of about the same work.
-        return [indices] if n_blocks == 1 else [longest_first[k::n_blocks] for k in range(n_blocks)]
 
     def _draw_masks(self, block):
         return DropoutMasks.draw(self.network, block.packing.n_sequences, self.settings.dropout, self.random_state)
@@ -164,7 +147,7 @@ class Trainer:
 
         The data are taken batch by batch, so that the tape is that of a batch.
         """
-        sum_of_gradients = np.zeros_like(self._gradient.vector)
+        sum_of_gradients = np.zeros_like(self.network.parameters.vector)
         losses = weight = 0.0
         for start in range(0, len(dataset), self.settings.batch_size):
             indices = np.arange(start, min(start + self.settings.batch_size, len(dataset)))

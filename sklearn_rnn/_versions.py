@@ -8,6 +8,8 @@ from importlib.metadata import PackageNotFoundError, version
 
 from threadpoolctl import threadpool_info
 
+from sklearn_rnn import kernels
+
 PACKAGES = ("sklearn-rnn", "numpy", "scipy", "scikit-learn", "joblib", "threadpoolctl")
 
 
@@ -21,7 +23,7 @@ def show_versions():
         print(
             f"{library['user_api']}: {library['internal_api']} {library['version']}, {library['num_threads']} threads"
         )
-    print("recurrence: NumPy")
+    print(f"recurrence: {kernels.name}")
 
 
 def _installed_version(package):

@@ -1,19 +1,29 @@
 """Small networks and data for the tests: random asymmetric weights, ragged lengths, float64 unless told."""
 
 import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
+from sklearn_rnn import kernels
 from sklearn_rnn._bptt import Backpropagation, DropoutMasks
 from sklearn_rnn._network import RecurrentNetwork
 from sklearn_rnn._packing import Dataset
 from sklearn_rnn._sequences import Sequences
 from sklearn_rnn._truncation import windows
+from sklearn_rnn.cells import make_cell, make_numpy_cell
 
 NO_MASKS = DropoutMasks(None, None)
+
+# Makers of cells: those in NumPy, and those that the compiled kernels run, where there are any.
+ENGINES = {"numpy": make_numpy_cell} | ({} if kernels.name == "numpy" else {"compiled": make_cell})
+each_engine = pytest.mark.parametrize("engine", ENGINES)
 
 # Not sorted, one of a single step, two alike.
 RAGGED = (5, 1, 7, 3, 5)
@@ -26,6 +36,24 @@ def import_torch():
 
         return torch
     return pytest.importorskip("torch", reason="torch is not installed")
+
+
+def run_python(program, *arguments, kernel=None, timeout=300):
+    """Run a program in a process of its own, with ``kernel`` forced if it is given; return what it printed.
+
+    It can import the modules of this folder.
+    """
+    path = [str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])]
+    forced = {} if kernel is None else {kernels.VARIABLE: kernel}
+    process = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program), *map(str, arguments)],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(path)} | forced,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+    )
+    assert process.returncode == 0, f"exit status {process.returncode}\n{process.stdout}\n{process.stderr}"
+    return process.stdout
 
 
 def make_sequences(lengths=RAGGED, n_features=2, *, seed=0, dtype=np.float64):
@@ -45,8 +73,9 @@ def make_network(
     readout="last",
     dtype=np.float64,
     seed=1,
+    engine=None,
 ):
-    """A network whose parameters, biases too, are all random."""
+    """A network whose parameters, biases too, are all random; run by what serves, or by ``engine``."""
     network = RecurrentNetwork(
         n_features,
         sizes,
@@ -59,6 +88,8 @@ def make_network(
         random_state=np.random.RandomState(seed),
     )
     randomize(network.parameters.views, seed)
+    if engine is not None:
+        network.cell = ENGINES[engine](cell, activation)
     return network
 
 
@@ -102,7 +133,7 @@ class Update(NamedTuple):
 
 def updates_of(network, loss, dataset, truncation=None, stride=None, masks=NO_MASKS):
     """The updates of one pass over the whole dataset in one batch; the weights stay as they are."""
-    backpropagation = Backpropagation(network, loss)
+    backpropagation = Backpropagation(network, network.prepare(), loss)
     batch = dataset.pack(np.arange(len(dataset)))
     plan = windows(batch.packing.n_steps, truncation, stride)
     return [

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from helpers import make_network, make_sequences, randomize
+from helpers import ENGINES, each_engine, make_network, make_sequences, randomize
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import expit
 
@@ -42,6 +42,13 @@ def make_batch(cell, lengths=LENGTHS, n_units=N_UNITS, n_features=N_FEATURES, dt
     return rows, packing, state
 
 
+def run(recurrence, rows, packing, state, weights):
+    """Hidden states of every step, and the final state."""
+    prepared = recurrence.prepare(weights, for_backward=False)
+    hidden, final, _ = recurrence.forward(rows, packing, state, prepared, Buffers(), keeps_tape=False)
+    return hidden, final
+
+
 def one_step(name, activation, x, state, weights):
     """The next state of one sequence: the equations of the cells' files, read off once more."""
     W, U, b = (weights[key] for key in ("input", "recurrent", "bias"))
@@ -68,13 +75,14 @@ def one_step(name, activation, x, state, weights):
 # ---- Forward -----------------------------------------------------------------------------------------
 
 
+@each_engine
 @each_cell
 @each_length
-def test_forward_is_the_equations_sequence_by_sequence(cell, activation, lengths):
-    recurrence = make_cell(cell, activation)
+def test_forward_is_the_equations_sequence_by_sequence(engine, cell, activation, lengths):
+    recurrence = ENGINES[engine](cell, activation)
     weights = make_weights(recurrence)
     rows, packing, state = make_batch(recurrence, lengths)
-    hidden, final, _ = recurrence.forward(rows, packing, state, weights, Buffers())
+    hidden, final = run(recurrence, rows, packing, state, weights)
     for place, n_steps in enumerate(lengths):
         own_rows = np.flatnonzero(packing.sequence_of_row == place)
         assert len(own_rows) == n_steps
@@ -85,69 +93,104 @@ def test_forward_is_the_equations_sequence_by_sequence(cell, activation, lengths
         assert_allclose(final[:, place], expected, rtol=1e-13, atol=1e-15)
 
 
+@each_engine
 @each_cell
-def test_forward_leaves_input_and_state_as_they_are(cell, activation):
-    recurrence = make_cell(cell, activation)
+def test_forward_leaves_input_and_state_as_they_are(engine, cell, activation):
+    recurrence = ENGINES[engine](cell, activation)
     rows, packing, state = make_batch(recurrence)
     weights = make_weights(recurrence)
     originals = [array.copy() for array in (rows, state, *weights.values())]
-    recurrence.forward(rows, packing, state, weights, Buffers())
+    run(recurrence, rows, packing, state, weights)
     for array, original in zip((rows, state, *weights.values()), originals, strict=True):
         assert_array_equal(array, original)
 
 
+@each_engine
+@each_cell
+@each_dtype
+@pytest.mark.parametrize("for_backward", [False, True])
+def test_weights_that_changed_are_prepared_again_in_the_same_memory(engine, cell, activation, dtype, for_backward):
+    recurrence = ENGINES[engine](cell, activation)
+    weights, (rows, packing, state) = make_weights(recurrence, dtype=dtype), make_batch(recurrence, dtype=dtype)
+
+    def results(prepared):
+        buffers = Buffers()
+        keeps = {"keeps_tape": for_backward}
+        hidden, final, tape = recurrence.forward(rows, packing, state, prepared, buffers, **keeps)
+        if not for_backward:
+            return [hidden, final]
+        d_weights = {name: np.zeros_like(array) for name, array in weights.items()}
+        errors = (np.ones_like(hidden), np.ones_like(final))
+        d_x, d_state = recurrence.backward(tape, *errors, prepared, d_weights, buffers, True)
+        return [hidden, final, d_x, d_state, *d_weights.values()]
+
+    first = recurrence.prepare(weights, for_backward)
+    before = [array.copy() for array in results(first)]
+    randomize(weights, seed=3)
+    again = recurrence.prepare(weights, for_backward, first)
+    assert again is first
+    fresh = recurrence.prepare({name: array.copy() for name, array in weights.items()}, for_backward)
+    for array, expected, old in zip(results(again), results(fresh), before, strict=True):
+        assert_array_equal(array, expected)
+        assert (array != old).any()
+
+
+@each_engine
 @each_cell
 @each_length
 @pytest.mark.parametrize("cut", [0, 1, 2, 4])
-def test_two_windows_give_what_one_run_gives(cell, activation, lengths, cut):
-    recurrence = make_cell(cell, activation)
+def test_two_windows_give_what_one_run_gives(engine, cell, activation, lengths, cut):
+    recurrence = ENGINES[engine](cell, activation)
     weights = make_weights(recurrence)
     rows, packing, state = make_batch(recurrence, lengths)
     cut = min(cut, packing.n_steps)
-    hidden, final, _ = recurrence.forward(rows, packing, state, weights, Buffers())
+    hidden, final = run(recurrence, rows, packing, state, weights)
     parts = []
     for start, stop in ((0, cut), (cut, packing.n_steps)):
         window_rows = rows[packing.rows_of_steps(start, stop)]
         window = packing.window(start, stop)
-        part, state, _ = recurrence.forward(window_rows, window, state, weights, Buffers())
+        part, state = run(recurrence, window_rows, window, state, weights)
         parts.append(part)
     assert_allclose(np.concatenate(parts), hidden, rtol=1e-14, atol=1e-15)
     assert_allclose(state, final, rtol=1e-14, atol=1e-15)
 
 
+@each_engine
 @each_cell
 @each_dtype
-def test_cells_compute_in_the_type_of_their_input(cell, activation, dtype):
-    recurrence = make_cell(cell, activation)
+def test_cells_compute_in_the_type_of_their_input(engine, cell, activation, dtype):
+    recurrence = ENGINES[engine](cell, activation)
     weights = make_weights(recurrence, dtype=dtype)
     rows, packing, state = make_batch(recurrence, dtype=dtype)
-    buffers = Buffers()
-    hidden, final, tape = recurrence.forward(rows, packing, state, weights, buffers)
+    prepared, buffers = recurrence.prepare(weights, for_backward=True), Buffers()
+    hidden, final, tape = recurrence.forward(rows, packing, state, prepared, buffers)
     assert hidden.dtype == final.dtype == dtype
     d_weights = {name: np.zeros_like(array) for name, array in weights.items()}
     d_x, d_state = recurrence.backward(
-        tape, np.ones_like(hidden), np.ones_like(final), weights, d_weights, buffers, True
+        tape, np.ones_like(hidden), np.ones_like(final), prepared, d_weights, buffers, True
     )
     assert d_x.dtype == d_state.dtype == dtype
     assert {array.dtype for array in d_weights.values()} == {np.dtype(dtype)}
 
 
+@each_engine
 @each_cell
-def test_float32_is_the_rounded_result_of_float64(cell, activation):
-    recurrence = make_cell(cell, activation)
+def test_float32_is_the_rounded_result_of_float64(engine, cell, activation):
+    recurrence = ENGINES[engine](cell, activation)
     single, double = (
-        recurrence.forward(*make_batch(recurrence, dtype=dtype), make_weights(recurrence, dtype=dtype), Buffers())[0]
+        run(recurrence, *make_batch(recurrence, dtype=dtype), make_weights(recurrence, dtype=dtype))[0]
         for dtype in (np.float32, np.float64)
     )
     assert_allclose(single, double, rtol=0, atol=1e-6 * np.abs(double).max())
 
 
+@each_engine
 @pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
-def test_saturated_gates_stay_finite(cell):
-    recurrence = make_cell(cell)
+def test_saturated_gates_stay_finite(engine, cell):
+    recurrence = ENGINES[engine](cell)
     weights = {name: 1e3 * array for name, array in make_weights(recurrence).items()}
     rows, packing, state = make_batch(recurrence)
-    hidden, final, _ = recurrence.forward(1e3 * rows, packing, state, weights, Buffers())
+    hidden, final = run(recurrence, 1e3 * rows, packing, state, weights)
     assert np.isfinite(hidden).all()
     assert np.abs(hidden).max() > 0.5
     assert np.isfinite(final).all()
@@ -232,14 +275,15 @@ def run_network(network, sequences):
     for i, sequence in enumerate(sequences):
         rows[packing.sequence_of_row == i] = sequence
     state = network.initial_state(len(sequences))
-    hidden, state, _ = network.forward(rows, packing, state, NetworkBuffers())
+    hidden, state, _ = network.forward(network.prepare(), rows, packing, state, NetworkBuffers())
     return [hidden[packing.sequence_of_row == i] for i in range(len(sequences))], state
 
 
+@each_engine
 @pytest.mark.parametrize("bidirectional", [False, True])
 @pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
-def test_a_batch_equals_its_sequences_one_at_a_time(cell, bidirectional):
-    network = make_network(cell, sizes=(3, 2), bidirectional=bidirectional)
+def test_a_batch_equals_its_sequences_one_at_a_time(engine, cell, bidirectional):
+    network = make_network(cell, sizes=(3, 2), bidirectional=bidirectional, engine=engine)
     sequences = make_sequences(LENGTHS)
     together, states = run_network(network, sequences)
     for i, sequence in enumerate(sequences):
@@ -249,11 +293,12 @@ def test_a_batch_equals_its_sequences_one_at_a_time(cell, bidirectional):
             assert_allclose(of_batch[:, [i]], of_one, rtol=1e-13, atol=1e-15)
 
 
+@each_engine
 @pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
-def test_bidirectional_layers_read_the_reversed_sequences_too(cell):
-    both = make_network(cell, sizes=(3,), bidirectional=True)
-    forward = make_network(cell, sizes=(3,))
-    backward = make_network(cell, sizes=(3,))
+def test_bidirectional_layers_read_the_reversed_sequences_too(engine, cell):
+    both = make_network(cell, sizes=(3,), bidirectional=True, engine=engine)
+    forward = make_network(cell, sizes=(3,), engine=engine)
+    backward = make_network(cell, sizes=(3,), engine=engine)
     for name, array in both.parameters.group("layer_0").items():
         forward.parameters.views[f"layer_0.{name}"][...] = array
     for name, array in both.parameters.group("layer_0.reverse").items():
@@ -268,22 +313,41 @@ def test_bidirectional_layers_read_the_reversed_sequences_too(cell):
     assert_allclose(both.final_hidden(state), expected, rtol=1e-13, atol=1e-15)
 
 
-@pytest.mark.parametrize("rows_at_once", [1, 9, 1000])
+@each_engine
+@pytest.mark.parametrize("steps_at_once", [1, 2, 5])
 @pytest.mark.parametrize("bidirectional", [False, True])
-def test_streaming_gives_the_hidden_states_of_one_pass(rows_at_once, bidirectional, monkeypatch):
-    monkeypatch.setattr("sklearn_rnn._network.ROWS_AT_ONCE", rows_at_once)
-    network = make_network("lstm", sizes=(3, 2), bidirectional=bidirectional)
+def test_streaming_gives_the_hidden_states_of_one_pass(engine, steps_at_once, bidirectional, monkeypatch):
+    network = make_network("lstm", sizes=(3, 2), bidirectional=bidirectional, engine=engine)
     packing = Packing(np.array(LENGTHS))
     rows = np.random.default_rng(0).normal(size=(packing.n_rows, 2))
-    hidden, final, _ = network.forward(rows, packing, network.initial_state(len(LENGTHS)), NetworkBuffers())
+    weights, state = network.prepare(), network.initial_state(len(LENGTHS))
+    hidden, final, _ = network.forward(weights, rows, packing, state, NetworkBuffers())
     state = network.initial_state(len(LENGTHS))
     parts, firsts = [], []
-    for first_step, chunk, part in network.stream(rows, packing, state):
+    values_a_step = len(LENGTHS) * network._values_per_row(keeps_hidden=True)
+    monkeypatch.setattr("sklearn_rnn._network.VALUES_AT_ONCE", steps_at_once * values_a_step)
+    for first_step, chunk, part in network.stream(weights, rows, packing, state, NetworkBuffers()):
         assert len(part) == chunk.n_rows
         parts.append(part.copy())
         firsts.append(first_step)
-    steps_at_once = 5 if bidirectional else {1: 1, 9: 2, 1000: 5}[rows_at_once]
-    assert firsts == list(range(0, 5, steps_at_once))
+    assert firsts == list(range(0, 5, 5 if bidirectional else steps_at_once))
     assert_allclose(np.concatenate(parts), hidden, rtol=1e-13, atol=1e-15)
     for streamed, expected in zip(state, final, strict=True):
         assert_allclose(streamed, expected, rtol=1e-13, atol=1e-15)
+
+
+@each_engine
+@pytest.mark.parametrize("bidirectional", [False, True])
+@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+def test_streaming_without_hidden_states_ends_in_the_same_state(engine, cell, bidirectional):
+    network = make_network(cell, sizes=(3, 2), bidirectional=bidirectional, engine=engine)
+    packing = Packing(np.array(LENGTHS))
+    rows = np.random.default_rng(0).normal(size=(packing.n_rows, 2))
+    final_states = []
+    for keeps_hidden in (True, False):
+        state = network.initial_state(len(LENGTHS))
+        for _ in network.stream(network.prepare(), rows, packing, state, NetworkBuffers(), keeps_hidden=keeps_hidden):
+            pass
+        final_states.append(state)
+    for with_hidden, without in zip(*final_states, strict=True):
+        assert_array_equal(without, with_hidden)

@@ -20,8 +20,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.class_weight import compute_class_weight
 
 from sklearn_rnn import RNNClassifier, RNNRegressor
-from sklearn_rnn._inference import SEQUENCES_AT_ONCE
-from sklearn_rnn._network import ROWS_AT_ONCE
+from sklearn_rnn._blocks import LARGEST_BLOCK, prediction_blocks
+from sklearn_rnn._network import VALUES_AT_ONCE
 from sklearn_rnn._optimizers import SGD
 from sklearn_rnn.preprocessing import TimeDistributed
 
@@ -1015,12 +1015,13 @@ def test_each_sequence_may_be_a_data_frame():
 
 @pytest.mark.parametrize("readout", READOUTS)
 @pytest.mark.parametrize("bidirectional", [False, True])
-def test_many_sequences_are_predicted_like_few(readout, bidirectional):
+def test_many_sequences_are_predicted_like_few(readout, bidirectional, monkeypatch):
     X, _, targets = small_data(readout)
     reg = regressor(readout=readout, bidirectional=bidirectional, cell="lstm", max_iter=1).fit(X, targets)
-    lengths = np.random.default_rng(0).integers(1, 60, size=SEQUENCES_AT_ONCE + 44)
+    lengths = np.random.default_rng(0).integers(1, 60, size=2 * LARGEST_BLOCK + 44)
     many = make_sequences(lengths, seed=7)
-    assert lengths[:SEQUENCES_AT_ONCE].sum() > ROWS_AT_ONCE - 1000
+    monkeypatch.setattr("sklearn_rnn._blocks.SMALLEST_WORK", 1)
+    assert len(prediction_blocks(reg._network, lengths)) == 2
     for method in (reg.predict, reg.hidden_states):
         at_once = method(many)
         parts = [value for start in range(0, len(many), 70) for value in method(many[start : start + 70])]
@@ -1036,7 +1037,7 @@ def test_the_state_is_carried_from_chunk_to_chunk_of_long_sequences(readout, cel
     reg = regressor(readout=readout, cell=cell, hidden_layer_sizes=(3, 2), max_iter=1).fit(X, targets)
     long = make_sequences((50, 33, 64, 1, 17), seed=7)
     expected = reg.predict(long), reg.hidden_states(long)
-    monkeypatch.setattr("sklearn_rnn._network.ROWS_AT_ONCE", 16)
+    monkeypatch.setattr("sklearn_rnn._network.VALUES_AT_ONCE", 64)
     for actual, whole in zip((reg.predict(long), reg.hidden_states(long)), expected):
         for a, b in zip(actual, whole):
             assert_allclose(a, b, rtol=1e-10, atol=1e-13)
@@ -1045,10 +1046,11 @@ def test_the_state_is_carried_from_chunk_to_chunk_of_long_sequences(readout, cel
 def test_a_very_long_sequence_is_predicted_like_its_parts():
     X, _, targets = small_data("each")
     reg = regressor(readout="each", cell="rnn", max_iter=1).fit(X, targets)
-    (long,) = make_sequences((ROWS_AT_ONCE + 100,), seed=7)
+    n_steps_at_once = VALUES_AT_ONCE // reg._network._values_per_row(keeps_hidden=True)
+    (long,) = make_sequences((n_steps_at_once + 100,), seed=7)
     hidden, predicted = reg.hidden_states([long])[0], reg.predict([long])[0]
     W, U, b = (reg.weights_[f"layer_0.{name}"] for name in ("input", "recurrent", "bias"))
-    t = np.arange(ROWS_AT_ONCE - 50, ROWS_AT_ONCE + 50)  # on both sides of where a chunk ends
+    t = np.arange(n_steps_at_once - 50, n_steps_at_once + 50)  # on both sides of where a chunk ends
     assert_allclose(hidden[t], np.tanh(long[t] @ W + hidden[t - 1] @ U + b), rtol=1e-10, atol=1e-13)
     scores = hidden @ reg.weights_["readout.weight"] + reg.weights_["readout.bias"]
     assert_allclose(predicted, scores[:, 0], rtol=1e-10, atol=1e-13)

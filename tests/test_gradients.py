@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 from helpers import (
+    ENGINES,
     NO_MASKS,
     RAGGED,
     assert_all_close,
     copied,
+    each_engine,
     make_dataset,
     make_network,
     make_regression,
@@ -21,7 +23,7 @@ from sklearn_rnn._bptt import Backpropagation, DropoutMasks
 from sklearn_rnn._losses import REGRESSION_LOSSES, BinaryLogLoss, MulticlassLogLoss, SquaredError
 from sklearn_rnn._packing import Packing
 from sklearn_rnn._truncation import windows
-from sklearn_rnn.cells import Buffers, make_cell
+from sklearn_rnn.cells import Buffers
 
 CELLS = [
     ("rnn", "tanh"),
@@ -43,9 +45,11 @@ def numerical_gradients(network, loss, dataset, masks=NO_MASKS):
     """Finite differences of the whole dataset's loss in every parameter, by name."""
     batch = dataset.pack(np.arange(len(dataset)))
     plan = windows(batch.packing.n_steps)
-    backpropagation = Backpropagation(network, loss)
+    weights = network.prepare()
+    backpropagation = Backpropagation(network, weights, loss)
 
     def value():
+        weights.refresh()
         return next(backpropagation.updates(batch, plan, None, masks))[0]
 
     gradient = network.parameters.like()
@@ -71,9 +75,9 @@ def draw_targets(kind, n, n_outputs, seed=4):
 class CellProblem:
     """A cell over a ragged batch, and a scalar that depends on every hidden and every final state."""
 
-    def __init__(self, cell, activation, lengths=(4, 2, 2, 1), n_features=2, n_units=3):
+    def __init__(self, engine, cell, activation, lengths=(4, 2, 2, 1), n_features=2, n_units=3):
         generator = np.random.default_rng(0)
-        self.cell = make_cell(cell, activation)
+        self.cell = ENGINES[engine](cell, activation)
         self.packing = Packing(np.array(lengths))
         shapes = self.cell.parameter_shapes(n_features, n_units)
         self.weights = {name: np.empty(shape) for name, shape in shapes.items()}
@@ -86,7 +90,9 @@ class CellProblem:
         self.buffers = Buffers()
 
     def forward(self):
-        return self.cell.forward(self.x, self.packing, self.state, self.weights, self.buffers)
+        """Run over all steps with the weights of now, which it leaves prepared for backward()."""
+        self.prepared = self.cell.prepare(self.weights, for_backward=True)
+        return self.cell.forward(self.x, self.packing, self.state, self.prepared, self.buffers)
 
     def value(self):
         hidden, final, _ = self.forward()
@@ -101,7 +107,7 @@ class CellProblem:
             tape,
             self.d_hidden,
             self.d_final.copy(),
-            self.weights,
+            self.prepared,
             d_weights,
             self.buffers,
             needs_d_x=True,
@@ -114,44 +120,49 @@ class CellProblem:
         return {name: numerical_gradient(self.value, array) for name, array in inputs.items()}
 
 
+@each_engine
 @each_cell
 @pytest.mark.parametrize("lengths", [(4, 2, 2, 1), (3, 3), (1,)], ids=str)
-def test_cells_return_the_gradients_of_weights_input_and_initial_state(cell, activation, lengths):
-    problem = CellProblem(cell, activation, lengths)
+def test_cells_return_the_gradients_of_weights_input_and_initial_state(engine, cell, activation, lengths):
+    problem = CellProblem(engine, cell, activation, lengths)
     assert_all_close(problem.backward(), problem.differences(), rtol=RTOL)
 
 
+@each_engine
 @each_cell
-def test_cells_carry_back_the_error_of_final_states_alone(cell, activation):
-    problem = CellProblem(cell, activation)
+def test_cells_carry_back_the_error_of_final_states_alone(engine, cell, activation):
+    problem = CellProblem(engine, cell, activation)
     problem.d_hidden = None
     assert_all_close(problem.backward(), problem.differences(), rtol=RTOL)
 
 
+@each_engine
 @each_cell
-def test_cells_of_one_unit_and_one_feature_return_their_gradients(cell, activation):
-    problem = CellProblem(cell, activation, n_features=1, n_units=1)
+def test_cells_of_one_unit_and_one_feature_return_their_gradients(engine, cell, activation):
+    problem = CellProblem(engine, cell, activation, n_features=1, n_units=1)
     assert_all_close(problem.backward(), problem.differences(), rtol=RTOL)
 
 
-def test_sequences_that_are_over_before_a_window_pass_their_error_through():
-    for cell in ("rnn", "lstm", "gru"):
-        problem = CellProblem(cell, "tanh", lengths=(3, 1, 0))
-        gradients = problem.backward()
-        assert_all_close(gradients, problem.differences(), rtol=RTOL)
-        assert_array_equal(gradients["state"][:, 2], problem.d_final[:, 2])
+@each_engine
+@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+def test_sequences_that_are_over_before_a_window_pass_their_error_through(engine, cell):
+    problem = CellProblem(engine, cell, "tanh", lengths=(3, 1, 0))
+    gradients = problem.backward()
+    assert_all_close(gradients, problem.differences(), rtol=RTOL)
+    assert_array_equal(gradients["state"][:, 2], problem.d_final[:, 2])
 
 
+@each_engine
 @each_cell
-def test_weight_gradients_are_added_to_what_is_there(cell, activation):
-    problem = CellProblem(cell, activation)
+def test_weight_gradients_are_added_to_what_is_there(engine, cell, activation):
+    problem = CellProblem(engine, cell, activation)
     _, _, tape = problem.forward()
     d_weights = {name: np.full_like(array, 7) for name, array in problem.weights.items()}
     d_x, _ = problem.cell.backward(
         tape,
         problem.d_hidden,
         problem.d_final.copy(),
-        problem.weights,
+        problem.prepared,
         d_weights,
         problem.buffers,
         needs_d_x=False,
@@ -265,9 +276,10 @@ def test_memory_that_batches_share_leaves_no_trace_in_gradients(cell, readout, t
         updates = backpropagation.updates(batch, plan, truncation, masks)
         return [copied(backpropagation.gradient.views) for _ in updates]
 
-    used = Backpropagation(network, SquaredError())
+    weights = network.prepare()
+    used = Backpropagation(network, weights, SquaredError())
     for indices in ([0, 1, 2, 3], [1, 3], [2], [0, 2]):
-        fresh = Backpropagation(network, SquaredError())
+        fresh = Backpropagation(network, weights, SquaredError())
         for again, first in zip(gradients(used, indices), gradients(fresh, indices), strict=True):
             for name in first:
                 assert_array_equal(again[name], first[name])

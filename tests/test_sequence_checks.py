@@ -10,9 +10,7 @@ from sequence_checks import (
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sklearn_rnn import RNNClassifier, RNNRegressor
-from sklearn_rnn._inference import SEQUENCES_AT_ONCE
-from sklearn_rnn._training import Trainer
+from sklearn_rnn import RNNClassifier, RNNRegressor, _blocks
 from sklearn_rnn.preprocessing import TimeDistributed
 
 TWO_EPOCHS = {"max_iter": 2, "n_iter_no_change": np.inf}
@@ -75,14 +73,17 @@ def test_an_estimator_does_with_sequences_what_the_check_says(configuration, che
 def test_n_jobs_does_not_change_a_bit_of_a_batch_that_is_cut_into_blocks(cell, monkeypatch):
     numbers_of_blocks = []
 
-    def cut(trainer, dataset, indices, original=Trainer._cut):
-        blocks = original(trainer, dataset, indices)
-        numbers_of_blocks.append(len(blocks))
-        return blocks
+    def counting(original):
+        def cut(*arguments):
+            blocks = original(*arguments)
+            numbers_of_blocks.append(len(blocks))
+            return blocks
 
-    monkeypatch.setattr(Trainer, "_cut", cut)
+        return cut
+
+    monkeypatch.setattr("sklearn_rnn._training.training_blocks", counting(_blocks.training_blocks))
+    monkeypatch.setattr("sklearn_rnn._inference.prediction_blocks", counting(_blocks.prediction_blocks))
     lengths = (2, 3, 1) * 100
-    assert len(lengths) > SEQUENCES_AT_ONCE
-    estimator = classifier(cell=cell, hidden_layer_sizes=(96,), batch_size=len(lengths))
+    estimator = classifier(cell=cell, hidden_layer_sizes=(200,), batch_size=len(lengths))
     assert_bits_do_not_depend_on_n_jobs(estimator, *make_data(estimator, lengths))
     assert min(numbers_of_blocks) > 1

@@ -15,7 +15,7 @@ from helpers import (
 )
 from numpy.testing import assert_allclose, assert_array_equal
 
-from sklearn_rnn import RNNClassifier, RNNRegressor, _training
+from sklearn_rnn import RNNClassifier, RNNRegressor, _blocks
 from sklearn_rnn._bptt import Backpropagation, DropoutMasks
 from sklearn_rnn._losses import SquaredError
 from sklearn_rnn._optimizers import SGD
@@ -248,7 +248,7 @@ def test_a_batch_is_its_sequences_one_at_a_time_in_the_same_windows(cell, readou
     expected = [zeros_like(network.parameters.views) for _ in together]
     for place, index in enumerate(dataset.pack(np.arange(4)).order):
         own_masks = DropoutMasks([mask[[place]] for mask in masks.layers], masks.readout[[place]])
-        backpropagation = Backpropagation(network, SquaredError())
+        backpropagation = Backpropagation(network, network.prepare(), SquaredError())
         updates = backpropagation.updates(dataset.pack(np.array([index])), plan, truncation, own_masks)
         for _, gradient in zip(updates, expected, strict=True):
             for name, own in backpropagation.gradient.views.items():
@@ -328,10 +328,10 @@ def make_trainer(network, **settings):
 @pytest.mark.parametrize(("truncation", "stride"), [(None, None), (3, None), (4, 1)])
 def test_cutting_a_batch_into_blocks_changes_neither_windows_nor_weights(readout, truncation, stride, monkeypatch):
     trained = []
-    monkeypatch.setattr(_training, "SMALLEST_WORK", 1)
+    monkeypatch.setattr(_blocks, "SMALLEST_WORK", 1)
     for smallest_block in (100, 1):  # one block for all; one for each sequence
-        monkeypatch.setattr(_training, "SMALLEST_BLOCK", smallest_block)
-        monkeypatch.setattr(_training, "USUAL_BLOCK", smallest_block)
+        monkeypatch.setattr(_blocks, "SMALLEST_BLOCK", smallest_block)
+        monkeypatch.setattr(_blocks, "USUAL_BLOCK", smallest_block)
         network = make_network("gru", readout=readout)
         start = network.parameters.vector.copy()
         dataset = make_regression(LENGTHS, per_step=readout == "each")
@@ -350,7 +350,7 @@ def test_a_block_that_is_over_takes_part_in_the_batchs_later_windows_with_nothin
     network = make_network("gru", readout=readout)
     dataset = make_regression((2, 1), per_step=readout == "each")
     (alone,) = updates_of(network, SquaredError(), dataset)
-    backpropagation = Backpropagation(network, SquaredError())
+    backpropagation = Backpropagation(network, network.prepare(), SquaredError())
     updates = backpropagation.updates(dataset.pack(np.arange(2)), windows(9, 3), 3, NO_MASKS)
     assert next(updates) == (alone.loss, alone.weight)
     for name, gradient in alone.gradient.items():

@@ -4,9 +4,20 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from itertools import repeat
+from math import prod
 from typing import NamedTuple
 
 import numpy as np
+
+ALIGNMENT = 64  # bytes: a cache line, and the widest vector
+
+
+def aligned_empty(size, dtype):
+    """Return uninitialised memory that begins at a cache line, of so many elements."""
+    n_bytes = size * np.dtype(dtype).itemsize
+    memory = np.empty(n_bytes + ALIGNMENT, np.uint8)
+    start = -memory.ctypes.data % ALIGNMENT
+    return memory[start : start + n_bytes].view(dtype)
 
 
 class Buffers:
@@ -21,10 +32,10 @@ class Buffers:
 
     def array(self, name, shape, dtype):
         """Return an uninitialised array; its last content under ``name`` is lost."""
-        size = int(np.prod(shape))
+        size = prod(shape)
         memory = self._memory.get(name)
         if memory is None or memory.size < size or memory.dtype != dtype:
-            memory = self._memory[name] = np.empty(size, dtype)
+            memory = self._memory[name] = aligned_empty(size, dtype)
         return memory[:size].reshape(shape)
 
 
@@ -54,6 +65,8 @@ class Cell(ABC):
     state that layers above and the readout see.
     """
 
+    name: str
+    activation = "tanh"
     n_states = 1
     n_gates = 1
 
@@ -79,8 +92,30 @@ class Cell(ABC):
             weights["recurrent"][:, columns] = orthogonal_matrix(n_units, random_state)
         weights["bias"][...] = 0.0
 
+    def prepare(self, weights, for_backward, earlier=None):
+        """Arrange the weights as the passes read them: once after every change, for any number of batches.
+
+        Parameters
+        ----------
+        weights : dict of ndarray
+        for_backward : bool
+            Whether a backward pass will need them too.
+        earlier : object, or None
+            What an earlier call with the same arguments returned: its memory is used again.
+
+        Returns
+        -------
+        object
+            What :meth:`forward` and :meth:`backward` take for ``weights``.
+        """
+        return weights
+
+    def values_per_row(self, n_units, keeps_hidden):
+        """Numbers that a pass without a tape holds for each row."""
+        return (self.n_gates + self.n_states) * n_units
+
     @abstractmethod
-    def forward(self, x, packing, state, weights, buffers):
+    def forward(self, x, packing, state, weights, buffers, keeps_tape=True, keeps_hidden=True):
         """Run over all steps of a packed batch.
 
         Parameters
@@ -89,13 +124,18 @@ class Cell(ABC):
         packing : Packing
         state : ndarray of shape (n_states, n_sequences, n_units)
             The state before the first step; left as it is.
-        weights : dict of ndarray
+        weights : object
+            From :meth:`prepare`.
         buffers : Buffers
             The tape's memory: the next forward pass with the same buffers overwrites it.
+        keeps_tape : bool
+            Whether a backward pass may follow.
+        keeps_hidden : bool
+            Whether more than the final state is wanted; so with a tape.
 
         Returns
         -------
-        hidden : ndarray of shape (n_rows, n_units)
+        hidden : ndarray of shape (n_rows, n_units), or None
             h after every step.
         state : ndarray of shape (n_states, n_sequences, n_units)
             Each sequence's state after its own last step (a new array).
@@ -114,7 +154,9 @@ class Cell(ABC):
         d_state : ndarray of shape (n_states, n_sequences, n_units)
             Gradient with respect to each sequence's final state. It is overwritten, and returned as
             the gradient with respect to the initial state.
-        weights, d_weights : dict of ndarray
+        weights : object
+            From :meth:`prepare`, as in the forward pass.
+        d_weights : dict of ndarray
             Each shared weight's gradient, summed over all steps, is added to ``d_weights`` in place.
         buffers : Buffers
         needs_d_x : bool
@@ -125,6 +167,12 @@ class Cell(ABC):
         d_x : ndarray of shape (n_rows, n_features), or None
         d_initial_state : ndarray of shape (n_states, n_sequences, n_units)
         """
+
+    def __reduce__(self):
+        # By name: where it is loaded, other kernels may serve, or none.
+        from sklearn_rnn.cells import make_cell
+
+        return make_cell, (self.name, self.activation)
 
 
 def orthogonal_matrix(n, random_state):

@@ -34,6 +34,7 @@ from sklearn_rnn.cells._cell import (
 class GRUCell(Cell):
     """Gated recurrent unit; its state is h."""
 
+    name = "gru"
     n_gates = 3
 
     def parameter_shapes(self, n_features, n_units):
@@ -45,7 +46,7 @@ class GRUCell(Cell):
         super().initialize(weights, random_state)
         weights["recurrent_bias"][...] = 0.0
 
-    def forward(self, x, packing, state, weights, buffers):
+    def forward(self, x, packing, state, weights, buffers, keeps_tape=True, keeps_hidden=True):
         n_sequences, n_units, dtype = packing.n_sequences, state.shape[2], x.dtype
         # sigmoid(a) = (1 + tanh(a / 2)) / 2, with the halves put into the weights.
         scale = np.repeat(np.array([0.5, 0.5, 1.0], dtype), n_units)

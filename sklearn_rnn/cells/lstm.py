@@ -32,6 +32,7 @@ from sklearn_rnn.cells._cell import (
 class LSTMCell(Cell):
     """Long short-term memory; its state is (h, c)."""
 
+    name = "lstm"
     n_states = 2
     n_gates = 4
 
@@ -41,7 +42,7 @@ class LSTMCell(Cell):
         n_units = len(weights["recurrent"])
         weights["bias"][n_units : 2 * n_units] = 1.0
 
-    def forward(self, x, packing, state, weights, buffers):
+    def forward(self, x, packing, state, weights, buffers, keeps_tape=True, keeps_hidden=True):
         n_sequences, n_units, dtype = packing.n_sequences, state.shape[2], x.dtype
         # sigmoid(a) = (1 + tanh(a / 2)) / 2: with the halves put into the weights, one tanh serves four gates.
         scale = np.repeat(np.array([0.5, 0.5, 1.0, 0.5], dtype), n_units)

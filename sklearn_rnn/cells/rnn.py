@@ -73,6 +73,8 @@ class SimpleCell(Cell):
     activation : {"identity", "logistic", "relu", "tanh"}
     """
 
+    name = "rnn"
+
     def __init__(self, activation="tanh"):
         self.activation = activation
 
@@ -82,7 +84,7 @@ class SimpleCell(Cell):
         if self.activation == "relu":
             weights["recurrent"][...] = np.eye(len(weights["recurrent"]))
 
-    def forward(self, x, packing, state, weights, buffers):
+    def forward(self, x, packing, state, weights, buffers, keeps_tape=True, keeps_hidden=True):
         activate, _ = ACTIVATIONS[self.activation]
         recurrent_weights = weights["recurrent"]
         states = state_rows("h", state[0], packing, buffers)

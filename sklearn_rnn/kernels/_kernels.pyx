@@ -1,0 +1,427 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
+"""Compiled recurrences: arrays are checked here, then everything runs without the GIL.
+
+A kernel works on a packed batch (see ``Packing``): rows of step 0 of all sequences, longest first, then those of step
+1, and so on. The gradients of the weights are products over many rows, and are left to BLAS.
+"""
+
+cimport numpy as np
+from cython cimport floating
+from libc.stdint cimport int64_t
+from libc.string cimport memcpy
+from scipy.linalg.cython_blas cimport dgemm, sgemm
+
+import numpy as np
+
+np.import_array()
+
+
+cdef extern from "kernels.h" nogil:
+    cdef struct Recurrence:
+        int64_t n_steps, n_sequences, n_features, n_units
+        const int64_t *batch_sizes
+        int activation
+
+    cdef struct ForwardArrays:
+        const void *panels
+        const void *x
+        const void *initial_state
+        void *final_state
+        void *hidden
+        bint keeps_hidden
+        void *tape
+
+    cdef struct BackwardArrays:
+        const void *panels
+        const void *hidden
+        const void *tape
+        const void *d_hidden
+        int64_t d_hidden_stride
+        void *d_state
+        void *delta
+        void *delta_sums
+        int64_t first, last
+
+    cdef struct CellKernels:
+        int64_t (*forward_panels_size)(int64_t n_features, int64_t n_units) noexcept nogil
+        int64_t (*backward_panels_size)(int64_t n_units) noexcept nogil
+        int64_t (*tape_row_size)(int64_t n_units) noexcept nogil
+        void (*pack_forward)(int64_t n_features, int64_t n_units, const void *input, const void *recurrent,
+                             const void *bias, const void *recurrent_bias, void *panels) noexcept nogil
+        void (*pack_backward)(int64_t n_units, const void *recurrent, void *panels) noexcept nogil
+        void (*forward)(const Recurrence &, const ForwardArrays &) noexcept nogil
+        void (*backward)(const Recurrence &, const BackwardArrays &) noexcept nogil
+
+    cdef struct Adam:
+        double beta_1, beta_2, epsilon, step, scale
+
+    cdef struct Kernels:
+        CellKernels cells[3][2]
+        void (*activate[2])(int activation, int64_t n, void *) noexcept nogil
+        void (*adam[2])(const Adam &, int64_t n, const void *gradient, void *mean, void *variance,
+                        void *parameters) noexcept nogil
+
+    const Kernels *kernels_for(const char *level)
+
+
+# What the products that give the weights' gradients need besides.
+cdef struct Products:
+    int64_t n_features, n_units
+    const void *x              # IN  (n_rows, n_features)
+    const void *hidden         # IN  (n_sequences + n_rows, n_units)
+    const void *input_weights  # IN  (n_features, n_gates * n_units)
+    void *previous             # work array (n_delta_rows, n_units)
+    void *d_input              # IN, OUT
+    void *d_recurrent          # IN, OUT
+    void *d_x                  # OUT (n_rows, n_features), or null
+
+
+CELLS = ("rnn", "lstm", "gru")
+ACTIVATIONS = ("identity", "logistic", "relu", "tanh")  # in the order of kernels.h
+
+cdef enum:
+    GRU = 2
+
+cdef int64_t[3] N_STATES = [1, 2, 1]
+cdef int64_t[3] N_GATES = [1, 4, 3]
+cdef int64_t[3] N_DELTAS = [1, 4, 4]
+
+# Deltas are computed for so many bytes of rows before their products: they are still in the cache then. Products of
+# fewer rows than the smallest number are slow.
+cdef int64_t DELTA_BYTES = 1 << 20
+cdef int64_t SMALLEST_DELTA_ROWS = 256
+
+
+def is_supported(str level):
+    """Whether the kernels called ``level`` were built, and this processor has their instructions."""
+    return kernels_for(level.encode()) != NULL
+
+
+cdef void *data_of(object argument, str name, int type_number, int64_t size, bint is_written=False) except NULL:
+    """Pointer to a contiguous array of so many elements of the type, or an error: a kernel must not go astray."""
+    if not isinstance(argument, np.ndarray):
+        raise ValueError(f"{name} is a {type(argument).__name__}: the kernel needs an array.")
+    cdef np.ndarray array = argument
+    if np.PyArray_TYPE(array) != type_number or not np.PyArray_ISCARRAY_RO(array) or array.size != size:
+        raise ValueError(
+            f"{name} has dtype {array.dtype}, shape {argument.shape} and strides {argument.strides}: the kernel needs "
+            f"{size} contiguous, aligned elements of its own type."
+        )
+    if is_written and not np.PyArray_ISWRITEABLE(array):
+        raise ValueError(f"{name} is read-only: the kernel writes into it.")
+    return np.PyArray_DATA(array)
+
+
+def adam(str level, np.ndarray parameters not None, gradient, mean, variance, double beta_1, double beta_2,
+         double epsilon, double step, double scale):
+    """Take one step in place: see ``Adam`` in ``kernels.h``."""
+    cdef const Kernels *table = kernels_for(level.encode())
+    cdef int kind = np.PyArray_TYPE(parameters), is_double = kind == np.NPY_FLOAT64
+    cdef int64_t n = parameters.size
+    cdef Adam settings
+    settings.beta_1, settings.beta_2, settings.epsilon = beta_1, beta_2, epsilon
+    settings.step, settings.scale = step, scale
+    if not is_double and kind != np.NPY_FLOAT32:
+        raise ValueError(f"parameters have dtype {parameters.dtype}: the kernel takes float32 and float64.")
+    cdef void *p = data_of(parameters, "parameters", kind, n, True)
+    cdef void *g = data_of(gradient, "gradient", kind, n)
+    cdef void *m = data_of(mean, "mean", kind, n, True)
+    cdef void *v = data_of(variance, "variance", kind, n, True)
+    with nogil:
+        table.adam[is_double](settings, n, g, m, v, p)
+
+
+cdef class Kernel:
+    """One cell's recurrence, in one instruction set and one floating point type.
+
+    Parameters
+    ----------
+    level : {"generic", "v2", "v3", "v4"}
+    cell : {"rnn", "lstm", "gru"}
+    activation : {"identity", "logistic", "relu", "tanh"}
+        Of cell "rnn".
+    dtype : {float32, float64}
+    """
+
+    cdef const Kernels *table
+    cdef CellKernels kernels
+    cdef int cell, activation, is_double, type_number
+    cdef readonly int64_t n_deltas
+    cdef int64_t item_size
+
+    def __cinit__(self, str level, str cell, str activation, dtype):
+        self.table = kernels_for(level.encode())
+        if self.table == NULL:
+            raise ValueError(f"level {level!r} was not built, or this processor cannot run it.")
+        self.cell, self.activation = CELLS.index(cell), ACTIVATIONS.index(activation)
+        self.n_deltas = N_DELTAS[self.cell]
+        self.is_double = np.dtype(dtype) == np.float64
+        self.type_number = np.NPY_FLOAT64 if self.is_double else np.NPY_FLOAT32
+        self.item_size = 8 if self.is_double else 4
+        self.kernels = self.table.cells[self.cell][self.is_double]
+
+    def forward_panels_size(self, n_features, n_units):
+        """Elements of the panels that :meth:`forward` reads."""
+        return self.kernels.forward_panels_size(n_features, n_units)
+
+    def backward_panels_size(self, n_units):
+        """Elements of the panels that :meth:`backward` reads."""
+        return self.kernels.backward_panels_size(n_units)
+
+    def tape_row_size(self, n_units):
+        """Elements that the tape has for each row."""
+        return self.kernels.tape_row_size(n_units)
+
+    def pack_forward(self, np.ndarray input_weights not None, np.ndarray recurrent not None, bias, recurrent_bias,
+                     panels):
+        """Write the weights into ``panels`` as :meth:`forward` reads them."""
+        cdef int64_t n_features = input_weights.shape[0], n_units = recurrent.shape[0]
+        cdef int64_t n_columns = N_GATES[self.cell] * n_units
+        cdef int kind = self.type_number
+        cdef void *w = data_of(input_weights, "input", kind, n_features * n_columns)
+        cdef void *u = data_of(recurrent, "recurrent", kind, n_units * n_columns)
+        cdef void *b = data_of(bias, "bias", kind, n_columns)
+        cdef void *b_hn = data_of(recurrent_bias, "recurrent_bias", kind, n_units) if self.cell == GRU else NULL
+        cdef void *to = data_of(panels, "panels", kind, self.kernels.forward_panels_size(n_features, n_units), True)
+        with nogil:
+            self.kernels.pack_forward(n_features, n_units, w, u, b, b_hn, to)
+
+    def pack_backward(self, np.ndarray recurrent not None, panels):
+        """Write the recurrent weights into ``panels`` as :meth:`backward` reads them."""
+        cdef int64_t n_units = recurrent.shape[0]
+        cdef void *u = data_of(recurrent, "recurrent", self.type_number, N_GATES[self.cell] * n_units * n_units)
+        cdef void *to = data_of(panels, "panels", self.type_number, self.kernels.backward_panels_size(n_units), True)
+        with nogil:
+            self.kernels.pack_backward(n_units, u, to)
+
+    cdef Recurrence sizes(self, np.ndarray batch_sizes, np.ndarray x, np.ndarray state) except *:
+        cdef Recurrence size
+        if x.ndim != 2 or state.ndim != 3 or state.shape[0] != N_STATES[self.cell]:
+            shapes = f"{(<object> x).shape} and {(<object> state).shape}"
+            raise ValueError(f"x and state need 2 and 3 axes, and as many states as the cell has: got shapes {shapes}.")
+        size.n_steps, size.n_features = batch_sizes.shape[0], x.shape[1]
+        size.n_sequences, size.n_units = state.shape[1], state.shape[2]
+        size.batch_sizes = <const int64_t *> data_of(batch_sizes, "batch_sizes", np.NPY_INT64, size.n_steps)
+        size.activation = self.activation
+        cdef int64_t n_rows = 0, before = size.n_sequences, t
+        for t in range(size.n_steps):
+            if not 0 <= size.batch_sizes[t] <= before:
+                raise ValueError(f"batch_sizes[{t}] is {size.batch_sizes[t]}, outside of 0 to {before}.")
+            before = size.batch_sizes[t]
+            n_rows += before
+        if n_rows != x.shape[0]:
+            raise ValueError(f"x has {x.shape[0]} rows, but batch_sizes {n_rows}.")
+        return size
+
+    def forward(self, panels, np.ndarray batch_sizes not None, np.ndarray x not None,
+                np.ndarray initial_state not None, final_state, hidden, tape=None, bint keeps_hidden=True):
+        """Run over all steps of a packed batch.
+
+        Parameters
+        ----------
+        panels : ndarray
+            From :meth:`pack_forward`.
+        batch_sizes : ndarray of shape (n_steps,), int64
+        x : ndarray of shape (n_rows, n_features)
+        initial_state : ndarray of shape (n_states, n_sequences, n_units)
+        final_state : ndarray of shape (n_states, n_sequences, n_units)
+            Written: each sequence's state after its own last step.
+        hidden : ndarray of shape (n_sequences + n_rows, n_units)
+            Written: the initial h, then h after every step; or, without ``keeps_hidden``, a work array of shape
+            (2 * n_sequences, n_units).
+        tape : ndarray of shape (n_rows, tape_row_size), or None
+            Written, in an order of its own: what :meth:`backward` needs. None where no backward pass follows.
+        keeps_hidden : bool
+            Whether more than the final state is wanted; so with a tape.
+        """
+        cdef Recurrence size = self.sizes(batch_sizes, x, initial_state)
+        cdef int64_t n_rows = x.shape[0], n_states = size.n_sequences + n_rows, n_units = size.n_units
+        cdef int kind = self.type_number
+        cdef ForwardArrays arrays
+        arrays.panels = data_of(panels, "panels", kind, self.kernels.forward_panels_size(size.n_features, n_units))
+        arrays.x = data_of(x, "x", kind, n_rows * size.n_features)
+        arrays.initial_state = data_of(initial_state, "initial_state", kind, initial_state.size)
+        arrays.final_state = data_of(final_state, "final_state", kind, initial_state.size, True)
+        if tape is not None and not keeps_hidden:
+            raise ValueError("keeps_hidden is False, but a tape needs every step's h.")
+        arrays.keeps_hidden = keeps_hidden
+        n_kept = n_states if keeps_hidden else 2 * size.n_sequences
+        arrays.hidden = data_of(hidden, "hidden", kind, n_kept * n_units, True)
+        arrays.tape = NULL
+        if tape is not None:
+            arrays.tape = data_of(tape, "tape", kind, n_rows * self.kernels.tape_row_size(n_units), True)
+        with nogil:
+            self.kernels.forward(size, arrays)
+
+    def n_delta_rows(self, np.ndarray batch_sizes not None, int64_t n_units):
+        """Rows of the work arrays of :meth:`backward`."""
+        cdef int64_t n_rows = batch_sizes.sum(), row_bytes = N_DELTAS[self.cell] * n_units * self.item_size
+        # Whole steps are run: at least one.
+        cdef int64_t largest = batch_sizes[0] if len(batch_sizes) else 0
+        return min(n_rows, max(largest, max(SMALLEST_DELTA_ROWS, DELTA_BYTES // row_bytes)))
+
+    def backward(self, panels, input_weights, np.ndarray batch_sizes not None, np.ndarray x not None, hidden, tape,
+                 d_hidden, np.ndarray d_state not None, dict d_weights not None, np.ndarray delta not None, previous,
+                 d_x=None):
+        """Carry the error back from the last step to the first.
+
+        Parameters
+        ----------
+        panels : ndarray
+            From :meth:`pack_backward`.
+        input_weights : ndarray of shape (n_features, n_gates * n_units)
+        batch_sizes, x, hidden, tape : ndarray
+            As the forward pass took and left them.
+        d_hidden : ndarray of shape (n_rows, n_units), or None
+            Gradient with respect to h after every step; its columns may be some of a wider array's.
+        d_state : ndarray of shape (n_states, n_sequences, n_units)
+            Gradient with respect to the final state; overwritten with that of the initial state.
+        d_weights : dict of ndarray
+            The gradients of "input", "recurrent", "bias" and GRU's "recurrent_bias" are added.
+        delta : ndarray of shape (n_delta_rows, n_deltas * n_units)
+            Work array.
+        previous : ndarray of shape (n_delta_rows, n_units)
+            Work array; of 0 rows where all sequences are equally long.
+        d_x : ndarray of shape (n_rows, n_features), or None
+            Written: the gradient with respect to x.
+        """
+        cdef Recurrence size = self.sizes(batch_sizes, x, d_state)
+        cdef int64_t n_rows = x.shape[0], n_states = size.n_sequences + n_rows, n_units = size.n_units
+        cdef int64_t n_columns = N_GATES[self.cell] * n_units, n_features = size.n_features
+        cdef int kind = self.type_number
+        cdef BackwardArrays arrays
+        cdef Products products
+        arrays.panels = data_of(panels, "panels", kind, self.kernels.backward_panels_size(n_units))
+        arrays.hidden = data_of(hidden, "hidden", kind, n_states * n_units)
+        arrays.tape = data_of(tape, "tape", kind, n_rows * self.kernels.tape_row_size(n_units))
+        arrays.d_hidden, arrays.d_hidden_stride = NULL, 0
+        if d_hidden is not None:
+            arrays.d_hidden = self.rows_of(d_hidden, n_rows, n_units, &arrays.d_hidden_stride)
+        arrays.d_state = data_of(d_state, "d_state", kind, d_state.size, True)
+        cdef int64_t n_delta_rows = delta.shape[0]
+        arrays.delta = data_of(delta, "delta", kind, n_delta_rows * N_DELTAS[self.cell] * n_units, True)
+        if n_delta_rows < (size.batch_sizes[0] if size.n_steps else 0):
+            raise ValueError(f"delta has {n_delta_rows} rows: the kernel needs those of one step at least.")
+        delta_sums = np.zeros(N_DELTAS[self.cell] * n_units, d_state.dtype)
+        arrays.delta_sums = np.PyArray_DATA(delta_sums)
+        products.n_features, products.n_units = n_features, n_units
+        products.x = data_of(x, "x", kind, n_rows * n_features)
+        products.hidden = arrays.hidden
+        is_dense = size.n_steps == 0 or size.batch_sizes[size.n_steps - 1] == size.n_sequences
+        products.previous = data_of(previous, "previous", kind, 0 if is_dense else n_delta_rows * n_units, True)
+        products.input_weights = data_of(input_weights, "input", kind, n_features * n_columns)
+        products.d_input = data_of(d_weights["input"], "d_input", kind, n_features * n_columns, True)
+        products.d_recurrent = data_of(d_weights["recurrent"], "d_recurrent", kind, n_units * n_columns, True)
+        data_of(d_weights["bias"], "d_bias", kind, n_columns, True)
+        if self.cell == GRU:
+            data_of(d_weights["recurrent_bias"], "d_recurrent_bias", kind, n_units, True)
+        products.d_x = NULL if d_x is None else data_of(d_x, "d_x", kind, n_rows * n_features, True)
+        with nogil:
+            if self.is_double:
+                run_backward(<double *> arrays.delta, self.cell, self.kernels, size, arrays, products, n_delta_rows)
+            else:
+                run_backward(<float *> arrays.delta, self.cell, self.kernels, size, arrays, products, n_delta_rows)
+        if self.cell == GRU:
+            d_weights["bias"][: 2 * n_units] += delta_sums[n_units : 3 * n_units]
+            d_weights["bias"][2 * n_units :] += delta_sums[:n_units]
+            d_weights["recurrent_bias"] += delta_sums[3 * n_units :]
+        else:
+            d_weights["bias"] += delta_sums
+
+    cdef const void *rows_of(self, np.ndarray array, int64_t n_rows, int64_t n_columns, int64_t *stride) except NULL:
+        """Pointer to rows whose elements are contiguous, and the elements from one row to the next."""
+        if (np.PyArray_TYPE(array) != self.type_number or not np.PyArray_ISBEHAVED_RO(array) or array.ndim != 2
+                or array.shape[0] != n_rows or array.shape[1] != n_columns
+                or (n_rows > 0 and n_columns > 1 and array.strides[1] != self.item_size)
+                or (n_rows > 1 and (array.strides[0] % self.item_size or array.strides[0] < n_columns * self.item_size))):
+            raise ValueError(f"d_hidden has dtype {array.dtype} and shape {(<object> array).shape}: the kernel needs "
+                             f"{n_rows} rows of {n_columns} contiguous, aligned elements of its own type.")
+        stride[0] = array.strides[0] // self.item_size
+        return np.PyArray_DATA(array)
+
+    def activate(self, np.ndarray values not None):
+        """Apply the activation in place."""
+        cdef void *data = data_of(values, "values", self.type_number, values.size)
+        cdef int64_t n = values.size
+        with nogil:
+            self.table.activate[self.is_double](self.activation, n, data)
+
+
+# ---- The gradients of the weights ----------------------------------------------------------------------------------
+
+cdef void gemm(char *transpose_a, char *transpose_b, int64_t m, int64_t n, int64_t k, floating *a, int64_t stride_a,
+               floating *b, int64_t stride_b, floating beta, floating *c, int64_t stride_c) noexcept nogil:
+    """BLAS's C = op(A) op(B) + beta C, for matrices stored column by column."""
+    cdef int m_ = <int> m, n_ = <int> n, k_ = <int> k
+    cdef int stride_a_ = <int> stride_a, stride_b_ = <int> stride_b, stride_c_ = <int> stride_c
+    cdef floating one = 1
+    if floating is float:
+        sgemm(transpose_a, transpose_b, &m_, &n_, &k_, &one, a, &stride_a_, b, &stride_b_, &beta, c, &stride_c_)
+    else:
+        dgemm(transpose_a, transpose_b, &m_, &n_, &k_, &one, a, &stride_a_, b, &stride_b_, &beta, c, &stride_c_)
+
+
+cdef void add_products(int cell, floating *x, floating *previous, floating *delta, int64_t n_rows, Products &to,
+                       floating *d_x) noexcept nogil:
+    """dW += x^T delta, dU += h_{t-1}^T delta and d_x = delta W^T, over some rows."""
+    # Row by row storage is column by column storage of the transposed: dU^T += delta^T h_{t-1}.
+    cdef int64_t n_units = to.n_units, n_features = to.n_features
+    cdef int64_t n_columns = N_GATES[cell] * n_units, stride = N_DELTAS[cell] * n_units
+    cdef floating *d_input = <floating *> to.d_input
+    cdef floating *w = <floating *> to.input_weights
+    cdef floating *delta_of_recurrent = delta + (n_units if cell == GRU else 0)
+    gemm[floating]("N", "T", n_columns, n_units, n_rows, delta_of_recurrent, stride, previous, n_units, 1,
+                   <floating *> to.d_recurrent, n_columns)
+    # GRU's candidate has a delta of its own for the input: the gates' columns, then the candidate's.
+    cdef int64_t n_alike = 2 * n_units if cell == GRU else n_columns
+    gemm[floating]("N", "T", n_alike, n_features, n_rows, delta_of_recurrent, stride, x, n_features, 1, d_input,
+                   n_columns)
+    if cell == GRU:
+        gemm[floating]("N", "T", n_units, n_features, n_rows, delta, stride, x, n_features, 1, d_input + n_alike,
+                       n_columns)
+    if d_x == NULL:
+        return
+    gemm[floating]("T", "N", n_features, n_rows, n_alike, w, n_columns, delta_of_recurrent, stride, 0, d_x, n_features)
+    if cell == GRU:
+        gemm[floating]("T", "N", n_features, n_rows, n_units, w + n_alike, n_columns, delta, stride, 1, d_x,
+                       n_features)
+
+
+cdef void run_backward(floating *delta, int cell, CellKernels &kernels, Recurrence &size, BackwardArrays &arrays,
+                       Products &products, int64_t n_delta_rows) noexcept nogil:
+    """Some steps' deltas, then their products, from the last steps to the first."""
+    cdef int64_t n_units = size.n_units, row = 0, n_rows, t, before
+    cdef floating *hidden = <floating *> products.hidden
+    cdef floating *previous
+    cdef floating *d_x = NULL
+    for t in range(size.n_steps):
+        row += size.batch_sizes[t]
+    arrays.last = size.n_steps
+    while arrays.last > 0:
+        n_rows, arrays.first = 0, arrays.last
+        while arrays.first > 0 and n_rows + size.batch_sizes[arrays.first - 1] <= n_delta_rows:
+            arrays.first -= 1
+            n_rows += size.batch_sizes[arrays.first]
+        kernels.backward(size, arrays)
+        row -= n_rows
+        if size.batch_sizes[arrays.last - 1] == size.n_sequences:  # all of these steps have all the sequences
+            previous = hidden + row * n_units
+        else:
+            previous = <floating *> products.previous
+            copy_previous(size, arrays.first, arrays.last, row, hidden, previous)
+        if products.d_x != NULL:
+            d_x = <floating *> products.d_x + row * size.n_features
+        add_products[floating](cell, <floating *> products.x + row * size.n_features, previous,
+                               delta, n_rows, products, d_x)
+        arrays.last = arrays.first
+
+
+cdef void copy_previous(Recurrence &size, int64_t first, int64_t last, int64_t row, floating *hidden,
+                        floating *previous) noexcept nogil:
+    """Gather h before each row's step; step ``first``'s rows begin at ``row``."""
+    cdef int64_t t, before, n_units = size.n_units
+    for t in range(first, last):
+        before = 0 if t == 0 else size.n_sequences + row - size.batch_sizes[t - 1]
+        memcpy(previous, hidden + before * n_units, size.batch_sizes[t] * n_units * sizeof(floating))
+        previous += size.batch_sizes[t] * n_units
+        row += size.batch_sizes[t]

@@ -1,0 +1,28 @@
+// Which builds of the kernels there are, and which of them this processor can run.
+#include <cstring>
+
+#include "kernels.h"
+
+extern const Kernels kernels_generic;
+#ifdef X86_LEVELS
+extern const Kernels kernels_v2, kernels_v3, kernels_v4;
+#endif
+
+// The table called `level` (generic, v2, v3, v4: the psABI's levels of x86-64), or null where it was not built or
+// cannot run.
+const Kernels *kernels_for(const char *level) {
+    if (!strcmp(level, "generic")) return &kernels_generic;
+#ifdef X86_LEVELS
+    __builtin_cpu_init();
+    const bool v2 = __builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("popcnt");
+    const bool v3 = v2 && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+                    __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2");
+    const bool v4 = v3 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                    __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
+                    __builtin_cpu_supports("avx512vl");
+    if (!strcmp(level, "v2")) return v2 ? &kernels_v2 : nullptr;
+    if (!strcmp(level, "v3")) return v3 ? &kernels_v3 : nullptr;
+    if (!strcmp(level, "v4")) return v4 ? &kernels_v4 : nullptr;
+#endif
+    return nullptr;
+}

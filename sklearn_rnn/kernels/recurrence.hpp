@@ -1,0 +1,329 @@
+// The loops over time that all cells share: forward over a packed batch, backward over a range of its steps.
+#pragma once
+#include "kernels.h"
+#include "tiles.hpp"
+
+namespace {
+
+// One step's rows; those of sequence i are the i-th.
+template <class real>
+struct ForwardStep {
+    int64_t n_features, n_units;
+    int activation;
+    const real *x, *previous_h;
+    real *h, *c, *tape;  // c is updated in place
+};
+
+template <class real>
+struct BackwardStep {
+    int64_t n_units;
+    int activation;
+    const real *h, *previous_h, *tape, *d_hidden;
+    int64_t d_hidden_stride;
+    const real *next_delta;
+    real *d_h, *d_c, *delta;
+};
+
+// Sums of a tile on their way from the registers to the epilogue.
+template <class real>
+struct Scratch {
+    Vec<real> sums[TILE_ROWS * 4];
+};
+
+// The tape of a step: a record of N_SAVED vectors for each vector of units, of each of the step's rows; so it is written,
+// and read by the backward pass, from one end to the other: other orders, whose rows stand powers of two apart, made
+// the passes up to a third slower at 512 units. Vectors are whole: nothing is cut off at the last unit.
+template <class Cell>
+int64_t tape_row_size(int64_t n_units) {
+    constexpr int lanes = LANES<typename Cell::real>;
+    return (n_units + lanes - 1) / lanes * lanes * Cell::N_SAVED;
+}
+
+// Where the record of units `u` to `u + LANES - 1` of a row stands, in a step of `n` rows.
+template <class Cell>
+INLINE int64_t record_at(int64_t row, int64_t u, int64_t n) {
+    return (u * n + row * LANES<typename Cell::real>) * Cell::N_SAVED;
+}
+
+template <class real, class... Vectors>
+INLINE void write_record(real *tape, Vectors... vectors) {
+    (..., (store<real>(tape, vectors), tape += LANES<real>));
+}
+
+template <class real>
+INLINE Vec<real> record(const real *tape, int place) {
+    return load<real>(tape + place * LANES<real>);
+}
+
+// ---- Packing -------------------------------------------------------------------------------------------------------
+
+template <class real>
+struct ForwardWeights {
+    int64_t n_features, n_units;
+    const real *input, *recurrent, *bias, *recurrent_bias;
+};
+
+// A forward panel begins with the biases, `sums` vectors; then `columns` vectors for every feature and every unit.
+// The last column adds to sum `columns - 1` where it multiplies a feature, to `last` where it multiplies h.
+struct PanelShape {
+    int sums, columns, last;
+
+    constexpr int64_t vectors(int64_t n_features, int64_t n_units) const {
+        return sums + columns * (n_features + n_units);
+    }
+};
+
+template <class Cell>
+int64_t forward_panels_size(int64_t n_features, int64_t n_units) {
+    using real = typename Cell::real;
+    int64_t vectors = 0;
+    for_groups<Cell::VECTORS, real>(n_units, [&](auto columns, int64_t) {
+        vectors += Cell::template PANEL<columns.n>.vectors(n_features, n_units);
+    });
+    return vectors * LANES<real>;
+}
+
+template <class Cell>
+void pack_forward(int64_t n_features, int64_t n_units, const void *input, const void *recurrent, const void *bias,
+                  const void *recurrent_bias, void *panels) {
+    using real = typename Cell::real;
+    const ForwardWeights<real> weights = {n_features,
+                                          n_units,
+                                          static_cast<const real *>(input),
+                                          static_cast<const real *>(recurrent),
+                                          static_cast<const real *>(bias),
+                                          static_cast<const real *>(recurrent_bias)};
+    const int64_t n_columns = Cell::N_GATES * n_units;
+    PanelWriter<real> panel{static_cast<real *>(panels)};
+    for_groups<Cell::VECTORS, real>(n_units, [&](auto columns, int64_t unit) {
+        constexpr int N = columns.n;
+        Cell::template pack_biases<N>(panel, weights, unit);
+        for (int64_t k = 0; k < n_features; k++)
+            Cell::template pack_row<N>(panel, weights.input + k * n_columns, unit, n_units);
+        for (int64_t k = 0; k < n_units; k++)
+            Cell::template pack_row<N>(panel, weights.recurrent + k * n_columns, unit, n_units);
+    });
+}
+
+template <class Cell>
+int64_t backward_panels_size(int64_t n_units) {
+    using real = typename Cell::real;
+    const int64_t n_vectors = (n_units + LANES<real> - 1) / LANES<real>;
+    return n_vectors * LANES<real> * Cell::N_GATES * n_units;
+}
+
+// Panels of the transposed recurrent weights, 4 vectors of units wide.
+template <class Cell>
+void pack_backward(int64_t n_units, const void *recurrent, void *panels) {
+    using real = typename Cell::real;
+    const int64_t n_columns = Cell::N_GATES * n_units;
+    const real *weights = static_cast<const real *>(recurrent);
+    real *panel = static_cast<real *>(panels);
+    for_groups<4, real>(n_units, [&](auto columns, int64_t unit) {
+        constexpr int width = columns.n * LANES<real>;
+        for (int lane = 0; lane < width; lane++)
+            for (int64_t k = 0; k < n_columns; k++)
+                panel[k * width + lane] = unit + lane < n_units ? weights[(unit + lane) * n_columns + k] : 0;
+        panel += n_columns * width;
+    });
+}
+
+// ---- Forward -------------------------------------------------------------------------------------------------------
+
+template <class Cell, int M, int N, class real>
+NOINLINE void forward_sums(const ForwardStep<real> &step, int64_t first, const real *panel, Scratch<real> &scratch) {
+    constexpr PanelShape SHAPE = Cell::template PANEL<N>;
+    Tile<real, M, SHAPE.sums> tile;
+    panel = tile.begin_with(panel);
+    panel = tile.template multiply<SHAPE.columns>(step.n_features, step.x + first * step.n_features, step.n_features,
+                                                  panel);
+    tile.template multiply<SHAPE.columns, SHAPE.last>(step.n_units, step.previous_h + first * step.n_units,
+                                                      step.n_units, panel);
+    tile.write(scratch.sums);
+}
+
+// The epilogue of M rows and N vectors of units, whose sums stand row by row in the scratch.
+template <class Cell, int N, bool TAPE, class real>
+NOINLINE void forward_rows(const ForwardStep<real> &step, int64_t n, int64_t first, int M, int64_t unit,
+                           const Scratch<real> &scratch) {
+    constexpr int sums_per_vector = Cell::template PANEL<N>.sums / N;
+    const Vec<real> *sums = scratch.sums;
+    for (int64_t row = first; row < first + M; row++)
+        for (int v = 0; v < N; v++, sums += sums_per_vector) {
+            const int64_t u = unit + v * LANES<real>, n_left = step.n_units - u;
+            real *tape = TAPE ? step.tape + record_at<Cell>(row, u, n) : nullptr;
+            if (n_left >= LANES<real>)
+                Cell::template forward_epilogue<true, TAPE>(step, row, u, LANES<real>, sums, tape);
+            else
+                Cell::template forward_epilogue<false, TAPE>(step, row, u, static_cast<int>(n_left), sums, tape);
+        }
+}
+
+template <class Cell, bool TAPE, class real>
+void step_forward(const ForwardStep<real> &step, int64_t n, const real *panel) {
+    Scratch<real> scratch;
+    for_groups<Cell::VECTORS, real>(step.n_units, [&](auto columns, int64_t unit) {
+        constexpr int N = columns.n;
+        for_rows(0, n, [&](auto rows, int64_t first) {
+            forward_sums<Cell, rows.n, N>(step, first, panel, scratch);
+            forward_rows<Cell, N, TAPE>(step, n, first, rows.n, unit, scratch);
+        });
+        panel += Cell::template PANEL<N>.vectors(step.n_features, step.n_units) * LANES<real>;
+    });
+}
+
+// Copies the states of the sequences that end, `n` to `n_before - 1`, to where final states are returned.
+template <class real>
+INLINE void keep_final(real *final_state, const real *state, int64_t n, int64_t n_before, int64_t n_units) {
+    if (n < n_before)
+        memcpy(final_state + n * n_units, state + n * n_units, (n_before - n) * n_units * sizeof(real));
+}
+
+template <class Cell, bool TAPE>
+void run_forward(const Recurrence &size, const ForwardArrays &arrays) {
+    using real = typename Cell::real;
+    const int64_t n_units = size.n_units, state_size = size.n_sequences * n_units;
+    const real *initial = static_cast<const real *>(arrays.initial_state);
+    real *final_state = static_cast<real *>(arrays.final_state), *hidden = static_cast<real *>(arrays.hidden);
+    memcpy(hidden, initial, state_size * sizeof(real));
+    memcpy(final_state, initial, Cell::N_STATES * state_size * sizeof(real));
+    ForwardStep<real> step{};
+    step.n_features = size.n_features, step.n_units = n_units, step.activation = size.activation;
+    step.x = static_cast<const real *>(arrays.x), step.tape = static_cast<real *>(arrays.tape);
+    step.previous_h = hidden, step.h = hidden + state_size;
+    step.c = final_state + state_size;  // where its final value is wanted; only LSTM has it
+    int64_t n_before = size.n_sequences;
+    for (int64_t t = 0; t < size.n_steps; t++) {
+        const int64_t n = size.batch_sizes[t];
+        keep_final(final_state, step.previous_h, n, n_before, n_units);
+        step_forward<Cell, TAPE>(step, n, static_cast<const real *>(arrays.panels));
+        step.x += n * size.n_features;
+        step.previous_h = step.h;
+        if (arrays.keeps_hidden)
+            step.h += n * n_units;
+        else
+            step.h = step.h == hidden ? hidden + state_size : hidden;
+        if (TAPE) step.tape += n * tape_row_size<Cell>(n_units);
+        n_before = n;
+    }
+    keep_final(final_state, step.previous_h, 0, n_before, n_units);
+}
+
+template <class Cell>
+void forward(const Recurrence &size, const ForwardArrays &arrays) {
+    if (arrays.tape)
+        run_forward<Cell, true>(size, arrays);
+    else
+        run_forward<Cell, false>(size, arrays);
+}
+
+// ---- Backward ------------------------------------------------------------------------------------------------------
+
+// What step t + 1 passes back through U, for M rows and N vectors of units.
+template <class Cell, int M, int N, class real>
+NOINLINE void backward_sums(const BackwardStep<real> &step, int64_t first, const real *panel, Scratch<real> &scratch) {
+    const int64_t stride = Cell::N_DELTAS * step.n_units;
+    const real *delta = step.next_delta + first * stride + Cell::FIRST_RECURRENT_DELTA * step.n_units;
+    Tile<real, M, N> tile;
+    tile.begin_with_zeros();
+    tile.multiply(Cell::N_GATES * step.n_units, delta, stride, panel);
+    tile.write(scratch.sums);
+}
+
+// From d_h_t of one vector of units: its deltas; or, before the first step, d_h itself.
+template <class Cell, bool IS_STEP, bool FULL, class real>
+INLINE void backward_vector(const BackwardStep<real> &step, int64_t row, int64_t u, int n, const Vec<real> *sum,
+                            const real *tape) {
+    real *d_h_at = step.d_h + row * step.n_units + u;
+    // Of a sequence whose last step this is, d_h holds the final state's error.
+    Vec<real> d_h = sum && !Cell::STATE_DECAYS ? Vec<real>{} : load<FULL>(d_h_at, n);
+    if (sum) d_h += *sum;
+    if (step.d_hidden) d_h += load<FULL>(step.d_hidden + row * step.d_hidden_stride + u, n);
+    if (IS_STEP)
+        Cell::template backward_epilogue<FULL>(step, row, u, n, d_h, tape);
+    else
+        store<FULL>(d_h_at, d_h, n);
+}
+
+template <class Cell, bool IS_STEP, class real>
+NOINLINE void backward_rows(const BackwardStep<real> &step, int64_t n, int64_t first, int64_t stop, int64_t unit, int N,
+                            const Vec<real> *sum) {
+    for (int64_t row = first; row < stop; row++)
+        for (int v = 0; v < N; v++, sum += sum != nullptr) {
+            const int64_t u = unit + v * LANES<real>, n_left = step.n_units - u;
+            const real *tape = IS_STEP ? step.tape + record_at<Cell>(row, u, n) : nullptr;
+            if (n_left >= LANES<real>)
+                backward_vector<Cell, IS_STEP, true>(step, row, u, LANES<real>, sum, tape);
+            else
+                backward_vector<Cell, IS_STEP, false>(step, row, u, static_cast<int>(n_left), sum, tape);
+        }
+}
+
+// Rows 0 to n_next - 1 have a step t + 1 whose deltas are known; the others, to n - 1, are at their last step.
+template <class Cell, bool IS_STEP, class real>
+void step_backward(const BackwardStep<real> &step, int64_t n_next, int64_t n, const real *panel) {
+    Scratch<real> scratch;
+    for_groups<4, real>(step.n_units, [&](auto columns, int64_t unit) {
+        constexpr int N = columns.n;
+        for_rows(0, n_next, [&](auto rows, int64_t first) {
+            backward_sums<Cell, rows.n, N>(step, first, panel, scratch);
+            backward_rows<Cell, IS_STEP, real>(step, n, first, first + rows.n, unit, N, scratch.sums);
+        });
+        backward_rows<Cell, IS_STEP, real>(step, n, n_next, n, unit, N, nullptr);
+        panel += Cell::N_GATES * step.n_units * N * LANES<real>;
+    });
+}
+
+// Adds the sum of `n` rows to `sums`; a step's own sum first, so that rounding does not grow with the steps.
+template <class real>
+void add_rows(int64_t n, int64_t n_columns, const real *rows, real *sums) {
+    for (int64_t c = 0; c < n_columns; c += LANES<real>) {
+        const int lanes = static_cast<int>(smaller<int64_t>(LANES<real>, n_columns - c));
+        const bool is_full = lanes == LANES<real>;
+        Vec<real> sum{};
+        for (int64_t i = 0; i < n; i++) {
+            const real *at = rows + i * n_columns + c;
+            sum += is_full ? load<true>(at, lanes) : load<false>(at, lanes);
+        }
+        is_full ? store<true>(sums + c, load<true>(sums + c, lanes) + sum, lanes)
+                : store<false>(sums + c, load<false>(sums + c, lanes) + sum, lanes);
+    }
+}
+
+template <class Cell>
+void backward(const Recurrence &size, const BackwardArrays &arrays) {
+    using real = typename Cell::real;
+    const int64_t n_units = size.n_units, state_size = size.n_sequences * n_units;
+    const real *hidden = static_cast<const real *>(arrays.hidden), *tape = static_cast<const real *>(arrays.tape);
+    const real *d_hidden = static_cast<const real *>(arrays.d_hidden);
+    const real *panels = static_cast<const real *>(arrays.panels);
+    real *d_h = static_cast<real *>(arrays.d_state), *delta = static_cast<real *>(arrays.delta);
+    int64_t row = 0, first_row = 0;  // row: where step t's rows begin
+    for (int64_t t = 0; t < arrays.last; t++) {
+        if (t == arrays.first) first_row = row;
+        row += size.batch_sizes[t];
+    }
+    BackwardStep<real> step{};
+    step.n_units = n_units, step.activation = size.activation;
+    step.d_hidden_stride = arrays.d_hidden_stride;
+    step.d_h = d_h, step.d_c = d_h + state_size;
+    int64_t n_next = 0;
+    for (int64_t t = arrays.last - 1; t >= arrays.first; t--) {
+        const int64_t n = size.batch_sizes[t];
+        row -= n;
+        // The initial states stand in front; those before step t stand one step's rows further to the front.
+        const int64_t now = size.n_sequences + row, before = t == 0 ? 0 : now - size.batch_sizes[t - 1];
+        step.h = hidden + now * n_units, step.previous_h = hidden + before * n_units;
+        step.tape = tape + row * tape_row_size<Cell>(n_units);
+        if (d_hidden) step.d_hidden = d_hidden + row * arrays.d_hidden_stride;
+        step.delta = delta + (row - first_row) * Cell::N_DELTAS * n_units;
+        step_backward<Cell, true>(step, n_next, n, panels);
+        add_rows<real>(n, Cell::N_DELTAS * n_units, step.delta, static_cast<real *>(arrays.delta_sums));
+        step.next_delta = step.delta;
+        n_next = n;
+    }
+    step.d_hidden = nullptr;
+    step_backward<Cell, false>(step, n_next, n_next, panels);
+}
+
+}  // namespace

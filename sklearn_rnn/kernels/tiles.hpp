@@ -1,0 +1,124 @@
+// Weights packed into panels, and the register tile that multiplies rows with a panel.
+#pragma once
+#include "vectors.hpp"
+
+namespace {
+
+// A panel holds all that some vectors of columns need, in the order of its use: for each k, N vectors side by side.
+// It is streamed once for TILE_ROWS sequences; what is past a matrix's last column is 0.
+
+template <class real>
+struct PanelWriter {
+    real *to;
+
+    // The vector of columns from `column` on, of a row of `n_columns`.
+    INLINE void write(const real *row, int64_t column, int64_t n_columns) {
+        for (int lane = 0; lane < LANES<real>; lane++) to[lane] = column + lane < n_columns ? row[column + lane] : 0;
+        to += LANES<real>;
+    }
+};
+
+// Calls function(Index<0>) to function(Index<N - 1>): a loop that is unrolled before the compiler decides what stays in
+// registers. An array that is indexed by a variable at that time would not.
+template <int I>
+struct Index {
+    static constexpr int value = I;
+};
+
+template <int N, int I = 0, class Function>
+INLINE void unrolled(const Function &function) {
+    if constexpr (I < N) {
+        function(Index<I>{});
+        unrolled<N, I + 1>(function);
+    }
+}
+
+// The register tile: M rows times N columns of vectors. Each row's sums run over k in the same order, whatever M is:
+// their bits don't depend on which rows share a tile.
+template <class real, int M, int N>
+struct Tile {
+    Vec<real> sums[M][N];
+
+    // Every row's sums begin with the same N vectors.
+    INLINE const real *begin_with(const real *panel) {
+        unrolled<M>([&](auto i) INLINE_LAMBDA {
+            unrolled<N>([&](auto c) INLINE_LAMBDA {
+                sums[i.value][c.value] = load<real>(panel + c.value * LANES<real>);
+            });
+        });
+        return panel + N * LANES<real>;
+    }
+
+    INLINE void begin_with_zeros() {
+        unrolled<M>([&](auto i) INLINE_LAMBDA {
+            unrolled<N>([&](auto c) INLINE_LAMBDA { sums[i.value][c.value] = Vec<real>{}; });
+        });
+    }
+
+    // sums[i][c] += sum over k of rows[i][k] * panel[k][c], of C columns, the last of which adds to sums[i][LAST].
+    template <int C = N, int LAST = C - 1>
+    INLINE const real *multiply(int64_t n, const real *rows, int64_t stride, const real *panel) {
+        for (int64_t k = 0; k < n; k++, panel += C * LANES<real>)
+            unrolled<M>([&](auto i) INLINE_LAMBDA {
+                const Vec<real> factor = broadcast(rows[i.value * stride + k]);
+                unrolled<C>([&](auto c) INLINE_LAMBDA {
+                    constexpr int sum = c.value == C - 1 ? LAST : c.value;
+                    sums[i.value][sum] += factor * load<real>(panel + c.value * LANES<real>);
+                });
+            });
+        return panel;
+    }
+
+    // Out of the registers, row by row, to where a loop over rows and columns can take them.
+    INLINE void write(Vec<real> *to) const {
+        unrolled<M>([&](auto i) INLINE_LAMBDA {
+            unrolled<N>([&](auto c) INLINE_LAMBDA { to[i.value * N + c.value] = sums[i.value][c.value]; });
+        });
+    }
+};
+
+// Calls function(Rows<M>{}, first row) on tiles of about the same number of rows, until `start` to `stop - 1` are done.
+template <int M>
+struct Rows {
+    static constexpr int n = M;
+};
+
+template <int M, class Function>
+INLINE void tile_of(int64_t n, int64_t start, const Function &function) {
+    if (n == M)
+        function(Rows<M>{}, start);
+    else if constexpr (M > 1)
+        tile_of<M - 1>(n, start, function);
+}
+
+template <class Function>
+INLINE void for_rows(int64_t start, int64_t stop, const Function &function) {
+    for (int64_t n_tiles = (stop - start + TILE_ROWS - 1) / TILE_ROWS; n_tiles > 0; n_tiles--) {
+        const int64_t n = (stop - start + n_tiles - 1) / n_tiles;
+        tile_of<TILE_ROWS>(n, start, function);
+        start += n;
+    }
+}
+
+// Calls group(Columns<N>, first unit) on every group of up to N vectors of units.
+template <int N>
+struct Columns {
+    static constexpr int n = N;
+};
+
+template <int N, class real, class Group>
+INLINE void last_group(int64_t unit, int64_t n_vectors, const Group &group) {
+    if (n_vectors == N)
+        group(Columns<N>{}, unit);
+    else if constexpr (N > 1)
+        last_group<N - 1, real>(unit, n_vectors, group);
+}
+
+template <int N, class real, class Group>
+INLINE void for_groups(int64_t n_units, const Group &group) {
+    int64_t unit = 0, n_vectors = (n_units + LANES<real> - 1) / LANES<real>;
+    for (; n_vectors >= N; n_vectors -= N, unit += N * LANES<real>) group(Columns<N>{}, unit);
+    last_group<N, real>(unit, n_vectors, group);
+}
+
+}  // namespace

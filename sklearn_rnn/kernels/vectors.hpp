@@ -1,0 +1,93 @@
+// Vectors of one register, for whatever instruction set this file is compiled for: GCC's and Clang's vector extensions.
+#pragma once
+#include <cstdint>
+#include <cstring>
+
+// Everything stands in an unnamed namespace: the same source is compiled for several instruction sets, and the linker
+// must not take one build's function for another's. For the same reason nothing of the standard library's templates.
+namespace {
+
+#define INLINE inline __attribute__((always_inline))
+#define INLINE_LAMBDA __attribute__((always_inline))
+#define NOINLINE __attribute__((noinline))
+
+#if defined(__AVX512F__)
+constexpr int VECTOR_BYTES = 64;
+#elif defined(__AVX__)
+constexpr int VECTOR_BYTES = 32;
+#else
+constexpr int VECTOR_BYTES = 16;
+#endif
+
+// Sequences of a register tile: with 4 vectors a sequence, 24 of 32 registers accumulate, or 12 of 16.
+#if defined(__AVX512F__) || defined(__aarch64__)
+constexpr int TILE_ROWS = 6;
+#else
+constexpr int TILE_ROWS = 3;
+#endif
+
+template <class real>
+struct Types;
+
+template <>
+struct Types<float> {
+    typedef float vec __attribute__((vector_size(VECTOR_BYTES)));
+    typedef int32_t ivec __attribute__((vector_size(VECTOR_BYTES)));
+};
+
+template <>
+struct Types<double> {
+    typedef double vec __attribute__((vector_size(VECTOR_BYTES)));
+    typedef int64_t ivec __attribute__((vector_size(VECTOR_BYTES)));
+};
+
+template <class real>
+using Vec = typename Types<real>::vec;
+template <class real>
+using IVec = typename Types<real>::ivec;
+
+template <class real>
+constexpr int LANES = VECTOR_BYTES / static_cast<int>(sizeof(real));
+
+template <class real>
+INLINE Vec<real> broadcast(real value) {
+    return value - Vec<real>{};  // keeps -0, NaN and inf
+}
+
+// The first `n` lanes of memory that need not be aligned; FULL promises n == LANES. The other lanes are 0.
+template <bool FULL, class real>
+INLINE Vec<real> load(const real *from, int n) {
+    Vec<real> v{};
+    if (FULL)
+        memcpy(&v, from, sizeof v);
+    else
+        for (int lane = 0; lane < n; lane++) v[lane] = from[lane];
+    return v;
+}
+
+// Writes the first `n` lanes and nothing beyond them.
+template <bool FULL, class real>
+INLINE void store(real *to, Vec<real> v, int n) {
+    if (FULL)
+        memcpy(to, &v, sizeof v);
+    else
+        for (int lane = 0; lane < n; lane++) to[lane] = v[lane];
+}
+
+// Whole vectors of our own memory: panels, tape, sums.
+template <class real>
+INLINE Vec<real> load(const real *from) {
+    return load<true>(from, LANES<real>);
+}
+
+template <class real>
+INLINE void store(real *to, Vec<real> v) {
+    store<true>(to, v, LANES<real>);
+}
+
+template <class number>
+INLINE number smaller(number a, number b) {
+    return b < a ? b : a;
+}
+
+}  // namespace

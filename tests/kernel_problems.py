@@ -1,0 +1,299 @@
+"""Recurrences for the kernels' tests, solved by the NumPy cells, and by a kernel in memory of the test's choice."""
+
+import copy
+import ctypes
+import mmap
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from sklearn_rnn import kernels
+from sklearn_rnn._packing import Packing
+from sklearn_rnn.cells import Buffers, make_numpy_cell
+
+try:
+    from sklearn_rnn.kernels._kernels import Kernel
+except ModuleNotFoundError:
+    Kernel = None
+
+LEVELS = [name for name in kernels.available() if name != "numpy"]
+NO_LEVELS = [pytest.param("none", marks=pytest.mark.skip(reason="no kernels were compiled"))]
+ACTIVATIONS = ["identity", "logistic", "relu", "tanh"]
+CELLS = [*(("rnn", activation) for activation in ACTIVATIONS), ("lstm", "tanh"), ("gru", "tanh")]
+DTYPES = [np.float32, np.float64]
+
+each_level = pytest.mark.parametrize("level", LEVELS or NO_LEVELS)
+each_cell = pytest.mark.parametrize(("cell", "activation"), CELLS)
+each_dtype = pytest.mark.parametrize("dtype", DTYPES)
+
+
+class Problem:
+    """One recurrence over a packed batch: random weights, inputs and errors, of both signs.
+
+    Parameters
+    ----------
+    cell, activation : str
+    dtype : dtype
+    lengths : sequence of int
+        Steps of each sequence, in any order.
+    n_features, n_units : int
+    d_hidden : {"array", "columns", "none"}
+        The error of every step: an array of its own, some columns of a wider one whose others are NaN, or none.
+    needs_d_x : bool
+    seed : int
+    """
+
+    def __init__(
+        self, cell, activation, dtype, lengths, n_features, n_units, *, d_hidden="array", needs_d_x=True, seed=0
+    ):
+        generator = np.random.default_rng(seed)
+
+        def draw(*shape, scale=1.0):
+            return generator.normal(scale=scale, size=shape).astype(dtype)
+
+        self.cell, self.activation, self.dtype = cell, activation, np.dtype(dtype)
+        self.n_features, self.n_units, self.needs_d_x = n_features, n_units, needs_d_x
+        self.packing = Packing(-np.sort(-np.array(lengths)))
+        self.numpy_cell = make_numpy_cell(cell, activation)
+        shapes = self.numpy_cell.parameter_shapes(n_features, n_units)
+        self.weights = {name: draw(*shape, scale=0.5) for name, shape in shapes.items()}
+        self.weights["input"] /= np.sqrt(n_features, dtype=dtype)
+        # Every gate forgets: in a recurrence that amplifies, rounding differences would grow with the steps.
+        for gate in np.split(self.weights["recurrent"], self.numpy_cell.n_gates, axis=1):
+            gate *= 0.9 / np.linalg.norm(gate, 2)
+        n_rows, state_shape = self.packing.n_rows, (self.numpy_cell.n_states, len(lengths), n_units)
+        self.x = draw(n_rows, n_features)
+        self.state = draw(*state_shape)
+        self.d_state = draw(*state_shape)
+        self.d_weights = {name: draw(*shape) for name, shape in shapes.items()}  # to be added to
+        self.d_hidden = None if d_hidden == "none" else draw(n_rows, n_units)
+        if d_hidden == "columns":
+            wider = np.full((n_rows, n_units + 5), np.nan, dtype)
+            wider[:, 2:-3] = self.d_hidden
+            self.d_hidden = wider[:, 2:-3]
+
+    def batch(self, places):
+        """Return the problem of some of its sequences, which are listed longest first; forward only."""
+        part = copy.copy(self)
+        part.packing = packing = Packing(self.packing.lengths[places])
+        part.x = self.x[self.packing.offsets[packing.step_of_row] + places[packing.sequence_of_row]]
+        part.state = self.state[:, places]
+        return part
+
+    def rows_of(self, place):
+        """Rows of the sequence at a place, step by step."""
+        return np.flatnonzero(self.packing.sequence_of_row == place)
+
+
+class Forward(NamedTuple):
+    """What a forward pass returns, and what the backward pass takes of it."""
+
+    hidden: np.ndarray
+    final_state: np.ndarray
+    tape: tuple
+
+
+def full_of_nan(shape, dtype, garbage=np.nan):
+    """Memory in which whatever is read before it is written will show."""
+    return np.full(shape, garbage if np.dtype(dtype).kind == "f" else -1, dtype)
+
+
+class KernelRun:
+    """A kernel over a problem, all of whose arrays stand where ``new(shape, dtype)`` puts them."""
+
+    def __init__(self, level, problem, new=full_of_nan):
+        self.kernel = Kernel(level, problem.cell, problem.activation, problem.dtype)
+        self.problem, self.new = problem, new
+
+    def put(self, array):
+        """Return a copy of an array, in our memory."""
+        to = self.new(array.shape, array.dtype)
+        to[...] = array
+        return to
+
+    def forward_arguments(self, keeps_tape=True, keeps_hidden=True):
+        """All arguments of ``Kernel.forward``, by name; those to be written as they are made."""
+        problem, kernel = self.problem, self.kernel
+        dtype, n_units, packing = problem.dtype, problem.n_units, problem.packing
+        weights = {name: self.put(array) for name, array in problem.weights.items()}
+        panels = self.new((kernel.forward_panels_size(problem.n_features, n_units),), dtype)
+        kernel.pack_forward(
+            weights["input"], weights["recurrent"], weights["bias"], weights.get("recurrent_bias"), panels
+        )
+        tape = self.new((packing.n_rows, kernel.tape_row_size(n_units)), dtype) if keeps_tape else None
+        n_kept = packing.n_rows if keeps_hidden else packing.n_sequences
+        return {
+            "panels": panels,
+            "batch_sizes": self.put(packing.batch_sizes),
+            "x": self.put(problem.x),
+            "initial_state": self.put(problem.state),
+            "final_state": self.new(problem.state.shape, dtype),
+            "hidden": self.new((packing.n_sequences + n_kept, n_units), dtype),
+            "tape": tape,
+            "keeps_hidden": keeps_hidden,
+        }
+
+    def forward(self, keeps_tape=True, keeps_hidden=True):
+        """Run forward; the tape holds the states of all steps with the initial ones in front, and the kernel's own."""
+        arguments = self.forward_arguments(keeps_tape, keeps_hidden)
+        self.kernel.forward(**arguments)
+        states = arguments["hidden"]
+        hidden = states[self.problem.packing.n_sequences :] if keeps_hidden else None
+        return Forward(hidden, arguments["final_state"], (states, arguments["tape"]))
+
+    def backward_arguments(self, tape, n_delta_rows=None):
+        """All arguments of ``Kernel.backward``, by name."""
+        problem, kernel = self.problem, self.kernel
+        dtype, n_units, packing = problem.dtype, problem.n_units, problem.packing
+        recurrent = self.put(problem.weights["recurrent"])
+        panels = self.new((kernel.backward_panels_size(n_units),), dtype)
+        kernel.pack_backward(recurrent, panels)
+        if n_delta_rows is None:
+            n_delta_rows = kernel.n_delta_rows(packing.batch_sizes, n_units)
+        d_hidden = problem.d_hidden
+        if d_hidden is not None and d_hidden.base is None:  # columns of a wider array stay where they are
+            d_hidden = self.put(d_hidden)
+        return {
+            "panels": panels,
+            "input_weights": self.put(problem.weights["input"]),
+            "batch_sizes": self.put(packing.batch_sizes),
+            "x": self.put(problem.x),
+            "hidden": tape[0],
+            "tape": tape[1],
+            "d_hidden": d_hidden,
+            "d_state": self.put(problem.d_state),
+            "d_weights": {name: self.put(array) for name, array in problem.d_weights.items()},
+            "delta": self.new((n_delta_rows, kernel.n_deltas * n_units), dtype),
+            "previous": self.new((0 if packing.is_dense else n_delta_rows, n_units), dtype),
+            "d_x": self.new(problem.x.shape, dtype) if problem.needs_d_x else None,
+        }
+
+    def backward(self, tape, n_delta_rows=None):
+        """Run backward; return all gradients by name."""
+        arguments = self.backward_arguments(tape, n_delta_rows)
+        self.kernel.backward(**arguments)
+        return gradients(arguments["d_weights"], arguments["d_x"], arguments["d_state"])
+
+    def both(self, n_delta_rows=None):
+        """Run forward and backward; return all results by name."""
+        forward = self.forward()
+        results = {"hidden": forward.hidden, "final_state": forward.final_state}
+        return results | self.backward(forward.tape, n_delta_rows)
+
+
+class NumpyRun:
+    """The NumPy cell over a problem, in float64 whatever the problem's type."""
+
+    def __init__(self, problem):
+        self.problem, self.cell, self.buffers = problem, problem.numpy_cell, Buffers()
+        self.weights = self.cell.prepare(in_float64(problem.weights), for_backward=True)
+
+    def forward(self):
+        """Run forward."""
+        x, state = in_float64([self.problem.x, self.problem.state])
+        return Forward(*self.cell.forward(x, self.problem.packing, state, self.weights, self.buffers))
+
+    def backward(self, tape):
+        """Run backward; return all gradients by name."""
+        problem = self.problem
+        d_hidden, d_state = problem.d_hidden, problem.d_state.astype(np.float64)
+        d_hidden = None if d_hidden is None else d_hidden.astype(np.float64)
+        d_weights = in_float64(problem.d_weights)
+        arguments = (d_hidden, d_state, self.weights, d_weights, self.buffers, problem.needs_d_x)
+        return gradients(d_weights, *self.cell.backward(tape, *arguments))
+
+
+def in_float64(arrays):
+    """Copies of arrays, in a list or by name."""
+    if isinstance(arrays, dict):
+        return {name: array.astype(np.float64) for name, array in arrays.items()}
+    return [array.astype(np.float64) for array in arrays]
+
+
+def gradients(d_weights, d_x, d_state):
+    """All gradients by name."""
+    d_inputs = {} if d_x is None else {"d_x": d_x}
+    return d_inputs | {"d_initial_state": d_state} | {f"d_{name}": array for name, array in d_weights.items()}
+
+
+def numpy_results(problem, states=None):
+    """All results of the NumPy cell by name.
+
+    ``states``, what a kernel left as the states of all steps, is what the simple cell's backward pass takes for its
+    own: relu's derivative jumps at 0, and on which side of it a sum of rounded numbers falls is nobody's mistake.
+    """
+    run = NumpyRun(problem)
+    hidden, final_state, tape = run.forward()
+    hidden = hidden.copy()
+    if states is not None and problem.cell == "rnn":
+        tape = tape._replace(states=(states.astype(np.float64),))
+    return {"hidden": hidden, "final_state": final_state} | run.backward(tape)
+
+
+def assert_near(actual, expected, *, rtol, message=""):
+    """Compare named arrays, with a tolerance relative to the largest absolute value of each expected one.
+
+    Or relative to 1, that of the inputs, where it is less: what has vanished, or has cancelled out, is known no better.
+    """
+    assert set(actual) == set(expected)
+    for name, array in expected.items():
+        atol = rtol * np.abs(array).max(initial=1)
+        assert_allclose(actual[name], array, rtol=0, atol=atol, err_msg=f"{name} {message}")
+
+
+# ---- Memory with guards --------------------------------------------------------------------------------------------
+
+# Single ones of everything, what no vector divides, every length once, and more than one tile and panel.
+GUARDED_SIZES = [
+    {"lengths": [1], "n_features": 1, "n_units": 1},
+    {"lengths": [5, 3, 1], "n_features": 3, "n_units": 17},
+    {"lengths": range(1, 30), "n_features": 3, "n_units": 5},
+    {"lengths": [4] * 7, "n_features": 9, "n_units": 67},
+    {"lengths": [2, 1, 0], "n_features": 2, "n_units": 33},
+]
+
+
+class GuardedMemory:
+    """Gives arrays that begin right behind, or end right in front of, a page that the process may not touch."""
+
+    def __init__(self, side):
+        self.side = side
+        self.protect = ctypes.CDLL(None, use_errno=True).mprotect
+        self.protect.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+
+    def __call__(self, shape, dtype):
+        dtype = np.dtype(dtype)
+        size = int(np.prod(shape)) * dtype.itemsize
+        n_pages = -(-size // mmap.PAGESIZE) + 1
+        memory = mmap.mmap(-1, n_pages * mmap.PAGESIZE)
+        guard, start = {
+            "front": (0, mmap.PAGESIZE),
+            "end": (n_pages - 1, (n_pages - 1) * mmap.PAGESIZE - size),
+        }[self.side]
+        address = ctypes.addressof(ctypes.c_char.from_buffer(memory)) + guard * mmap.PAGESIZE
+        no_access = 0  # PROT_NONE
+        if self.protect(address, mmap.PAGESIZE, no_access):
+            raise OSError(ctypes.get_errno(), "mprotect")
+        array = np.ndarray(shape, dtype, memory, start)
+        array[...] = full_of_nan(shape, dtype)
+        return array
+
+
+def run_between_guards(level):
+    """Solve problems in guarded memory; tell each of them beforehand, as a fault ends the process."""
+    for side in ("front", "end"):
+        new = GuardedMemory(side)
+        for cell, activation in CELLS:
+            for dtype in DTYPES:
+                for sizes in GUARDED_SIZES:
+                    for d_hidden in ("array", "none"):
+                        print(side, cell, activation, dtype.__name__, sizes, d_hidden, flush=True)
+                        problem = Problem(cell, activation, dtype, **sizes, d_hidden=d_hidden)
+                        run = KernelRun(level, problem, new)
+                        results = run.both(n_delta_rows=max(problem.packing.batch_sizes))
+                        for keeps_hidden in (True, False):
+                            final_state = run.forward(keeps_tape=False, keeps_hidden=keeps_hidden).final_state
+                            np.testing.assert_array_equal(final_state, results["final_state"])
+                        assert all(np.isfinite(array).all() for array in results.values())
