@@ -147,17 +147,19 @@ class KernelRun:
         """All arguments of ``Kernel.backward``, by name."""
         problem, kernel = self.problem, self.kernel
         dtype, n_units, packing = problem.dtype, problem.n_units, problem.packing
-        recurrent = self.put(problem.weights["recurrent"])
-        panels = self.new((kernel.backward_panels_size(n_units),), dtype)
-        kernel.pack_backward(recurrent, panels)
+        panels = {}
+        for name in ("recurrent", "input"):
+            weights = self.put(problem.weights[name])
+            panels[name] = self.new((kernel.transposed_panels_size(len(weights), n_units),), dtype)
+            kernel.pack_transposed(weights, panels[name])
         if n_delta_rows is None:
             n_delta_rows = kernel.n_delta_rows(packing.batch_sizes, n_units)
         d_hidden = problem.d_hidden
         if d_hidden is not None and d_hidden.base is None:  # columns of a wider array stay where they are
             d_hidden = self.put(d_hidden)
         return {
-            "panels": panels,
-            "input_weights": self.put(problem.weights["input"]),
+            "panels": panels["recurrent"],
+            "input_panels": panels["input"],
             "batch_sizes": self.put(packing.batch_sizes),
             "x": self.put(problem.x),
             "hidden": tape[0],

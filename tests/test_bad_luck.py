@@ -7,10 +7,11 @@ import sys
 import textwrap
 import warnings
 from copy import deepcopy
+from time import sleep
 
 import numpy as np
 import pytest
-from helpers import make_sequences
+from helpers import make_sequences, run_python
 from numpy.testing import assert_array_equal
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 
@@ -364,6 +365,90 @@ def test_a_process_that_gets_sigint_while_it_fits_goes_on_to_predict():
     assert len(labels) == 8
     assert set(labels) <= {"0", "1"}
     assert int(n_iter) == int(n_losses) >= 3
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT for one process")
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_sigint_in_the_middle_of_a_large_batch_ends_training_after_it(n_jobs):
+    program = """
+        import signal
+        import sys
+        import time
+
+        import numpy as np
+        from sklearn_rnn import RNNClassifier
+
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        X = np.random.default_rng(0).normal(size=(256, 150, 2)).astype(np.float32)
+        y = np.arange(256) % 2
+        options = {"batch_size": 256, "max_iter": 10**7, "n_iter_no_change": np.inf, "random_state": 0}
+        clf = RNNClassifier((128,), cell="lstm", n_jobs=int(sys.argv[1]), verbose=True, **options)
+        clf.fit(X, y)
+        print("predicted", *clf.predict(X[:8]), "after", clf.n_iter_, len(clf.loss_curve_), flush=True)
+    """
+    process = subprocess.Popen(
+        [sys.executable, "-u", "-W", "always", "-c", textwrap.dedent(program), str(n_jobs)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        for line in process.stdout:
+            if line.startswith("Epoch    2"):
+                break
+        # An epoch is one batch, almost all of whose time is spent in the passes over its 150 steps.
+        sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        output, errors = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 0, errors
+    assert errors.count("UserWarning: Training interrupted by user.") == 1
+    assert "Traceback" not in errors
+    *epochs, result = output.splitlines()
+    assert len(epochs) <= 3  # after the signal: at most what was on its way
+    word, *labels, after, n_iter, n_losses = result.split()
+    assert (word, after) == ("predicted", "after")
+    assert len(labels) == 8
+    assert set(labels) <= {"0", "1"}
+    assert int(n_iter) == int(n_losses) >= 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="how much memory a process uses is read from /proc")
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_a_tape_that_memory_cannot_hold_is_a_memory_error_and_changes_nothing(n_jobs):
+    program = """
+        import pickle
+        import resource
+        import sys
+
+        import numpy as np
+        from sklearn_rnn import RNNRegressor
+
+        def memory_in_use():
+            with open("/proc/self/statm") as file:
+                return int(file.read().split()[0]) * resource.getpagesize()
+
+        generator = np.random.default_rng(0)
+        X, y = generator.normal(size=(64, 20, 1)), generator.normal(size=64)
+        large_X, large_y = generator.normal(size=(128, 1000, 1)), generator.normal(size=128)
+        options = {"batch_size": 128, "max_iter": 2, "n_iter_no_change": np.inf, "random_state": 0}
+        regressor = RNNRegressor((64,), cell="lstm", n_jobs=int(sys.argv[1]), **options).fit(X, y)
+        expected, before = regressor.predict(X), pickle.dumps(regressor)
+
+        # The states alone of 128000 steps are 65 MB, and the tape is some times that.
+        resource.setrlimit(resource.RLIMIT_AS, (memory_in_use() + 2**26, resource.RLIM_INFINITY))
+        for method in ("fit", "partial_fit"):
+            try:
+                getattr(regressor, method)(large_X, large_y)
+            except MemoryError:
+                print(method, "MemoryError")
+            assert pickle.dumps(regressor) == before
+            np.testing.assert_array_equal(regressor.predict(X), expected)
+        regressor.partial_fit(X, y)
+        print(regressor.n_iter_)
+    """
+    assert run_python(program, n_jobs) == "fit MemoryError\npartial_fit MemoryError\n3\n"
 
 
 @pytest.mark.parametrize("error", [MemoryError, RuntimeError])

@@ -388,7 +388,7 @@ FORWARD_ARGUMENTS = ["panels", "batch_sizes", "x", "initial_state", *FORWARD_OUT
 D_WEIGHTS = ["d_weights.input", "d_weights.recurrent", "d_weights.bias"]
 BACKWARD_OUTPUTS = ["d_state", *D_WEIGHTS, "delta", "previous", "d_x"]
 BACKWARD_ARGUMENTS = [
-    *("panels", "input_weights", "batch_sizes", "x", "hidden", "tape", "d_hidden"),
+    *("panels", "input_panels", "batch_sizes", "x", "hidden", "tape", "d_hidden"),
     *BACKWARD_OUTPUTS,
 ]
 
@@ -472,10 +472,11 @@ def test_packing_refuses_arrays_that_are_not_what_it_needs(name, fault):
     pack_forward(**arguments)
     assert_refused(pack_forward, changed(arguments, name, FAULTS[fault]))
     if name in ("recurrent", "panels"):
-        backward_panels = full_of_nan(kernel.backward_panels_size(5), np.float64)
-        arguments = {"recurrent": weights["recurrent"], "panels": backward_panels}
-        kernel.pack_backward(**arguments)
-        assert_refused(kernel.pack_backward, changed(arguments, name, FAULTS[fault]))
+        panels = full_of_nan(kernel.transposed_panels_size(5, 5), np.float64)
+        arguments = {"weights": weights["recurrent"], "panels": panels}
+        kernel.pack_transposed(**arguments)
+        changed_name = "weights" if name == "recurrent" else name
+        assert_refused(kernel.pack_transposed, changed(arguments, changed_name, FAULTS[fault]))
 
 
 @needs_levels
@@ -572,10 +573,10 @@ weights = run.problem.weights
 packing = {"input_weights": weights["input"], "recurrent": weights["recurrent"], "bias": weights["bias"],
            "recurrent_bias": weights["recurrent_bias"], "panels": run.forward_arguments()["panels"]}
 forward, backward = run.forward_arguments(), make_backward_arguments(run)
-backward_packing = {"recurrent": weights["recurrent"], "panels": backward["panels"]}
+transposed_packing = {"weights": weights["recurrent"], "panels": backward["panels"]}
 for method, arguments, optional in (
     ("pack_forward", packing, []),
-    ("pack_backward", backward_packing, []),
+    ("pack_transposed", transposed_packing, []),
     ("forward", forward, ["tape", "keeps_hidden"]),
     ("backward", backward, ["d_hidden", "d_x"]),
 ):

@@ -15,15 +15,14 @@ class Panels(NamedTuple):
 
     Attributes
     ----------
-    weights : dict of ndarray
-        The weights themselves.
-    forward, backward : ndarray
-        The second is None where no backward pass follows.
+    forward : ndarray
+    recurrent, input : ndarray
+        Transposed, for the backward pass; None where none follows.
     """
 
-    weights: dict
     forward: np.ndarray
-    backward: np.ndarray | None
+    recurrent: np.ndarray | None
+    input: np.ndarray | None
 
 
 class CompiledCell(Cell):
@@ -54,12 +53,16 @@ class CompiledCell(Cell):
         kernel = self._kernel(dtype)
         if earlier is None:
             forward = aligned_empty(kernel.forward_panels_size(n_features, n_units), dtype)
-            backward = aligned_empty(kernel.backward_panels_size(n_units), dtype) if for_backward else None
-            earlier = Panels(weights, forward, backward)
+            transposed = [None, None]
+            if for_backward:
+                sizes = (kernel.transposed_panels_size(n_rows, n_units) for n_rows in (n_units, n_features))
+                transposed = [aligned_empty(size, dtype) for size in sizes]
+            earlier = Panels(forward, *transposed)
         bias, recurrent_bias = weights["bias"], weights.get("recurrent_bias")
         kernel.pack_forward(weights["input"], weights["recurrent"], bias, recurrent_bias, earlier.forward)
         if for_backward:
-            kernel.pack_backward(weights["recurrent"], earlier.backward)
+            kernel.pack_transposed(weights["recurrent"], earlier.recurrent)
+            kernel.pack_transposed(weights["input"], earlier.input)
         return earlier
 
     def values_per_row(self, n_units, keeps_hidden):
@@ -83,8 +86,8 @@ class CompiledCell(Cell):
         kernel = self._kernel(dtype)
         n_rows = kernel.n_delta_rows(packing.batch_sizes, n_units)
         kernel.backward(
-            weights.backward,
-            weights.weights["input"],
+            weights.recurrent,
+            weights.input,
             packing.batch_sizes,
             x,
             tape.states[0],

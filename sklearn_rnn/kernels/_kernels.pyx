@@ -2,14 +2,11 @@
 """Compiled recurrences: arrays are checked here, then everything runs without the GIL.
 
 A kernel works on a packed batch (see ``Packing``): rows of step 0 of all sequences, longest first, then those of step
-1, and so on. The gradients of the weights are products over many rows, and are left to BLAS.
+1, and so on.
 """
 
 cimport numpy as np
-from cython cimport floating
 from libc.stdint cimport int64_t
-from libc.string cimport memcpy
-from scipy.linalg.cython_blas cimport dgemm, sgemm
 
 import numpy as np
 
@@ -33,22 +30,29 @@ cdef extern from "kernels.h" nogil:
 
     cdef struct BackwardArrays:
         const void *panels
+        const void *input_panels
+        const void *x
         const void *hidden
         const void *tape
         const void *d_hidden
         int64_t d_hidden_stride
         void *d_state
+        void *d_input
+        void *d_recurrent
+        void *d_bias
+        void *d_recurrent_bias
+        void *d_x
         void *delta
-        void *delta_sums
-        int64_t first, last
+        void *previous
+        int64_t n_delta_rows
 
     cdef struct CellKernels:
         int64_t (*forward_panels_size)(int64_t n_features, int64_t n_units) noexcept nogil
-        int64_t (*backward_panels_size)(int64_t n_units) noexcept nogil
+        int64_t (*transposed_panels_size)(int64_t n_rows, int64_t n_units) noexcept nogil
         int64_t (*tape_row_size)(int64_t n_units) noexcept nogil
         void (*pack_forward)(int64_t n_features, int64_t n_units, const void *input, const void *recurrent,
                              const void *bias, const void *recurrent_bias, void *panels) noexcept nogil
-        void (*pack_backward)(int64_t n_units, const void *recurrent, void *panels) noexcept nogil
+        void (*pack_transposed)(int64_t n_rows, int64_t n_units, const void *weights, void *panels) noexcept nogil
         void (*forward)(const Recurrence &, const ForwardArrays &) noexcept nogil
         void (*backward)(const Recurrence &, const BackwardArrays &) noexcept nogil
 
@@ -62,18 +66,6 @@ cdef extern from "kernels.h" nogil:
                         void *parameters) noexcept nogil
 
     const Kernels *kernels_for(const char *level)
-
-
-# What the products that give the weights' gradients need besides.
-cdef struct Products:
-    int64_t n_features, n_units
-    const void *x              # IN  (n_rows, n_features)
-    const void *hidden         # IN  (n_sequences + n_rows, n_units)
-    const void *input_weights  # IN  (n_features, n_gates * n_units)
-    void *previous             # work array (n_delta_rows, n_units)
-    void *d_input              # IN, OUT
-    void *d_recurrent          # IN, OUT
-    void *d_x                  # OUT (n_rows, n_features), or null
 
 
 CELLS = ("rnn", "lstm", "gru")
@@ -164,9 +156,9 @@ cdef class Kernel:
         """Elements of the panels that :meth:`forward` reads."""
         return self.kernels.forward_panels_size(n_features, n_units)
 
-    def backward_panels_size(self, n_units):
-        """Elements of the panels that :meth:`backward` reads."""
-        return self.kernels.backward_panels_size(n_units)
+    def transposed_panels_size(self, n_rows, n_units):
+        """Elements of the panels of transposed weights, (n_rows, n_gates * n_units), that :meth:`backward` reads."""
+        return self.kernels.transposed_panels_size(n_rows, n_units)
 
     def tape_row_size(self, n_units):
         """Elements that the tape has for each row."""
@@ -186,13 +178,16 @@ cdef class Kernel:
         with nogil:
             self.kernels.pack_forward(n_features, n_units, w, u, b, b_hn, to)
 
-    def pack_backward(self, np.ndarray recurrent not None, panels):
-        """Write the recurrent weights into ``panels`` as :meth:`backward` reads them."""
-        cdef int64_t n_units = recurrent.shape[0]
-        cdef void *u = data_of(recurrent, "recurrent", self.type_number, N_GATES[self.cell] * n_units * n_units)
-        cdef void *to = data_of(panels, "panels", self.type_number, self.kernels.backward_panels_size(n_units), True)
+    def pack_transposed(self, np.ndarray weights not None, panels):
+        """Write weights, (n_rows, n_gates * n_units), into ``panels`` as :meth:`backward` reads them."""
+        if weights.ndim != 2:
+            raise ValueError(f"weights need 2 axes, got shape {(<object> weights).shape}.")
+        cdef int64_t n_rows = weights.shape[0], n_units = weights.shape[1] // N_GATES[self.cell]
+        cdef int64_t size = self.kernels.transposed_panels_size(n_rows, n_units)
+        cdef void *w = data_of(weights, "weights", self.type_number, n_rows * N_GATES[self.cell] * n_units)
+        cdef void *to = data_of(panels, "panels", self.type_number, size, True)
         with nogil:
-            self.kernels.pack_backward(n_units, u, to)
+            self.kernels.pack_transposed(n_rows, n_units, w, to)
 
     cdef Recurrence sizes(self, np.ndarray batch_sizes, np.ndarray x, np.ndarray state) except *:
         cdef Recurrence size
@@ -260,7 +255,7 @@ cdef class Kernel:
         cdef int64_t largest = batch_sizes[0] if len(batch_sizes) else 0
         return min(n_rows, max(largest, max(SMALLEST_DELTA_ROWS, DELTA_BYTES // row_bytes)))
 
-    def backward(self, panels, input_weights, np.ndarray batch_sizes not None, np.ndarray x not None, hidden, tape,
+    def backward(self, panels, input_panels, np.ndarray batch_sizes not None, np.ndarray x not None, hidden, tape,
                  d_hidden, np.ndarray d_state not None, dict d_weights not None, np.ndarray delta not None, previous,
                  d_x=None):
         """Carry the error back from the last step to the first.
@@ -268,8 +263,9 @@ cdef class Kernel:
         Parameters
         ----------
         panels : ndarray
-            From :meth:`pack_backward`.
-        input_weights : ndarray of shape (n_features, n_gates * n_units)
+            From :meth:`pack_transposed` of the recurrent weights.
+        input_panels : ndarray, or None
+            From :meth:`pack_transposed` of the input weights, where ``d_x`` is wanted.
         batch_sizes, x, hidden, tape : ndarray
             As the forward pass took and left them.
         d_hidden : ndarray of shape (n_rows, n_units), or None
@@ -286,54 +282,46 @@ cdef class Kernel:
             Written: the gradient with respect to x.
         """
         cdef Recurrence size = self.sizes(batch_sizes, x, d_state)
-        cdef int64_t n_rows = x.shape[0], n_states = size.n_sequences + n_rows, n_units = size.n_units
-        cdef int64_t n_columns = N_GATES[self.cell] * n_units, n_features = size.n_features
+        cdef int64_t n_rows = x.shape[0], n_features = size.n_features, n_units = size.n_units
+        cdef int64_t n_columns = N_GATES[self.cell] * n_units
         cdef int kind = self.type_number
         cdef BackwardArrays arrays
-        cdef Products products
-        arrays.panels = data_of(panels, "panels", kind, self.kernels.backward_panels_size(n_units))
-        arrays.hidden = data_of(hidden, "hidden", kind, n_states * n_units)
+        arrays.panels = data_of(panels, "panels", kind, self.kernels.transposed_panels_size(n_units, n_units))
+        arrays.x = data_of(x, "x", kind, n_rows * n_features)
+        arrays.hidden = data_of(hidden, "hidden", kind, (size.n_sequences + n_rows) * n_units)
         arrays.tape = data_of(tape, "tape", kind, n_rows * self.kernels.tape_row_size(n_units))
         arrays.d_hidden, arrays.d_hidden_stride = NULL, 0
         if d_hidden is not None:
             arrays.d_hidden = self.rows_of(d_hidden, n_rows, n_units, &arrays.d_hidden_stride)
         arrays.d_state = data_of(d_state, "d_state", kind, d_state.size, True)
-        cdef int64_t n_delta_rows = delta.shape[0]
-        arrays.delta = data_of(delta, "delta", kind, n_delta_rows * N_DELTAS[self.cell] * n_units, True)
-        if n_delta_rows < (size.batch_sizes[0] if size.n_steps else 0):
-            raise ValueError(f"delta has {n_delta_rows} rows: the kernel needs those of one step at least.")
-        delta_sums = np.zeros(N_DELTAS[self.cell] * n_units, d_state.dtype)
-        arrays.delta_sums = np.PyArray_DATA(delta_sums)
-        products.n_features, products.n_units = n_features, n_units
-        products.x = data_of(x, "x", kind, n_rows * n_features)
-        products.hidden = arrays.hidden
+        arrays.d_input = data_of(d_weights["input"], "d_input", kind, n_features * n_columns, True)
+        arrays.d_recurrent = data_of(d_weights["recurrent"], "d_recurrent", kind, n_units * n_columns, True)
+        arrays.d_bias = data_of(d_weights["bias"], "d_bias", kind, n_columns, True)
+        arrays.d_recurrent_bias = NULL
+        if self.cell == GRU:
+            arrays.d_recurrent_bias = data_of(d_weights["recurrent_bias"], "d_recurrent_bias", kind, n_units, True)
+        arrays.input_panels = arrays.d_x = NULL
+        if d_x is not None:
+            n_panel = self.kernels.transposed_panels_size(n_features, n_units)
+            arrays.input_panels = data_of(input_panels, "input_panels", kind, n_panel)
+            arrays.d_x = data_of(d_x, "d_x", kind, n_rows * n_features, True)
+        arrays.n_delta_rows = delta.shape[0]
+        arrays.delta = data_of(delta, "delta", kind, arrays.n_delta_rows * N_DELTAS[self.cell] * n_units, True)
         is_dense = size.n_steps == 0 or size.batch_sizes[size.n_steps - 1] == size.n_sequences
-        products.previous = data_of(previous, "previous", kind, 0 if is_dense else n_delta_rows * n_units, True)
-        products.input_weights = data_of(input_weights, "input", kind, n_features * n_columns)
-        products.d_input = data_of(d_weights["input"], "d_input", kind, n_features * n_columns, True)
-        products.d_recurrent = data_of(d_weights["recurrent"], "d_recurrent", kind, n_units * n_columns, True)
-        data_of(d_weights["bias"], "d_bias", kind, n_columns, True)
-        if self.cell == GRU:
-            data_of(d_weights["recurrent_bias"], "d_recurrent_bias", kind, n_units, True)
-        products.d_x = NULL if d_x is None else data_of(d_x, "d_x", kind, n_rows * n_features, True)
+        n_previous = 0 if is_dense else arrays.n_delta_rows * n_units
+        arrays.previous = data_of(previous, "previous", kind, n_previous, True)
+        if arrays.n_delta_rows < (size.batch_sizes[0] if size.n_steps else 0):
+            raise ValueError(f"delta has {arrays.n_delta_rows} rows: the kernel needs those of one step at least.")
         with nogil:
-            if self.is_double:
-                run_backward(<double *> arrays.delta, self.cell, self.kernels, size, arrays, products, n_delta_rows)
-            else:
-                run_backward(<float *> arrays.delta, self.cell, self.kernels, size, arrays, products, n_delta_rows)
-        if self.cell == GRU:
-            d_weights["bias"][: 2 * n_units] += delta_sums[n_units : 3 * n_units]
-            d_weights["bias"][2 * n_units :] += delta_sums[:n_units]
-            d_weights["recurrent_bias"] += delta_sums[3 * n_units :]
-        else:
-            d_weights["bias"] += delta_sums
+            self.kernels.backward(size, arrays)
 
     cdef const void *rows_of(self, np.ndarray array, int64_t n_rows, int64_t n_columns, int64_t *stride) except NULL:
         """Pointer to rows whose elements are contiguous, and the elements from one row to the next."""
         if (np.PyArray_TYPE(array) != self.type_number or not np.PyArray_ISBEHAVED_RO(array) or array.ndim != 2
                 or array.shape[0] != n_rows or array.shape[1] != n_columns
                 or (n_rows > 0 and n_columns > 1 and array.strides[1] != self.item_size)
-                or (n_rows > 1 and (array.strides[0] % self.item_size or array.strides[0] < n_columns * self.item_size))):
+                or (n_rows > 1 and array.strides[0] < n_columns * self.item_size)
+                or array.strides[0] % self.item_size):
             raise ValueError(f"d_hidden has dtype {array.dtype} and shape {(<object> array).shape}: the kernel needs "
                              f"{n_rows} rows of {n_columns} contiguous, aligned elements of its own type.")
         stride[0] = array.strides[0] // self.item_size
@@ -345,83 +333,3 @@ cdef class Kernel:
         cdef int64_t n = values.size
         with nogil:
             self.table.activate[self.is_double](self.activation, n, data)
-
-
-# ---- The gradients of the weights ----------------------------------------------------------------------------------
-
-cdef void gemm(char *transpose_a, char *transpose_b, int64_t m, int64_t n, int64_t k, floating *a, int64_t stride_a,
-               floating *b, int64_t stride_b, floating beta, floating *c, int64_t stride_c) noexcept nogil:
-    """BLAS's C = op(A) op(B) + beta C, for matrices stored column by column."""
-    cdef int m_ = <int> m, n_ = <int> n, k_ = <int> k
-    cdef int stride_a_ = <int> stride_a, stride_b_ = <int> stride_b, stride_c_ = <int> stride_c
-    cdef floating one = 1
-    if floating is float:
-        sgemm(transpose_a, transpose_b, &m_, &n_, &k_, &one, a, &stride_a_, b, &stride_b_, &beta, c, &stride_c_)
-    else:
-        dgemm(transpose_a, transpose_b, &m_, &n_, &k_, &one, a, &stride_a_, b, &stride_b_, &beta, c, &stride_c_)
-
-
-cdef void add_products(int cell, floating *x, floating *previous, floating *delta, int64_t n_rows, Products &to,
-                       floating *d_x) noexcept nogil:
-    """dW += x^T delta, dU += h_{t-1}^T delta and d_x = delta W^T, over some rows."""
-    # Row by row storage is column by column storage of the transposed: dU^T += delta^T h_{t-1}.
-    cdef int64_t n_units = to.n_units, n_features = to.n_features
-    cdef int64_t n_columns = N_GATES[cell] * n_units, stride = N_DELTAS[cell] * n_units
-    cdef floating *d_input = <floating *> to.d_input
-    cdef floating *w = <floating *> to.input_weights
-    cdef floating *delta_of_recurrent = delta + (n_units if cell == GRU else 0)
-    gemm[floating]("N", "T", n_columns, n_units, n_rows, delta_of_recurrent, stride, previous, n_units, 1,
-                   <floating *> to.d_recurrent, n_columns)
-    # GRU's candidate has a delta of its own for the input: the gates' columns, then the candidate's.
-    cdef int64_t n_alike = 2 * n_units if cell == GRU else n_columns
-    gemm[floating]("N", "T", n_alike, n_features, n_rows, delta_of_recurrent, stride, x, n_features, 1, d_input,
-                   n_columns)
-    if cell == GRU:
-        gemm[floating]("N", "T", n_units, n_features, n_rows, delta, stride, x, n_features, 1, d_input + n_alike,
-                       n_columns)
-    if d_x == NULL:
-        return
-    gemm[floating]("T", "N", n_features, n_rows, n_alike, w, n_columns, delta_of_recurrent, stride, 0, d_x, n_features)
-    if cell == GRU:
-        gemm[floating]("T", "N", n_features, n_rows, n_units, w + n_alike, n_columns, delta, stride, 1, d_x,
-                       n_features)
-
-
-cdef void run_backward(floating *delta, int cell, CellKernels &kernels, Recurrence &size, BackwardArrays &arrays,
-                       Products &products, int64_t n_delta_rows) noexcept nogil:
-    """Some steps' deltas, then their products, from the last steps to the first."""
-    cdef int64_t n_units = size.n_units, row = 0, n_rows, t, before
-    cdef floating *hidden = <floating *> products.hidden
-    cdef floating *previous
-    cdef floating *d_x = NULL
-    for t in range(size.n_steps):
-        row += size.batch_sizes[t]
-    arrays.last = size.n_steps
-    while arrays.last > 0:
-        n_rows, arrays.first = 0, arrays.last
-        while arrays.first > 0 and n_rows + size.batch_sizes[arrays.first - 1] <= n_delta_rows:
-            arrays.first -= 1
-            n_rows += size.batch_sizes[arrays.first]
-        kernels.backward(size, arrays)
-        row -= n_rows
-        if size.batch_sizes[arrays.last - 1] == size.n_sequences:  # all of these steps have all the sequences
-            previous = hidden + row * n_units
-        else:
-            previous = <floating *> products.previous
-            copy_previous(size, arrays.first, arrays.last, row, hidden, previous)
-        if products.d_x != NULL:
-            d_x = <floating *> products.d_x + row * size.n_features
-        add_products[floating](cell, <floating *> products.x + row * size.n_features, previous,
-                               delta, n_rows, products, d_x)
-        arrays.last = arrays.first
-
-
-cdef void copy_previous(Recurrence &size, int64_t first, int64_t last, int64_t row, floating *hidden,
-                        floating *previous) noexcept nogil:
-    """Gather h before each row's step; step ``first``'s rows begin at ``row``."""
-    cdef int64_t t, before, n_units = size.n_units
-    for t in range(first, last):
-        before = 0 if t == 0 else size.n_sequences + row - size.batch_sizes[t - 1]
-        memcpy(previous, hidden + before * n_units, size.batch_sizes[t] * n_units * sizeof(floating))
-        previous += size.batch_sizes[t] * n_units
-        row += size.batch_sizes[t]

@@ -8,8 +8,8 @@ namespace {
 
 template <class Cell>
 constexpr CellKernels kernels_of() {
-    return {forward_panels_size<Cell>, backward_panels_size<Cell>, tape_row_size<Cell>, pack_forward<Cell>,
-            pack_backward<Cell>,       forward<Cell>,              backward<Cell>};
+    return {forward_panels_size<Cell>, transposed_panels_size<Cell>, tape_row_size<Cell>, pack_forward<Cell>,
+            pack_transposed<Cell>,     forward<Cell>,                backward<Cell>};
 }
 
 template <class real>

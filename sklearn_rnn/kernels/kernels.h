@@ -24,25 +24,33 @@ struct ForwardArrays {
 };
 
 struct BackwardArrays {
-    const void *panels;        // IN  from pack_backward
-    const void *hidden;        // IN  as the forward pass left them
+    const void *panels;        // IN  from pack_transposed of the recurrent weights
+    const void *input_panels;  // IN  from pack_transposed of the input weights; or null, with d_x
+    const void *x;             // IN  as the forward pass took and left them
+    const void *hidden;        // IN
     const void *tape;          // IN
     const void *d_hidden;      // IN  (n_rows, n_units), its rows d_hidden_stride apart; or null
     int64_t d_hidden_stride;
-    void *d_state;             // IN  gradient of the state after step last - 1; OUT of that before step first
-    void *delta;               // OUT (rows of steps first to last - 1, n_deltas * n_units)
-    void *delta_sums;          // IN, OUT (n_deltas * n_units,), the deltas' sum over rows is added
-    int64_t first, last;       // steps first to last - 1 are run, backwards
+    void *d_state;             // IN  gradient of the final state; OUT of the initial one
+    void *d_input;             // IN, OUT (n_features, n_gates * n_units), the gradient is added; so in the next three
+    void *d_recurrent;         // IN, OUT (n_units, n_gates * n_units)
+    void *d_bias;              // IN, OUT (n_gates * n_units,)
+    void *d_recurrent_bias;    // IN, OUT (n_units,), of GRU; else null
+    void *d_x;                 // OUT (n_rows, n_features); or null
+    void *delta;               // work array (n_delta_rows, n_deltas * n_units): the errors of some steps at a time
+    void *previous;            // work array (n_delta_rows, n_units): h before those; not used by equal lengths
+    int64_t n_delta_rows;      // at least those of one step
 };
 
 struct CellKernels {
     int64_t (*forward_panels_size)(int64_t n_features, int64_t n_units);
-    int64_t (*backward_panels_size)(int64_t n_units);
+    int64_t (*transposed_panels_size)(int64_t n_rows, int64_t n_units);
     int64_t (*tape_row_size)(int64_t n_units);
     // Input weights (n_features, n_gates * n_units), recurrent ones (n_units, n_gates * n_units), biases.
     void (*pack_forward)(int64_t n_features, int64_t n_units, const void *input, const void *recurrent,
                          const void *bias, const void *recurrent_bias, void *panels);
-    void (*pack_backward)(int64_t n_units, const void *recurrent, void *panels);
+    // Weights (n_rows, n_gates * n_units).
+    void (*pack_transposed)(int64_t n_rows, int64_t n_units, const void *weights, void *panels);
     void (*forward)(const Recurrence &, const ForwardArrays &);
     void (*backward)(const Recurrence &, const BackwardArrays &);
 };

@@ -1,7 +1,7 @@
 // The loops over time that all cells share: forward over a packed batch, backward over a range of its steps.
 #pragma once
 #include "kernels.h"
-#include "tiles.hpp"
+#include "products.hpp"
 
 namespace {
 
@@ -30,7 +30,7 @@ struct Scratch {
     Vec<real> sums[TILE_ROWS * 4];
 };
 
-// The tape of a step: a record of N_SAVED vectors for each vector of units, of each of the step's rows; so it is written,
+// The tape of a step: a record of N_SAVED vectors for each vector of units, of each of the rows; so it is written,
 // and read by the backward pass, from one end to the other: other orders, whose rows stand powers of two apart, made
 // the passes up to a third slower at 512 units. Vectors are whole: nothing is cut off at the last unit.
 template <class Cell>
@@ -106,24 +106,24 @@ void pack_forward(int64_t n_features, int64_t n_units, const void *input, const 
 }
 
 template <class Cell>
-int64_t backward_panels_size(int64_t n_units) {
+int64_t transposed_panels_size(int64_t n_rows, int64_t n_units) {
     using real = typename Cell::real;
-    const int64_t n_vectors = (n_units + LANES<real> - 1) / LANES<real>;
+    const int64_t n_vectors = (n_rows + LANES<real> - 1) / LANES<real>;
     return n_vectors * LANES<real> * Cell::N_GATES * n_units;
 }
 
-// Panels of the transposed recurrent weights, 4 vectors of units wide.
+// Panels of transposed weights, 4 vectors of their rows (units or features) wide.
 template <class Cell>
-void pack_backward(int64_t n_units, const void *recurrent, void *panels) {
+void pack_transposed(int64_t n_rows, int64_t n_units, const void *all_weights, void *panels) {
     using real = typename Cell::real;
     const int64_t n_columns = Cell::N_GATES * n_units;
-    const real *weights = static_cast<const real *>(recurrent);
+    const real *weights = static_cast<const real *>(all_weights);
     real *panel = static_cast<real *>(panels);
-    for_groups<4, real>(n_units, [&](auto columns, int64_t unit) {
+    for_groups<4, real>(n_rows, [&](auto columns, int64_t row) {
         constexpr int width = columns.n * LANES<real>;
         for (int lane = 0; lane < width; lane++)
             for (int64_t k = 0; k < n_columns; k++)
-                panel[k * width + lane] = unit + lane < n_units ? weights[(unit + lane) * n_columns + k] : 0;
+                panel[k * width + lane] = row + lane < n_rows ? weights[(row + lane) * n_columns + k] : 0;
         panel += n_columns * width;
     });
 }
@@ -219,6 +219,20 @@ void forward(const Recurrence &size, const ForwardArrays &arrays) {
 
 // ---- Backward ------------------------------------------------------------------------------------------------------
 
+// Where the states before step t stand, whose rows begin at `row`: the initial ones are in front of all rows.
+INLINE int64_t row_before(const Recurrence &size, int64_t t, int64_t row) {
+    return t == 0 ? 0 : size.n_sequences + row - size.batch_sizes[t - 1];
+}
+
+// Calls function(column of the input weights, column of the deltas, number of columns) where they go side by side: all
+// at once, but GRU's deltas have that of the candidate in front.
+template <class Cell, class Function>
+INLINE void for_segments(int64_t n_units, const Function &function) {
+    constexpr int n_in_front = Cell::FIRST_RECURRENT_DELTA;
+    function(0, n_in_front * n_units, (Cell::N_GATES - n_in_front) * n_units);
+    if (n_in_front) function((Cell::N_GATES - n_in_front) * n_units, 0, n_in_front * n_units);
+}
+
 // What step t + 1 passes back through U, for M rows and N vectors of units.
 template <class Cell, int M, int N, class real>
 NOINLINE void backward_sums(const BackwardStep<real> &step, int64_t first, const real *panel, Scratch<real> &scratch) {
@@ -274,56 +288,121 @@ void step_backward(const BackwardStep<real> &step, int64_t n_next, int64_t n, co
     });
 }
 
-// Adds the sum of `n` rows to `sums`; a step's own sum first, so that rounding does not grow with the steps.
-template <class real>
-void add_rows(int64_t n, int64_t n_columns, const real *rows, real *sums) {
-    for (int64_t c = 0; c < n_columns; c += LANES<real>) {
-        const int lanes = static_cast<int>(smaller<int64_t>(LANES<real>, n_columns - c));
-        const bool is_full = lanes == LANES<real>;
-        Vec<real> sum{};
-        for (int64_t i = 0; i < n; i++) {
-            const real *at = rows + i * n_columns + c;
-            sum += is_full ? load<true>(at, lanes) : load<false>(at, lanes);
-        }
-        is_full ? store<true>(sums + c, load<true>(sums + c, lanes) + sum, lanes)
-                : store<false>(sums + c, load<false>(sums + c, lanes) + sum, lanes);
-    }
-}
-
-template <class Cell>
-void backward(const Recurrence &size, const BackwardArrays &arrays) {
-    using real = typename Cell::real;
-    const int64_t n_units = size.n_units, state_size = size.n_sequences * n_units;
+// The deltas of steps `last` - 1 to `first`. Step t's rows begin at `row` of all, and at 0 in the deltas, for t = first.
+template <class Cell, class real>
+void steps_backward(const Recurrence &size, const BackwardArrays &arrays, int64_t first, int64_t last, int64_t row) {
+    const int64_t n_units = size.n_units, first_row = row;
     const real *hidden = static_cast<const real *>(arrays.hidden), *tape = static_cast<const real *>(arrays.tape);
     const real *d_hidden = static_cast<const real *>(arrays.d_hidden);
     const real *panels = static_cast<const real *>(arrays.panels);
-    real *d_h = static_cast<real *>(arrays.d_state), *delta = static_cast<real *>(arrays.delta);
-    int64_t row = 0, first_row = 0;  // row: where step t's rows begin
-    for (int64_t t = 0; t < arrays.last; t++) {
-        if (t == arrays.first) first_row = row;
-        row += size.batch_sizes[t];
-    }
+    real *d_bias = static_cast<real *>(arrays.d_bias), *delta = static_cast<real *>(arrays.delta);
+    real *d_recurrent_bias = static_cast<real *>(arrays.d_recurrent_bias);
+    const int64_t stride = Cell::N_DELTAS * n_units;
     BackwardStep<real> step{};
     step.n_units = n_units, step.activation = size.activation;
     step.d_hidden_stride = arrays.d_hidden_stride;
-    step.d_h = d_h, step.d_c = d_h + state_size;
+    step.d_h = static_cast<real *>(arrays.d_state), step.d_c = step.d_h + size.n_sequences * n_units;
+    for (int64_t t = first; t < last; t++) row += size.batch_sizes[t];
     int64_t n_next = 0;
-    for (int64_t t = arrays.last - 1; t >= arrays.first; t--) {
+    for (int64_t t = last - 1; t >= first; t--) {
         const int64_t n = size.batch_sizes[t];
         row -= n;
-        // The initial states stand in front; those before step t stand one step's rows further to the front.
-        const int64_t now = size.n_sequences + row, before = t == 0 ? 0 : now - size.batch_sizes[t - 1];
+        const int64_t now = size.n_sequences + row, before = row_before(size, t, row);
         step.h = hidden + now * n_units, step.previous_h = hidden + before * n_units;
         step.tape = tape + row * tape_row_size<Cell>(n_units);
         if (d_hidden) step.d_hidden = d_hidden + row * arrays.d_hidden_stride;
-        step.delta = delta + (row - first_row) * Cell::N_DELTAS * n_units;
+        step.delta = delta + (row - first_row) * stride;
         step_backward<Cell, true>(step, n_next, n, panels);
-        add_rows<real>(n, Cell::N_DELTAS * n_units, step.delta, static_cast<real *>(arrays.delta_sums));
+        for_segments<Cell>(n_units, [&](int64_t column, int64_t delta_column, int64_t n_columns) {
+            add_rows(n, n_columns, step.delta + delta_column, stride, d_bias + column);
+        });
+        if (d_recurrent_bias) add_rows(n, n_units, step.delta + stride - n_units, stride, d_recurrent_bias);
         step.next_delta = step.delta;
         n_next = n;
     }
     step.d_hidden = nullptr;
     step_backward<Cell, false>(step, n_next, n_next, panels);
+}
+
+// d_x = delta W^T of M rows, N vectors of features.
+template <class Cell, int M, int N, class real>
+NOINLINE void d_x_tile(const Recurrence &size, const real *delta, const real *panel, int64_t feature, real *d_x) {
+    const int64_t stride = Cell::N_DELTAS * size.n_units;
+    Tile<real, M, N> tile;
+    tile.begin_with_zeros();
+    for_segments<Cell>(size.n_units, [&](int64_t, int64_t delta_column, int64_t n_columns) INLINE_LAMBDA {
+        panel = tile.multiply(n_columns, delta + delta_column, stride, panel);
+    });
+    Vec<real> sums[M * N];
+    tile.write(sums);
+    for (int i = 0; i < M; i++)
+        for (int v = 0; v < N; v++) {
+            const int64_t f = feature + v * LANES<real>, n_left = size.n_features - f;
+            real *to = d_x + i * size.n_features + f;
+            if (n_left >= LANES<real>)
+                store<real>(to, sums[i * N + v]);
+            else
+                store<false>(to, sums[i * N + v], static_cast<int>(n_left));
+        }
+}
+
+// What the deltas of some rows add to the weights' gradients, and d_x.
+template <class Cell, class real>
+void add_products(const Recurrence &size, const BackwardArrays &arrays, int64_t row, int64_t n_rows,
+                  const real *previous) {
+    const int64_t n_units = size.n_units, n_features = size.n_features;
+    const int64_t stride = Cell::N_DELTAS * n_units, n_columns = Cell::N_GATES * n_units;
+    const real *x = static_cast<const real *>(arrays.x) + row * n_features;
+    const real *delta = static_cast<const real *>(arrays.delta);
+    add_product(n_rows, n_units, n_columns, previous, n_units, delta + Cell::FIRST_RECURRENT_DELTA * n_units, stride,
+                static_cast<real *>(arrays.d_recurrent), n_columns);
+    for_segments<Cell>(n_units, [&](int64_t column, int64_t delta_column, int64_t n) {
+        add_product(n_rows, n_features, n, x, n_features, delta + delta_column, stride,
+                    static_cast<real *>(arrays.d_input) + column, n_columns);
+    });
+    if (!arrays.d_x) return;
+    real *d_x = static_cast<real *>(arrays.d_x) + row * n_features;
+    const real *panel = static_cast<const real *>(arrays.input_panels);
+    for_groups<4, real>(n_features, [&](auto columns, int64_t feature) {
+        constexpr int N = columns.n;
+        for_rows(0, n_rows, [&](auto rows, int64_t first) {
+            d_x_tile<Cell, rows.n, N>(size, delta + first * stride, panel, feature, d_x + first * n_features);
+        });
+        panel += n_columns * N * LANES<real>;
+    });
+}
+
+// h before each row of steps `first` to `last` - 1, of which the first begins at `row`.
+template <class real>
+const real *previous_states(const Recurrence &size, const BackwardArrays &arrays, int64_t first, int64_t last,
+                            int64_t row) {
+    const int64_t n_units = size.n_units;
+    const real *hidden = static_cast<const real *>(arrays.hidden);
+    if (size.batch_sizes[last - 1] == size.n_sequences) return hidden + row * n_units;  // all sequences, at all steps
+    real *to = static_cast<real *>(arrays.previous);
+    for (int64_t t = first; t < last; t++) {
+        const int64_t n = size.batch_sizes[t];
+        memcpy(to, hidden + row_before(size, t, row) * n_units, n * n_units * sizeof(real));
+        to += n * n_units, row += n;
+    }
+    return static_cast<const real *>(arrays.previous);
+}
+
+// Some steps' deltas, then their products while they are in the cache; from the last steps to the first.
+template <class Cell>
+void backward(const Recurrence &size, const BackwardArrays &arrays) {
+    using real = typename Cell::real;
+    int64_t row = 0, last = size.n_steps;
+    for (int64_t t = 0; t < last; t++) row += size.batch_sizes[t];
+    while (last > 0) {
+        int64_t first = last, n_rows = 0;
+        while (first > 0 && n_rows + size.batch_sizes[first - 1] <= arrays.n_delta_rows)
+            n_rows += size.batch_sizes[--first];
+        row -= n_rows;
+        steps_backward<Cell, real>(size, arrays, first, last, row);
+        add_products<Cell>(size, arrays, row, n_rows, previous_states<real>(size, arrays, first, last, row));
+        last = first;
+    }
 }
 
 }  // namespace

@@ -69,6 +69,18 @@ struct Tile {
         return panel;
     }
 
+    // sums[i][c] += sum over k of a[k][i] * b[k][c].
+    INLINE void add_outer_products(int64_t n, const real *a, int64_t stride_a, const real *b, int64_t stride_b) {
+        for (int64_t k = 0; k < n; k++, a += stride_a, b += stride_b) {
+            Vec<real> columns[N];
+            unrolled<N>([&](auto c) INLINE_LAMBDA { columns[c.value] = load<real>(b + c.value * LANES<real>); });
+            unrolled<M>([&](auto i) INLINE_LAMBDA {
+                const Vec<real> factor = broadcast(a[i.value]);
+                unrolled<N>([&](auto c) INLINE_LAMBDA { sums[i.value][c.value] += factor * columns[c.value]; });
+            });
+        }
+    }
+
     // Out of the registers, row by row, to where a loop over rows and columns can take them.
     INLINE void write(Vec<real> *to) const {
         unrolled<M>([&](auto i) INLINE_LAMBDA {

@@ -1,0 +1,73 @@
+// c += a^T b over many rows, which is how every step adds to a shared weight's gradient.
+#pragma once
+#include "tiles.hpp"
+
+namespace {
+
+// Rows that can be read a whole vector at a column of which just `lanes` are left, without leaving the array.
+template <class real>
+INLINE int64_t rows_to_read_past(int64_t n_rows, int lanes, int64_t stride) {
+    const int64_t n_rows_beyond = (LANES<real> - lanes + stride - 1) / stride;
+    return n_rows > n_rows_beyond ? n_rows - n_rows_beyond : 0;
+}
+
+// M columns of a and N vectors of columns of b, the last of which has `lanes` columns.
+template <class real, int M, int N>
+NOINLINE void add_tile(int64_t n_rows, int64_t n_whole, const real *a, int64_t stride_a, const real *b,
+                       int64_t stride_b, real *c, int64_t stride_c, int lanes) {
+    Tile<real, M, N> tile;
+    tile.begin_with_zeros();
+    tile.add_outer_products(n_whole, a, stride_a, b, stride_b);
+    for (int64_t k = n_whole; k < n_rows; k++) {  // the last rows, whose last vector would end outside
+        real row[N * LANES<real>] = {};
+        memcpy(row, b + k * stride_b, ((N - 1) * LANES<real> + lanes) * sizeof(real));
+        tile.add_outer_products(1, a + k * stride_a, stride_a, row, 0);
+    }
+    Vec<real> sums[M * N];
+    tile.write(sums);
+    for (int i = 0; i < M; i++)
+        for (int v = 0; v < N; v++) {
+            real *to = c + i * stride_c + v * LANES<real>;
+            if (v < N - 1 || lanes == LANES<real>)
+                store<real>(to, load<real>(to) + sums[i * N + v]);
+            else
+                store<false>(to, load<false>(to, lanes) + sums[i * N + v], lanes);
+        }
+}
+
+// c (n_a, n_b) += a (n_rows, n_a)^T b (n_rows, n_b); the rows of each stand its stride apart. Neither is packed: a tile of
+// a few columns reads its part of the rows from the second cache, where those of some steps have their place.
+template <class real>
+void add_product(int64_t n_rows, int64_t n_a, int64_t n_b, const real *a, int64_t stride_a, const real *b,
+                 int64_t stride_b, real *c, int64_t stride_c) {
+    for_groups<4, real>(n_b, [&](auto columns, int64_t column) {
+        constexpr int N = columns.n;
+        const int64_t n_left = n_b - column - (N - 1) * LANES<real>;
+        const int lanes = static_cast<int>(smaller<int64_t>(LANES<real>, n_left));
+        const int64_t n_whole = lanes == LANES<real> ? n_rows : rows_to_read_past<real>(n_rows, lanes, stride_b);
+        for_rows(0, n_a, [&](auto rows, int64_t first) {
+            add_tile<real, rows.n, N>(n_rows, n_whole, a + first, stride_a, b + column, stride_b,
+                                      c + first * stride_c + column, stride_c, lanes);
+        });
+    });
+}
+
+// sums (n_columns,) += the rows' sum; of the rows among themselves first, so that rounding does not grow with the steps.
+template <class real>
+void add_rows(int64_t n_rows, int64_t n_columns, const real *rows, int64_t stride, real *sums) {
+    for (int64_t c = 0; c < n_columns; c += LANES<real>) {
+        const int lanes = static_cast<int>(smaller<int64_t>(LANES<real>, n_columns - c));
+        const bool is_full = lanes == LANES<real>;
+        Vec<real> sum{};
+        for (int64_t i = 0; i < n_rows; i++) {
+            const real *at = rows + i * stride + c;
+            sum += is_full ? load<real>(at) : load<false>(at, lanes);
+        }
+        if (is_full)
+            store<real>(sums + c, load<real>(sums + c) + sum);
+        else
+            store<false>(sums + c, load<false>(sums + c, lanes) + sum, lanes);
+    }
+}
+
+}  // namespace
