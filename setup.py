@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
-from setuptools.errors import BaseError
+from setuptools.errors import BaseError, CCompilerError
 
 KERNELS = Path("sklearn_rnn/kernels")
 # No -ffast-math: NaN and infinity must stay visible, and exp depends on exact rounding.
@@ -31,7 +31,7 @@ class BuildKernels(build_ext):
                 for objects in executor.map(self.compile_level, LEVELS):
                     extension.extra_objects += objects
             super().build_extension(extension)
-        except (BaseError, OSError) as error:
+        except (BaseError, CCompilerError, OSError) as error:
             self.warn(
                 f"the compiled kernels could not be built ({error}).\n"
                 "sklearn_rnn is installed without them: it works, on NumPy, several times slower. To have them, "

@@ -117,9 +117,11 @@ class Trainer:
         """From sums to what is minimised: (losses + alpha / 2 |weights|^2) / weight, as MLPClassifier has it."""
         alpha, n_weights = self.settings.alpha, self._gradient.n_weights
         weights = self.network.parameters.vector[:n_weights]
-        self._gradient.vector[:n_weights] += alpha * weights
+        if alpha:
+            self._gradient.vector[:n_weights] += alpha * weights
+            losses = losses + 0.5 * alpha * float(np.dot(weights, weights))
         self._gradient.vector /= self.network.dtype.type(weight)
-        return (losses + 0.5 * alpha * float(np.dot(weights, weights))) / weight
+        return losses / weight
 
     def _clip(self):
         """Clip the gradient by value, then by norm (Pascanu, Mikolov & Bengio 2013, algorithm 1).

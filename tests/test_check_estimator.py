@@ -3,6 +3,7 @@
 import warnings
 
 import pytest
+from helpers import run_python
 from sklearn.base import clone
 from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import check_estimator, parametrize_with_checks
@@ -47,6 +48,19 @@ def test_check_estimator_passes_on_plain_defaults(estimator_class):
     assert failed == {}
     assert not any(result["expected_to_fail"] for result in results)
     assert len(results) > 50
+
+
+def test_check_estimator_passes_on_plain_defaults_where_no_kernels_are_compiled():
+    program = """
+        import test_check_estimator
+        from sklearn_rnn import kernels
+
+        assert kernels.name == "numpy"
+        for estimator_class in test_check_estimator.ESTIMATORS:
+            test_check_estimator.test_check_estimator_passes_on_plain_defaults(estimator_class)
+            print(estimator_class.__name__)
+    """
+    assert run_python(program, kernel="numpy", timeout=500) == "RNNClassifier\nRNNRegressor\n"
 
 
 @parametrize_with_checks(

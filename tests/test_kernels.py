@@ -118,7 +118,7 @@ def test_sequences_that_are_all_over_pass_state_and_error_through(level, cell, a
 @each_level
 @each_cell
 @each_dtype
-@pytest.mark.parametrize("n_units", [1, 21, 70])
+@pytest.mark.parametrize("n_units", [1, 6, 17, 33, 70])
 def test_passes_give_the_same_bits_whatever_they_keep(level, cell, activation, dtype, n_units):
     run = KernelRun(level, Problem(cell, activation, dtype, RAGGED, 3, n_units))
     with_tape, without_tape = run.forward(), run.forward(keeps_tape=False)

@@ -35,8 +35,8 @@ NOINLINE void add_tile(int64_t n_rows, int64_t n_whole, const real *a, int64_t s
         }
 }
 
-// c (n_a, n_b) += a (n_rows, n_a)^T b (n_rows, n_b); the rows of each stand its stride apart. Neither is packed: a tile of
-// a few columns reads its part of the rows from the second cache, where those of some steps have their place.
+// c (n_a, n_b) += a (n_rows, n_a)^T b (n_rows, n_b); the rows of each stand its stride apart. Neither is packed: a tile
+// of a few columns reads its part of the rows from the second cache, where those of some steps have their place.
 template <class real>
 void add_product(int64_t n_rows, int64_t n_a, int64_t n_b, const real *a, int64_t stride_a, const real *b,
                  int64_t stride_b, real *c, int64_t stride_c) {
@@ -52,7 +52,7 @@ void add_product(int64_t n_rows, int64_t n_a, int64_t n_b, const real *a, int64_
     });
 }
 
-// sums (n_columns,) += the rows' sum; of the rows among themselves first, so that rounding does not grow with the steps.
+// sums (n_columns,) += the rows' sum; the rows' own sum first, so that rounding does not grow with the steps.
 template <class real>
 void add_rows(int64_t n_rows, int64_t n_columns, const real *rows, int64_t stride, real *sums) {
     for (int64_t c = 0; c < n_columns; c += LANES<real>) {

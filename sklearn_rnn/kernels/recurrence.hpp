@@ -288,7 +288,7 @@ void step_backward(const BackwardStep<real> &step, int64_t n_next, int64_t n, co
     });
 }
 
-// The deltas of steps `last` - 1 to `first`. Step t's rows begin at `row` of all, and at 0 in the deltas, for t = first.
+// The deltas of steps `last` - 1 to `first`; the rows of step `first` begin at `row` of all, and at 0 in the deltas.
 template <class Cell, class real>
 void steps_backward(const Recurrence &size, const BackwardArrays &arrays, int64_t first, int64_t last, int64_t row) {
     const int64_t n_units = size.n_units, first_row = row;
