@@ -75,6 +75,13 @@ def _controller():
     return ThreadpoolController()
 
 
+def _let_any_thread_limit_openblas():
+    """Undo what threadpoolctl 3.8 began: to heed none but the thread that was first to limit OpenBLAS."""
+    for library in _controller().lib_controllers:
+        if hasattr(library, "clear_controlling_thread"):
+            library.clear_controlling_thread(force=True)
+
+
 class _HeldToOneThread:
     """Holds BLAS to one thread while anyone in this process is inside; the limit is the process's own.
 
@@ -89,6 +96,7 @@ class _HeldToOneThread:
     def __enter__(self):
         with self._lock:
             if self._n_inside == 0:
+                _let_any_thread_limit_openblas()
                 self._limit = _controller().limit(limits=1, user_api="blas")
             self._n_inside += 1
 
@@ -96,7 +104,9 @@ class _HeldToOneThread:
         with self._lock:
             self._n_inside -= 1
             if self._n_inside == 0:
+                _let_any_thread_limit_openblas()
                 self._limit.restore_original_limits()
+                _let_any_thread_limit_openblas()
 
 
 _blas_held_to_one_thread = _HeldToOneThread()

@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+import platform
 import signal
 import sys
 from functools import cache, partial
@@ -554,6 +555,30 @@ def test_a_pass_that_keeps_the_state_alone_works_in_memory_for_two_steps(by):
 def test_axes_are_counted(name):
     run = guarded_run()
     assert_refused(run.kernel.forward, changed(run.forward_arguments(), name, np.ravel))
+
+
+@pytest.mark.skipif(
+    platform.machine() not in ("x86_64", "AMD64", "aarch64", "arm64"), reason="the mode is set on x86-64 and ARM alone"
+)
+@each_level
+@each_dtype
+def test_passes_take_subnormal_numbers_for_zero_and_leave_the_arithmetic_of_the_thread_as_it_was(level, dtype):
+    smallest = np.full((1, 1), np.finfo(dtype).smallest_subnormal) * 1000
+    kernel, one, zero = Kernel(level, "rnn", "identity", dtype), np.ones((1, 1), dtype), np.zeros((1, 1, 1), dtype)
+    panels, transposed = (
+        np.empty(size, dtype) for size in (kernel.forward_panels_size(1, 1), kernel.transposed_panels_size(1, 1))
+    )
+    kernel.pack_forward(one, one, np.zeros(1, dtype), None, panels)
+    kernel.pack_transposed(one, transposed)
+    batch_sizes, hidden, tape = np.ones(1, np.int64), np.empty((2, 1), dtype), np.empty((1, 0), dtype)
+    x, final, d_state = smallest.astype(dtype), zero.copy(), smallest[None].astype(dtype)
+    kernel.forward(panels, batch_sizes, x, zero, final, hidden, tape)
+    assert hidden[1, 0] == 0
+    d_weights = {"input": 0 * one, "recurrent": 0 * one, "bias": np.zeros(1, dtype)}
+    work = np.empty((1, 1), dtype), np.empty((0, 1), dtype)
+    kernel.backward(transposed, None, batch_sizes, one, hidden, tape, None, d_state, d_weights, *work)
+    assert d_weights["input"][0, 0] == 0
+    assert (x * one)[0, 0] == x[0, 0] > 0
 
 
 @needs_levels

@@ -211,6 +211,7 @@ void run_forward(const Recurrence &size, const ForwardArrays &arrays) {
 
 template <class Cell>
 void forward(const Recurrence &size, const ForwardArrays &arrays) {
+    const SubnormalsAreZero mode;
     if (arrays.tape)
         run_forward<Cell, true>(size, arrays);
     else
@@ -392,6 +393,7 @@ const real *previous_states(const Recurrence &size, const BackwardArrays &arrays
 template <class Cell>
 void backward(const Recurrence &size, const BackwardArrays &arrays) {
     using real = typename Cell::real;
+    const SubnormalsAreZero mode;
     int64_t row = 0, last = size.n_steps;
     for (int64_t t = 0; t < last; t++) row += size.batch_sizes[t];
     while (last > 0) {
