@@ -1,124 +1,398 @@
-"""Time of one train step (forward, backward, clip, Adam) against torch, in one run.
+"""Time of train steps and predictions against torch and JAX, in one run.
 
-    python benchmarks/peers.py [--cells rnn lstm gru] [--seconds 0.5] [--rounds 3]
+    python benchmarks/peers.py [--what train predict latency] [--cells rnn lstm gru] [--shapes 0 1 2 3 4 5 ragged]
+                               [--seconds 0.5] [--rounds 3] [--json FILE] [--plot FILE]
 
-The two alternate; each is the best of 1 and 2 threads of the median over a round's steps, and the best round
-counts. float32, readout "last", one output, squared error.
+One layer, readout of the last state, one linear output, half the squared error. A train step is forward, backward,
+clipping to norm 1 and Adam; torch predicts under no_grad. "latency" is one prediction for one sequence by the
+public estimator. float32, and some shapes in float64 against torch alone.
+
+Every library has a process of its own that is silent while others run; JAX has one for each number of threads,
+because it sizes its thread pool at start, by the processors that it may use. All run on the same processors and
+take turns within every round, in the opposite order in every other one. A figure is the median over rounds of the
+median over a round's calls, at 1 or at 2 threads, whichever is faster for that library. Each library begins from a
+batch as its own loader would give it: this package from the data set, which it packs; torch from a padded tensor
+with lengths, which it packs where the sequences are ragged; JAX from a padded array and a mask.
+
+GFLOP/s count multiplications and additions of the products alone: 2 rows G H (2 (F + H) + H) for a train step
+and 2 rows G H (F + H) for a prediction, of F features, H units and G = 1, 4, 3 gates. Their share is of the most
+that NumPy reaches in the same run, at the same number of threads and dtype, on matrices of 2048 x 2048: it is
+measured before every group of rows, and the best of all counts in the end (in the table: the best so far).
 """
 
 from __future__ import annotations
 
 import argparse
-import statistics
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
+from itertools import groupby
+from statistics import geometric_mean, median
+from typing import NamedTuple
 
 import numpy as np
-import torch
+from _measure import machine, median_seconds, print_machine, processors, version_of, worker, write_json
 
-from sklearn_rnn._losses import SquaredError
-from sklearn_rnn._monitor import History, Monitor
-from sklearn_rnn._network import RecurrentNetwork
-from sklearn_rnn._optimizers import Adam
-from sklearn_rnn._packing import Dataset
-from sklearn_rnn._sequences import Sequences
-from sklearn_rnn._threads import threads
-from sklearn_rnn._training import Trainer, TrainingSettings
-
-# (sequences in the batch, steps, features, units)
-SHAPES = [
-    (32, 50, 1, 32),
-    (32, 100, 8, 64),
-    (1, 500, 8, 32),
-    (128, 100, 16, 128),
-    (64, 200, 32, 256),
-    (128, 50, 64, 512),
-]
+CELLS = {"rnn": 1, "lstm": 4, "gru": 3}  # and their numbers of gates
+RAGGED_LENGTHS = tuple(sorted(np.random.RandomState(1).randint(7, 30, 32).tolist(), reverse=True))
+# Steps of every sequence, features, units.
+SHAPES = {
+    "0": ((50,) * 32, 1, 32),
+    "1": ((100,) * 32, 8, 64),
+    "2": ((500,) * 1, 8, 32),
+    "3": ((100,) * 128, 16, 128),
+    "4": ((200,) * 64, 32, 256),
+    "5": ((50,) * 128, 64, 512),
+    "ragged": (RAGGED_LENGTHS, 12, 64),
+}
+SHAPES_IN_FLOAT64 = ("1", "3")
+LATENCY_SHAPE = ((100,), 8, 64)
 
 
-@contextmanager
-def step_of_this_package(cell, shape, n_threads):
-    """Give a function that takes one train step."""
-    n_sequences, n_steps, n_features, n_units = shape
+class Case(NamedTuple):
+    """What is timed."""
+
+    what: str
+    cell: str
+    dtype: str
+    lengths: tuple
+    n_features: int
+    n_units: int
+
+    @property
+    def is_ragged(self):
+        """Whether the sequences differ in length."""
+        return self.lengths[0] != self.lengths[-1]
+
+    @property
+    def name(self):
+        """Batch, steps, features, units."""
+        steps = f"{self.lengths[-1]}-{self.lengths[0]}" if self.is_ragged else self.lengths[0]
+        return f"{len(self.lengths)} x {steps} x {self.n_features} x {self.n_units}"
+
+    @property
+    def n_operations(self):
+        """Multiplications and additions of the products."""
+        n_inputs = self.n_features + self.n_units
+        per_column = 2 * n_inputs + self.n_units if self.what == "train" else n_inputs
+        return 2 * sum(self.lengths) * CELLS[self.cell] * self.n_units * per_column
+
+
+# ---- The libraries: contexts that give the function to time, inside a process of its own ---------------
+
+
+def padded_data(case):
+    """Return x (n_steps, n_sequences, n_features), padded with zeros, and y (n_sequences, 1)."""
     random_state = np.random.RandomState(0)
-    network = RecurrentNetwork(
-        n_features,
-        (n_units,),
-        1,
-        cell=cell,
-        activation="tanh",
-        bidirectional=False,
-        readout="last",
-        dtype=np.float32,
-        random_state=random_state,
-    )
-    rows = random_state.standard_normal((n_sequences * n_steps, n_features)).astype(np.float32)
-    sequences = Sequences(rows, np.full(n_sequences, n_steps), "array")
-    targets = random_state.standard_normal((n_sequences, 1)).astype(np.float32)
-    dataset = Dataset(sequences, targets, np.ones(n_sequences, np.float32))
-    parameters = network.parameters.vector
-    monitor = Monitor(History(), parameters, tol=0, n_iter_no_change=1, early_stopping=False, verbose=False)
-    monitor.begin_epoch()
-    optimizer = Adam(len(parameters), np.float32, 0.9, 0.999, 1e-8)
-    settings = TrainingSettings(batch_size=n_sequences, clip_norm=1.0)
-    with threads(n_threads) as run:
-        trainer = Trainer(network, SquaredError(), optimizer, settings, random_state, run)
-        yield lambda: trainer.train_batch(dataset, np.arange(n_sequences), 1e-3, monitor)
+    x = random_state.standard_normal((case.lengths[0], len(case.lengths), case.n_features))
+    y = random_state.standard_normal((len(case.lengths), 1))
+    x[np.arange(case.lengths[0])[:, None] >= case.lengths] = 0.0
+    return x.astype(case.dtype), y.astype(case.dtype)
 
 
 @contextmanager
-def step_of_torch(cell, shape, n_threads):
-    """Give a function that takes one train step."""
-    n_sequences, n_steps, n_features, n_units = shape
+def this_package(case, n_threads):
+    """A Trainer's batch, predict_scores, or RNNRegressor.predict."""
+    from _our_network import make_network, train_step
+
+    from sklearn_rnn._inference import predict_scores
+    from sklearn_rnn._sequences import Sequences
+
+    x, y = padded_data(case)
+    if case.what == "latency":
+        yield prediction_of_regressor(case, x, n_threads)
+        return
+    rows = np.concatenate([x[:length, i] for i, length in enumerate(case.lengths)])
+    sequences = Sequences(rows, np.array(case.lengths), "list")
+    network = make_network(case.cell, case.n_features, case.n_units, case.dtype)
+    if case.what == "predict":
+        yield lambda: predict_scores(network, sequences, n_threads)
+    else:
+        with train_step(network, sequences, y, n_threads) as step:
+            yield step
+
+
+def prediction_of_regressor(case, x, n_threads):
+    """Return a function that predicts by a public estimator, trained for one epoch."""
+    from sklearn_rnn import RNNRegressor
+
+    X = np.ascontiguousarray(x.swapaxes(0, 1))
+    regressor = RNNRegressor(case.n_units, cell=case.cell, max_iter=1, n_iter_no_change=np.inf, n_jobs=n_threads)
+    regressor.fit(np.concatenate([X, -X]), [0.0, 1.0])
+    return lambda: regressor.predict(X)
+
+
+@contextmanager
+def torch_module(case, n_threads):
+    """torch.nn.RNN, LSTM or GRU, and torch.nn.Linear; Adam fused, its fastest."""
+    import torch
+    from _torch_network import TorchNetwork
+
     torch.set_num_threads(n_threads)
-    modules = {"rnn": torch.nn.RNN, "lstm": torch.nn.LSTM, "gru": torch.nn.GRU}
-    layer, output = modules[cell](n_features, n_units), torch.nn.Linear(n_units, 1)
-    parameters = [*layer.parameters(), *output.parameters()]
-    optimizer = torch.optim.Adam(parameters, lr=1e-3)
-    x, y = torch.randn(n_steps, n_sequences, n_features), torch.randn(n_sequences, 1)
+    torch.manual_seed(0)
+    x, y = (torch.from_numpy(array) for array in padded_data(case))
+    lengths = torch.tensor(case.lengths) if case.is_ragged else None
+    network = TorchNetwork(case.cell, case.n_features, case.n_units, 1, batch_first=False, is_sorted=True).to(x.dtype)
+    optimizer = torch.optim.Adam(network.parameters(), lr=1e-3, fused=True)
 
     def step():
         optimizer.zero_grad()
-        ((output(layer(x)[0][-1]) - y) ** 2).mean().backward()
-        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        (0.5 * torch.nn.functional.mse_loss(network(x, lengths), y)).backward()
+        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimizer.step()
 
-    yield step
+    is_training = case.what == "train"
+    network.train(is_training)
+    with nullcontext() if is_training else torch.no_grad():
+        yield step if is_training else lambda: network(x, lengths)
 
 
-def median_seconds(make_step, cell, shape, n_threads, seconds):
-    """Median time of a step, over at least ``seconds`` and 3 steps, after 2 that do not count."""
-    times = []
-    with make_step(cell, shape, n_threads) as step:
-        step(), step()
-        end = time.perf_counter() + seconds
-        while time.perf_counter() < end or len(times) < 3:
+@contextmanager
+def jax_scan(case, n_threads):
+    """lax.scan under jit; the process it runs in decides about threads."""
+    import jax
+    import jax.numpy as jnp
+    from _jax_network import predict, start_training, train_step
+
+    x, y = (jnp.asarray(array) for array in padded_data(case))
+    mask = None
+    if case.is_ragged:
+        mask = jnp.asarray(np.arange(case.lengths[0])[:, None, None] < np.array(case.lengths)[:, None])
+    training = start_training(case.cell, case.n_features, case.n_units)
+
+    def step():
+        nonlocal training
+        training, _ = train_step(case.cell, training, x, mask, y)
+        jax.block_until_ready(training)
+
+    yield step if case.what == "train" else lambda: predict(case.cell, training[0], x, mask).block_until_ready()
+
+
+LIBRARIES = {"ours": this_package, "torch": torch_module, "jax": jax_scan}
+
+
+def seconds_of(library, case, n_threads, seconds):
+    """Median seconds of a call of one library; runs in its process."""
+    with LIBRARIES[library](case, n_threads) as function:
+        return median_seconds(function, seconds)
+
+
+def peak_of_products(dtype, n_threads):
+    """Best GFLOP/s of NumPy's product of two matrices of 2048 x 2048."""
+    from threadpoolctl import threadpool_limits
+
+    n, times = 2048, []
+    a, b, c = (np.ones((n, n), dtype) for _ in range(3))
+    with threadpool_limits(n_threads, user_api="blas"):
+        for _ in range(6):
             start = time.perf_counter()
-            step()
+            np.matmul(a, b, out=c)
             times.append(time.perf_counter() - start)
-    return statistics.median(times)
+    return 2e-9 * n**3 / min(times)
+
+
+# ---- Taking turns --------------------------------------------------------------------------------------
+
+
+def is_compared(library, case):
+    """Whether a library takes part in a case: JAX does not in float64, nor in what is not a batch."""
+    return library != "jax" or (case.dtype == "float32" and case.what != "latency")
+
+
+def start_processes(stack, libraries):
+    """Return {(library, number of threads): call}; libraries but JAX have one process for all numbers."""
+    n_most = min(2, len(processors()))
+    calls = {}
+    for library in libraries:
+        shared = None if library == "jax" else stack.enter_context(worker(n_most))
+        for n_threads in range(1, n_most + 1):
+            calls[library, n_threads] = shared or stack.enter_context(worker(n_threads))
+    return calls
+
+
+def time_case(calls, case, seconds, n_rounds):
+    """Return {library: {number of threads: seconds}}, medians over rounds."""
+    contenders = [(library, n_threads) for library, n_threads in calls if is_compared(library, case)]
+    times = {contender: [] for contender in contenders}
+    for round_ in range(n_rounds):
+        for library, n_threads in contenders if round_ % 2 == 0 else contenders[::-1]:
+            call = calls[library, n_threads]
+            times[library, n_threads].append(call(seconds_of, library, case, n_threads, seconds))
+    results = {}
+    for (library, n_threads), values in times.items():
+        results.setdefault(library, {})[n_threads] = median(values)
+    return results
+
+
+def measure_peaks(calls, dtype, peaks):
+    """Set ``peaks[dtype, number of threads]`` to the best of what it was and what is measured now."""
+    for (library, n_threads), call in calls.items():
+        if library == "ours":
+            peak = call(peak_of_products, dtype, n_threads)
+            peaks[dtype, n_threads] = max(peak, peaks.get((dtype, n_threads), 0.0))
+
+
+def compare(case, times):
+    """Return a row of the table: milliseconds, ratios, GFLOP/s."""
+    ms = {library: 1e3 * min(by_threads.values()) for library, by_threads in times.items()}
+    ours = times["ours"]
+    n_threads = min(ours, key=ours.get)
+    ratios = {library: ms[library] / ms["ours"] for library in ms if library != "ours"}
+    if ratios:
+        ratios["better"] = min(ratios.values())
+    return {
+        "what": case.what,
+        "cell": case.cell,
+        "dtype": case.dtype,
+        "name": case.name,
+        "seconds": times,
+        "ms": ms,
+        "ratios": ratios,
+        "n_threads": n_threads,
+        "gflops": 1e-9 * case.n_operations / ours[n_threads],
+        "speedup": ours[1] / ours[2] if 2 in ours else None,
+    }
+
+
+def cases(kinds, cells, shapes):
+    """Every case of the tables, in their order."""
+    for what in kinds:
+        chosen = [LATENCY_SHAPE] if what == "latency" else [SHAPES[shape] for shape in shapes]
+        for cell in cells:
+            yield from (Case(what, cell, "float32", *shape) for shape in chosen)
+        if what != "latency":
+            in_float64 = [SHAPES[shape] for shape in SHAPES_IN_FLOAT64 if shape in shapes]
+            yield from (Case(what, cell, "float64", *shape) for cell in cells for shape in in_float64)
+
+
+# ---- What is printed -----------------------------------------------------------------------------------
+
+HEADER = (
+    f"{'':8}{'cell':5}{'dtype':8}{'batch x steps x features x units':34}{'ours ms':>9}{'torch ms':>9}{'jax ms':>9}"
+    f"{'torch/ours':>11}{'better/ours':>12}{'GFLOP/s':>9}{'share':>7}{'1 thread':>10}{'2 threads':>10}{'1/2':>6}"
+)
+
+
+def share_of_peak(row, peaks):
+    """GFLOP/s of a row as a share of what products of matrices reach."""
+    return row["gflops"] / peaks[row["dtype"], row["n_threads"]]
+
+
+def print_row(row, share):
+    """Print a row; what was not measured is blank."""
+    ours = row["seconds"]["ours"]
+    print(
+        f"{row['what']:8}{row['cell']:5}{row['dtype']:8}{row['name']:34}"
+        + "".join(number(row["ms"].get(library), "9.3f") for library in LIBRARIES)
+        + "".join(
+            number(row["ratios"].get(library), form) for library, form in (("torch", "11.2f"), ("better", "12.2f"))
+        )
+        + f"{row['gflops']:9.1f}{share:7.0%}"
+        + "".join(number(1e3 * ours[n] if n in ours else None, "10.3f") for n in (1, 2))
+        + number(row["speedup"], "6.2f"),
+        flush=True,
+    )
+
+
+def number(value, form):
+    """Format a number, or as many blanks."""
+    return " " * int(form.partition(".")[0]) if value is None else format(value, form)
+
+
+def print_summaries(rows, peaks):
+    """Print the peaks; the geometric means, the smallest ratio and the share of clear wins of each kind of row."""
+    print()
+    for (dtype, n_threads), peak in peaks.items():
+        print(f"peak of products, {dtype}, {n_threads} {'thread' if n_threads == 1 else 'threads'}: {peak:.1f} GFLOP/s")
+    for what, dtype in dict.fromkeys((row["what"], row["dtype"]) for row in rows):
+        chosen = [row for row in rows if (row["what"], row["dtype"]) == (what, dtype) and row["ratios"]]
+        if not chosen:
+            continue
+        print(f"\n{what}, {dtype}, {len(chosen)} rows:")
+        for library in ("torch", "jax", "better"):
+            ratios = [row["ratios"][library] for row in chosen if library in row["ratios"]]
+            if ratios:
+                print(f"  geometric mean of {library} / ours: {geometric_mean(ratios):.2f}")
+        shares = [row["share"] for row in chosen]
+        print(f"  share of the peak: median {median(shares):.0%}, {min(shares):.0%} to {max(shares):.0%}")
+        worst = min(chosen, key=lambda row: row["ratios"]["better"])
+        print(f"  smallest ratio to the better: {worst['ratios']['better']:.2f} ({worst['cell']}, {worst['name']})")
+        print(f"  at least 1.5: {np.mean([row['ratios']['better'] >= 1.5 for row in chosen]):.0%} of the rows")
+
+
+def plot(rows, path):
+    """Draw the ratios to the better library as bars, a panel for each kind of row."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    kinds = list(dict.fromkeys((row["what"], row["dtype"]) for row in rows))
+    panels = [[row for row in rows if (row["what"], row["dtype"]) == kind and row["ratios"]] for kind in kinds]
+    heights = [len(panel) + 1 for panel in panels]
+    figure, axes = plt.subplots(
+        len(panels), 1, figsize=(8, 1 + 0.25 * sum(heights)), height_ratios=heights, squeeze=False, sharex=True
+    )
+    for ax, (what, dtype), panel in zip(axes[:, 0], kinds, panels):
+        ratios = [row["ratios"]["better"] for row in panel]
+        # A bar begins at 1: on a log axis its length is how many times faster, or slower, it is.
+        lengths = [ratio - 1 for ratio in ratios]
+        colors = [f"C{list(CELLS).index(row['cell'])}" for row in panel]
+        bars = ax.barh([f"{row['cell']}  {row['name']}" for row in panel], lengths, left=1, color=colors)
+        ax.bar_label(bars, [f"{ratio:.2f}" for ratio in ratios], padding=3, fontsize=8)
+        ax.axvline(1, color="black", linewidth=1)
+        ax.set(xscale="log", title=f"{what}, {dtype}")
+        ax.margins(x=0.15)
+        ax.invert_yaxis()
+        ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        ax.xaxis.set_major_formatter(FuncFormatter("{:g}".format))
+        ax.xaxis.set_minor_formatter(NullFormatter())
+    axes[-1, 0].set_xlabel("time of the better of torch and JAX / time of this package")
+    figure.tight_layout()
+    figure.savefig(path, dpi=150)
+
+
+# ---- The run -------------------------------------------------------------------------------------------
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    kinds = ["train", "predict", "latency"]
+    parser.add_argument("--what", nargs="+", default=kinds, choices=kinds)
+    parser.add_argument("--cells", nargs="+", default=list(CELLS), choices=list(CELLS))
+    parser.add_argument("--shapes", nargs="+", default=list(SHAPES), choices=list(SHAPES))
+    parser.add_argument("--seconds", type=float, default=0.5, help="of a library's turn, at the least")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--json", help="write all figures there")
+    parser.add_argument("--plot", help="draw the ratios there")
+    return parser.parse_args()
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--cells", nargs="+", default=["rnn", "lstm", "gru"])
-    parser.add_argument("--seconds", type=float, default=0.5)
-    parser.add_argument("--rounds", type=int, default=3)
-    arguments = parser.parse_args()
-    print(f"{'cell':5} {'(batch, steps, features, units)':32} {'ms':>8} {'torch ms':>9} {'torch / this':>13}")
-    ratios = []
-    for cell in arguments.cells:
-        for shape in SHAPES:
-            best = {step_of_this_package: np.inf, step_of_torch: np.inf}
-            for _ in range(arguments.rounds):
-                for n_threads in (1, 2):
-                    for make_step in best:
-                        seconds = median_seconds(make_step, cell, shape, n_threads, arguments.seconds)
-                        best[make_step] = min(best[make_step], seconds)
-            ours, theirs = (1e3 * seconds for seconds in best.values())
-            ratios.append(theirs / ours)
-            print(f"{cell:5} {shape!s:32} {ours:8.2f} {theirs:9.2f} {theirs / ours:13.2f}", flush=True)
-    print(f"geometric mean of the ratios: {statistics.geometric_mean(ratios):.2f}")
+    arguments = parse_arguments()
+    description = machine("numpy", "torch", "jax")
+    print_machine(description)
+    libraries = ["ours", *(library for library in ("torch", "jax") if version_of(library))]
+    for library in LIBRARIES.keys() - libraries:
+        print(f"{library} is not installed: its columns stay blank.")
+    chosen = cases(arguments.what, arguments.cells, arguments.shapes)
+    peaks, rows = {}, []
+    print("\n" + HEADER)
+    with ExitStack() as stack:
+        calls = start_processes(stack, libraries)
+        for (_, _, dtype), group in groupby(chosen, key=lambda case: case[:3]):
+            measure_peaks(calls, dtype, peaks)
+            for case in group:
+                row = compare(case, time_case(calls, case, arguments.seconds, arguments.rounds))
+                print_row(row, share_of_peak(row, peaks))
+                rows.append(row)
+    for row in rows:
+        row["share"] = share_of_peak(row, peaks)
+    print_summaries(rows, peaks)
+    peaks = {f"{dtype}, {n_threads}": peak for (dtype, n_threads), peak in peaks.items()}
+    write_json(arguments.json, {"machine": description, "peaks": peaks, "rows": rows})
+    if arguments.plot:
+        plot(rows, arguments.plot)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,98 @@
+"""Where the time of a train step goes: in the kernels, and around them.
+
+    python benchmarks/profile_step.py [--cells rnn lstm gru] [--seconds 1]
+
+The smallest and the largest shape of ``peers.py``, one thread, float32. Every part is timed by a clock around the
+function that does it; what is left is the calls between them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from contextlib import ExitStack, contextmanager
+from unittest.mock import patch
+
+import numpy as np
+from _measure import machine, print_machine
+from _our_network import make_network, random_sequences, train_step
+
+from sklearn_rnn._bptt import Backpropagation
+from sklearn_rnn._optimizers import Adam
+from sklearn_rnn._packing import Dataset
+from sklearn_rnn._training import Trainer
+from sklearn_rnn.cells import make_cell
+
+SHAPES = [(32, 50, 1, 32), (128, 50, 64, 512)]  # sequences, steps, features, units
+CELL = type(make_cell("gru"))
+PARTS = {
+    "forward pass": (CELL, "forward"),
+    "backward pass": (CELL, "backward"),
+    "weights into panels": (CELL, "prepare"),
+    "packing the batch": (Dataset, "pack"),
+    "readout and loss": (Backpropagation, "_losses_of_sequences"),
+    "penalty": (Trainer, "_penalize_and_divide"),
+    "clipping": (Trainer, "_clip"),
+    "Adam": (Adam, "update"),
+}
+IN_KERNELS = ("forward pass", "backward pass", "weights into panels")
+
+
+@contextmanager
+def clocks(totals):
+    """Add the seconds of every part to ``totals``."""
+
+    def timed(part, function):
+        def call(*arguments, **keywords):
+            start = time.perf_counter()
+            result = function(*arguments, **keywords)
+            totals[part] += time.perf_counter() - start
+            return result
+
+        return call
+
+    with ExitStack() as stack:
+        for part, (owner, name) in PARTS.items():
+            stack.enter_context(patch.object(owner, name, timed(part, getattr(owner, name))))
+        yield
+
+
+def profile(cell, shape, seconds):
+    """Return microseconds of a step by part, and of the whole step."""
+    n_sequences, n_steps, n_features, n_units = shape
+    network = make_network(cell, n_features, n_units, "float32")
+    sequences = random_sequences([n_steps] * n_sequences, n_features, np.float32)
+    targets = np.ones((n_sequences, 1), np.float32)
+    totals = dict.fromkeys(PARTS, 0.0)
+    with train_step(network, sequences, targets, 1) as step:
+        step(), step()
+        n_calls, start = 0, time.perf_counter()
+        with clocks(totals):
+            while time.perf_counter() - start < seconds:
+                step()
+                n_calls += 1
+        whole = time.perf_counter() - start
+    totals["between them"] = whole - sum(totals.values())
+    return {part: 1e6 * total / n_calls for part, total in totals.items()}, 1e6 * whole / n_calls
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--cells", nargs="+", default=["rnn", "lstm", "gru"])
+    parser.add_argument("--seconds", type=float, default=1.0)
+    arguments = parser.parse_args()
+    print_machine(machine("numpy"))
+    for shape in SHAPES:
+        for cell in arguments.cells:
+            parts, whole = profile(cell, shape, arguments.seconds)
+            around = 1 - sum(parts[part] for part in IN_KERNELS) / whole
+            print(
+                f"\n{cell}, sequences x steps x features x units {' x '.join(map(str, shape))}: {whole:.0f} us a step"
+            )
+            for part, microseconds in parts.items():
+                print(f"  {part:22}{microseconds:10.1f} us{microseconds / whole:7.1%}")
+            print(f"  around the kernels{'':16}{around:7.1%}")
+
+
+if __name__ == "__main__":
+    main()

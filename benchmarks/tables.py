@@ -1,0 +1,190 @@
+"""Write the figures of the other benchmarks as tables: the user guide's, and the README's section.
+
+python benchmarks/peers.py --json benchmarks/results/peers.json --plot docs/images/peers.png
+python benchmarks/end_to_end.py --json benchmarks/results/end_to_end.json
+python benchmarks/scaling.py --json benchmarks/results/scaling.json --plot docs/images/scaling.png
+python benchmarks/tables.py
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from statistics import geometric_mean
+
+HERE = Path(__file__).parent
+GUIDE = HERE.parent / "docs" / "user_guide" / "speed_tables.inc"
+README = HERE.parent / "README.rst"
+BEGIN, END = ".. Begin of what benchmarks/tables.py writes.\n", ".. End of what benchmarks/tables.py writes.\n"
+MEGABYTE = 2**20
+CELLS = ("rnn", "lstm", "gru")
+
+
+def read(name):
+    return json.loads((HERE / "results" / f"{name}.json").read_text())
+
+
+def table(title, header, rows):
+    """Return a reStructuredText table."""
+    lines = [f".. list-table:: {title}", "   :header-rows: 1", ""]
+    for row in [header, *rows]:
+        lines += [f"   {'* -' if k == 0 else '  -'} {value}" for k, value in enumerate(row)]
+    return "\n".join(lines) + "\n\n"
+
+
+def describe(machine):
+    """Say where figures are from."""
+    versions = ", ".join(f"{name} {machine[name]}" for name in ("torch", "jax", "skorch", "numpy") if name in machine)
+    processor = f"{machine['processors']} cores of an {machine['processor']}"
+    return f"Measured on {processor} (kernels {machine['kernels']}), {versions}."
+
+
+def ratio(row, library):
+    return f"{row['ratios'][library]:.2f}" if library in row["ratios"] else "–"
+
+
+# ---- The user guide ------------------------------------------------------------------------------------
+
+
+def table_of_peers(peers, what):
+    """Return the table of train steps, predictions or single sequences, in both dtypes."""
+    title = {"train": "A train step", "predict": "A prediction", "latency": "One sequence, the whole estimator"}[what]
+    header = [
+        "cell",
+        "sequences × steps × features × units",
+        "dtype",
+        "ms",
+        "torch / ours",
+        "JAX / ours",
+        "of the peak",
+    ]
+    rows = [
+        [
+            row["cell"],
+            row["name"].replace(" x ", " × "),
+            row["dtype"],
+            f"{row['ms']['ours']:.2f}",
+            ratio(row, "torch"),
+            ratio(row, "jax"),
+            f"{row['share']:.0%}",
+        ]
+        for row in peers["rows"]
+        if row["what"] == what
+    ]
+    return table(title, header, rows)
+
+
+def table_of_fits(fits):
+    """Return the table of whole fits."""
+    header = ["data, cell", "package", "fit, s", "/ ours", "memory, MB", "/ ours", "test accuracy"]
+    rows = []
+    for problem, contenders in fits.items():
+        ours = contenders["sklearn_rnn"]
+        for name, figures in contenders.items():
+            seconds, memory = figures["fit_seconds"], figures["bytes_with_import"]
+            rows.append(
+                [
+                    problem,
+                    name,
+                    f"{seconds:.2f}",
+                    f"{seconds / ours['fit_seconds']:.1f}",
+                    f"{memory / MEGABYTE:.0f}",
+                    f"{memory / ours['bytes_with_import']:.1f}",
+                    f"{figures['score']:.3f}",
+                ]
+            )
+    return table("30 epochs in batches of 32, 64 units, Adam", header, rows)
+
+
+def table_of_exponents(scaling):
+    """Return the table of how time and memory grow."""
+    rows = [
+        [axis["name"], axis["title"], f"{axis['exponent_of_time']:.2f}", f"{axis['exponent_of_memory']:.2f}"]
+        for axis in scaling["axes"]
+    ]
+    return table("Exponents: 1 is proportional growth", ["with", "of a", "time", "memory"], rows)
+
+
+def guide(peers, end_to_end, scaling):
+    """Return the user guide's tables."""
+    imports = ", ".join(f"{name} {1e3 * seconds:.0f} ms" for name, seconds in end_to_end["import_seconds"].items())
+    return f"""..
+   Written by benchmarks/tables.py.
+
+Against torch and JAX
+---------------------
+
+{describe(peers["machine"])}
+One layer, readout of the last state; everybody at 1 or 2 threads, whichever is faster. A train step is forward,
+backward, clipping and Adam. The last column counts the products alone, as a share of the peak that NumPy reaches on
+matrices of 2048 × 2048 in the same run. ``python benchmarks/peers.py`` measures it again.
+
+.. image:: /images/peers.png
+   :alt: Time of the better of torch and JAX over that of this package, for every row of the tables below
+
+{table_of_peers(peers, "train")}{table_of_peers(peers, "predict")}{table_of_peers(peers, "latency")}A whole fit
+-----------
+
+{describe(end_to_end["machine"])}
+Memory is the peak above an interpreter with scikit-learn and the data, the package's import included. Importing takes,
+after ``sklearn.base``: {imports}. ``python benchmarks/end_to_end.py`` measures it again.
+
+{table_of_fits(end_to_end["fits"])}How time and memory grow
+------------------------
+
+{describe(scaling["machine"])} ``python benchmarks/scaling.py`` measures it again.
+
+.. image:: /images/scaling.png
+   :alt: Time and memory against steps, units, batch, features and numbers of sequences
+
+{table_of_exponents(scaling)}"""
+
+
+# ---- The README ----------------------------------------------------------------------------------------
+
+
+def means(peers, what, cell, library):
+    """Geometric mean of a library's time over ours, float32, over all shapes."""
+    rows = [row for row in peers["rows"] if (row["what"], row["cell"], row["dtype"]) == (what, cell, "float32")]
+    return f"{geometric_mean([row['ratios'][library] for row in rows]):.1f}"
+
+
+def readme(peers, end_to_end):
+    """Return the README's section."""
+    labels = {"train": "a train step", "predict": "a prediction"}
+    rows = [
+        [f"{label} against {name}", *(means(peers, what, cell, library) for cell in CELLS)]
+        for what, label in labels.items()
+        for library, name in (("torch", "PyTorch"), ("jax", "JAX"))
+    ]
+    labels = {
+        "first_fit_seconds": "a process's first fit",
+        "fit_seconds": "its second fit",
+        "bytes_with_import": "memory of the first fit",
+    }
+    for key, label in labels.items():
+        ratios = []
+        for cell in CELLS:
+            contenders = end_to_end["fits"][f"Japanese Vowels, {cell}"]
+            ratios.append(f"{contenders['skorch'][key] / contenders['sklearn_rnn'][key]:.1f}")
+        rows.append([f"{label} against skorch", *ratios])
+    n_rows = len({row["name"] for row in peers["rows"] if row["what"] == "train"})
+    times = table("Times as much as this package", ["", *CELLS], rows)
+    return f"""
+How many times as much the others take, in one run on a CPU (geometric means over {n_rows} shapes of batches; a fit is
+that of Japanese Vowels). {describe(peers["machine"])}
+
+{times}Every row, what was measured and how: `Speed, threads and memory <docs/user_guide/speed.rst>`__.
+
+"""
+
+
+def main():
+    peers, end_to_end, scaling = read("peers"), read("end_to_end"), read("scaling")
+    GUIDE.write_text(guide(peers, end_to_end, scaling))
+    before, rest = README.read_text().split(BEGIN)
+    README.write_text(before + BEGIN + readme(peers, end_to_end) + END + rest.split(END)[1])
+
+
+if __name__ == "__main__":
+    main()
