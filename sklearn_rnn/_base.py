@@ -329,17 +329,18 @@ class BaseRNN(BaseEstimator, metaclass=ABCMeta):
         self._random_state = check_random_state(self.random_state)
         self._history = History()
         self._architecture = self._describe_architecture()
-        self._network = RecurrentNetwork(
-            dataset.sequences.rows.shape[1],
-            self._layer_sizes(),
-            self.n_outputs_,
-            cell=self.cell,
-            activation=self.activation,
-            bidirectional=self.bidirectional,
-            readout=self.readout,
-            dtype=self._dtype,
-            random_state=self._random_state,
-        )
+        with threads(1):  # the start values' QR decompositions too have other bits with other BLAS threads
+            self._network = RecurrentNetwork(
+                dataset.sequences.rows.shape[1],
+                self._layer_sizes(),
+                self.n_outputs_,
+                cell=self.cell,
+                activation=self.activation,
+                bidirectional=self.bidirectional,
+                readout=self.readout,
+                dtype=self._dtype,
+                random_state=self._random_state,
+            )
 
     def _describe_architecture(self):
         names = ("cell", "activation", "bidirectional", "readout", "step_features", "patch_size")

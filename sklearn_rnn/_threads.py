@@ -59,7 +59,10 @@ def _helpers(n):
     """Give a pool that nobody else uses at the time; it is kept, as starting one takes longer than many a batch."""
     # A forked child begins with none: its parent's threads are not there.
     idle = _idle_pools[os.getpid(), n]
-    executor = idle.pop() if idle else ThreadPoolExecutor(n, thread_name_prefix="sklearn_rnn")
+    try:
+        executor = idle.pop()
+    except IndexError:
+        executor = ThreadPoolExecutor(n, thread_name_prefix="sklearn_rnn")
     try:
         yield executor
     finally:
