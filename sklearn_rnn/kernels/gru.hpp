@@ -27,13 +27,13 @@ struct GRUCell {
     }
 
     // q_t = h_{t-1} U_n + b_hn,   n_t = tanh(x_t W_n + b_n + r q_t),   h_t = n_t + z (h_{t-1} - n_t)
-    template <bool FULL, bool TAPE>
+    template <bool FULL>
     static INLINE void forward_epilogue(const ForwardStep<real> &step, int64_t row, int64_t u, int lanes,
                                         const Vec<real> *a, real *tape) {
         const int64_t n_units = step.n_units, at = row * n_units + u;
         const Vec<real> r = sigmoid<real>(a[0]), z = sigmoid<real>(a[1]), q = a[3], n = tanh<real>(a[2] + r * q);
         store<FULL>(step.h + at, n + z * (load<FULL>(step.previous_h + at, lanes) - n), lanes);
-        if (TAPE) write_record<real>(tape, r, z, n, q);
+        if (tape) write_record<real>(tape, r, z, n, q);
     }
 
     // delta_n = d_h (1 - z) (1 - n^2),  delta_z = d_h (h_{t-1} - n) z (1 - z),  delta_r = delta_n q r (1 - r)

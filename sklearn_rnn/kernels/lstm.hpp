@@ -25,7 +25,7 @@ struct LSTMCell {
     }
 
     // c_t = f c_{t-1} + i g,   h_t = o tanh(c_t)
-    template <bool FULL, bool TAPE>
+    template <bool FULL>
     static INLINE void forward_epilogue(const ForwardStep<real> &step, int64_t row, int64_t u, int n,
                                         const Vec<real> *a, real *tape) {
         const int64_t n_units = step.n_units, at = row * n_units + u;
@@ -33,7 +33,7 @@ struct LSTMCell {
         const Vec<real> c_before = load<FULL>(step.c + at, n), c = f * c_before + i * g;
         store<FULL>(step.c + at, c, n);
         store<FULL>(step.h + at, o * tanh<real>(c), n);
-        if (TAPE) write_record<real>(tape, i, f, g, o, c_before);
+        if (tape) write_record<real>(tape, i, f, g, o, c_before);
     }
 
     // d_c_t = d_h_t o (1 - tanh(c_t)^2) + d_c_{t+1} f_{t+1};   each delta is the gradient of its gate's argument.

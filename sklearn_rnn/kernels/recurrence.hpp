@@ -142,8 +142,9 @@ NOINLINE void forward_sums(const ForwardStep<real> &step, int64_t first, const r
     tile.write(scratch.sums);
 }
 
-// The epilogue of M rows and N vectors of units, whose sums stand row by row in the scratch.
-template <class Cell, int N, bool TAPE, class real>
+// The epilogue of M rows and N vectors of units, whose sums stand row by row in the scratch. One for passes with a tape
+// and without: two instantiations could round differently.
+template <class Cell, int N, class real>
 NOINLINE void forward_rows(const ForwardStep<real> &step, int64_t n, int64_t first, int M, int64_t unit,
                            const Scratch<real> &scratch) {
     constexpr int sums_per_vector = Cell::template PANEL<N>.sums / N;
@@ -151,22 +152,22 @@ NOINLINE void forward_rows(const ForwardStep<real> &step, int64_t n, int64_t fir
     for (int64_t row = first; row < first + M; row++)
         for (int v = 0; v < N; v++, sums += sums_per_vector) {
             const int64_t u = unit + v * LANES<real>, n_left = step.n_units - u;
-            real *tape = TAPE ? step.tape + record_at<Cell>(row, u, n) : nullptr;
+            real *tape = step.tape ? step.tape + record_at<Cell>(row, u, n) : nullptr;
             if (n_left >= LANES<real>)
-                Cell::template forward_epilogue<true, TAPE>(step, row, u, LANES<real>, sums, tape);
+                Cell::template forward_epilogue<true>(step, row, u, LANES<real>, sums, tape);
             else
-                Cell::template forward_epilogue<false, TAPE>(step, row, u, static_cast<int>(n_left), sums, tape);
+                Cell::template forward_epilogue<false>(step, row, u, static_cast<int>(n_left), sums, tape);
         }
 }
 
-template <class Cell, bool TAPE, class real>
+template <class Cell, class real>
 void step_forward(const ForwardStep<real> &step, int64_t n, const real *panel) {
     Scratch<real> scratch;
     for_groups<Cell::VECTORS, real>(step.n_units, [&](auto columns, int64_t unit) {
         constexpr int N = columns.n;
         for_rows(0, n, [&](auto rows, int64_t first) {
             forward_sums<Cell, rows.n, N>(step, first, panel, scratch);
-            forward_rows<Cell, N, TAPE>(step, n, first, rows.n, unit, scratch);
+            forward_rows<Cell, N>(step, n, first, rows.n, unit, scratch);
         });
         panel += Cell::template PANEL<N>.vectors(step.n_features, step.n_units) * LANES<real>;
     });
@@ -179,9 +180,10 @@ INLINE void keep_final(real *final_state, const real *state, int64_t n, int64_t 
         memcpy(final_state + n * n_units, state + n * n_units, (n_before - n) * n_units * sizeof(real));
 }
 
-template <class Cell, bool TAPE>
-void run_forward(const Recurrence &size, const ForwardArrays &arrays) {
+template <class Cell>
+void forward(const Recurrence &size, const ForwardArrays &arrays) {
     using real = typename Cell::real;
+    const SubnormalsAreZero mode;
     const int64_t n_units = size.n_units, state_size = size.n_sequences * n_units;
     const real *initial = static_cast<const real *>(arrays.initial_state);
     real *final_state = static_cast<real *>(arrays.final_state), *hidden = static_cast<real *>(arrays.hidden);
@@ -196,26 +198,17 @@ void run_forward(const Recurrence &size, const ForwardArrays &arrays) {
     for (int64_t t = 0; t < size.n_steps; t++) {
         const int64_t n = size.batch_sizes[t];
         keep_final(final_state, step.previous_h, n, n_before, n_units);
-        step_forward<Cell, TAPE>(step, n, static_cast<const real *>(arrays.panels));
+        step_forward<Cell>(step, n, static_cast<const real *>(arrays.panels));
         step.x += n * size.n_features;
         step.previous_h = step.h;
         if (arrays.keeps_hidden)
             step.h += n * n_units;
         else
             step.h = step.h == hidden ? hidden + state_size : hidden;
-        if (TAPE) step.tape += n * tape_row_size<Cell>(n_units);
+        if (step.tape) step.tape += n * tape_row_size<Cell>(n_units);
         n_before = n;
     }
     keep_final(final_state, step.previous_h, 0, n_before, n_units);
-}
-
-template <class Cell>
-void forward(const Recurrence &size, const ForwardArrays &arrays) {
-    const SubnormalsAreZero mode;
-    if (arrays.tape)
-        run_forward<Cell, true>(size, arrays);
-    else
-        run_forward<Cell, false>(size, arrays);
 }
 
 // ---- Backward ------------------------------------------------------------------------------------------------------

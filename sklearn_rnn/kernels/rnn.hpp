@@ -45,7 +45,7 @@ struct SimpleCell {
         pack_row<N>(panel, weights.bias, unit, weights.n_units);
     }
 
-    template <bool FULL, bool TAPE>
+    template <bool FULL>
     static INLINE void forward_epilogue(const ForwardStep<real> &step, int64_t row, int64_t u, int n,
                                         const Vec<real> *a, real *) {
         store<FULL>(step.h + row * step.n_units + u, activate<real>(step.activation, *a), n);

@@ -5,6 +5,9 @@
 
 namespace {
 
+INLINE float square_root(float value) { return __builtin_sqrtf(value); }
+INLINE double square_root(double value) { return __builtin_sqrt(value); }
+
 template <class real>
 void adam(const Adam &settings, int64_t n, const void *gradients, void *means, void *variances, void *parameters) {
     const real *gradient = static_cast<const real *>(gradients);
@@ -18,7 +21,7 @@ void adam(const Adam &settings, int64_t n, const void *gradients, void *means, v
         const real g = gradient[i];
         mean[i] = beta_1 * mean[i] + rest_1 * g;
         variance[i] = beta_2 * variance[i] + rest_2 * g * g;
-        parameter[i] -= step * mean[i] / (__builtin_sqrt(variance[i]) * scale + epsilon);
+        parameter[i] -= step * mean[i] / (square_root(variance[i]) * scale + epsilon);
     }
 }
 

@@ -89,7 +89,7 @@ INLINE void store(real *to, Vec<real> v) {
 }
 
 // While one lives, this thread takes numbers too small for full precision (below 1.2e-38 in float) for 0: arithmetic on
-// them is up to a hundred times slower, and errors that fade over many steps all come through there.
+// them is slow on many processors, and errors that fade over many steps all come through there.
 class SubnormalsAreZero {
 #if defined(__SSE2__)
     const unsigned before = _mm_getcsr();
