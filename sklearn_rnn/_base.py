@@ -8,13 +8,15 @@ from abc import ABCMeta, abstractmethod
 from numbers import Integral, Real
 
 import numpy as np
-from sklearn.base import BaseEstimator, _fit_context
+from sklearn.base import BaseEstimator, _fit_context, clone
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_rnn._carried_state import carry_over, reset_rows
 from sklearn_rnn._inference import hidden_states, predict_scores
 from sklearn_rnn._losses import Loss
+from sklearn_rnn._memory import in_bytes, memory_estimate
 from sklearn_rnn._monitor import History, Monitor
 from sklearn_rnn._network import RecurrentNetwork
 from sklearn_rnn._optimizers import SGD, Adam, LearningRate, Optimizer, RMSprop
@@ -30,6 +32,10 @@ from sklearn_rnn._training import (
     train_lbfgs,
     without_overflow_warnings,
 )
+from sklearn_rnn._truncation import FixedTruncation, UnbiasedTruncation
+
+# Steps of a window of unbiased truncation in the mean, where truncation_stride does not tell.
+MEAN_WINDOW = 32
 
 
 def can_partial_fit(estimator):
@@ -58,8 +64,10 @@ class BaseRNN(BaseEstimator, metaclass=ABCMeta):
         "step_features": [Interval(Integral, 1, None, closed="left")],
         "patch_size": [Interval(Integral, 1, None, closed="left")],
         "dropout": [Interval(Real, 0, 1, closed="left")],
-        "truncation": [Interval(Integral, 1, None, closed="left"), None],
+        "truncation": [Interval(Integral, 1, None, closed="left"), StrOptions({"unbiased"}), None],
         "truncation_stride": [Interval(Integral, 1, None, closed="left"), None],
+        "memory_budget": [Interval(Integral, 1, None, closed="left"), str, None],
+        "stateful": ["boolean"],
         "clip_norm": [Interval(Real, 0, None, closed="neither"), None],
         "clip_value": [Interval(Real, 0, None, closed="neither"), None],
         "solver": [StrOptions({"adam", "sgd", "rmsprop", "lbfgs"})],
@@ -107,6 +115,8 @@ class BaseRNN(BaseEstimator, metaclass=ABCMeta):
         dropout,
         truncation,
         truncation_stride,
+        memory_budget,
+        stateful,
         clip_norm,
         clip_value,
         solver,
@@ -142,6 +152,8 @@ class BaseRNN(BaseEstimator, metaclass=ABCMeta):
         self.dropout = dropout
         self.truncation = truncation
         self.truncation_stride = truncation_stride
+        self.memory_budget = memory_budget
+        self.stateful = stateful
         self.clip_norm = clip_norm
         self.clip_value = clip_value
         self.solver = solver
@@ -215,29 +227,70 @@ class BaseRNN(BaseEstimator, metaclass=ABCMeta):
             else:
                 self._begin(dataset)
             self._make_optimizer()
+            self._truncation = self._make_truncation()
+            self._carried_state = None
             if self.early_stopping and validation is None:
                 dataset, validation = self._hold_out(dataset)
             self._train(dataset, validation)
         return self
 
-    def _partial_fit(self, X, y, sample_weight, classes=None):
+    def _partial_fit(self, X, y, sample_weight, new_sequence, classes=None):
         """Pass over the data once; see ``partial_fit`` of the estimators."""
         with unchanged_on_error(self):
             self._check_settings()
             is_first = not hasattr(self, "_network")
-            dataset = self._check_data(X, y, sample_weight, reset=is_first, classes=classes)
+            dataset = self._check_data(X, y, sample_weight, reset=is_first, classes=classes, is_chunk=self.stateful)
             if is_first:
                 self._begin(dataset)
                 self._make_optimizer()
+                self._truncation = self._make_truncation()
+                self._carried_state = None
             else:
                 self._check_architecture()
                 # As in fit; the history is written to only when nothing can go wrong any more.
-                self._optimizer, self._schedule, self._random_state = copy.deepcopy(
-                    (self._optimizer, self._schedule, self._random_state)
+                self._optimizer, self._schedule, self._random_state, self._truncation = copy.deepcopy(
+                    (self._optimizer, self._schedule, self._random_state, self._truncation)
                 )
                 if self.solver != self._solver:
                     self._make_optimizer()
-            self._train(dataset, is_partial=True)
+                if self._truncation.settings != self._make_truncation().settings:
+                    self._truncation = self._make_truncation()
+            self._train(dataset, is_partial=True, state=self._starting_state(len(dataset), new_sequence))
+        return self
+
+    def _starting_state(self, n_sequences, new_sequence):
+        """Network state that a chunk begins in; None where every call begins anew."""
+        if self.stateful:
+            return carry_over(self._carried_state, self._network, n_sequences, new_sequence)
+        if new_sequence is not None:
+            raise ValueError(
+                "new_sequence was given, but stateful=False: every sequence begins anew with each call. To go on from "
+                "call to call, set stateful=True."
+            )
+        return None
+
+    def reset_state(self, rows=None):
+        """Let sequences begin anew with the next ``partial_fit`` of an estimator with ``stateful=True``.
+
+        Parameters
+        ----------
+        rows : int, array-like of int, or array-like of bool of shape (n_sequences,), default=None
+            Which ones, by their places in X; None for all, after which their number may change too.
+
+        Returns
+        -------
+        self : object
+
+        Raises
+        ------
+        ValueError
+            For rows that are not there; the state stays as it was.
+        """
+        check_is_fitted(self)
+        if rows is None or self._carried_state is None:
+            self._carried_state = None
+        else:
+            self._carried_state = reset_rows(self._carried_state, rows)
         return self
 
     def _check_settings(self):
@@ -250,7 +303,14 @@ class BaseRNN(BaseEstimator, metaclass=ABCMeta):
                 f"activation={self.activation!r} is for cell='rnn' alone: cell={self.cell!r} has fixed "
                 "activations. Leave activation at 'tanh'."
             )
-        if self.truncation_stride is not None and self.truncation_stride > (self.truncation or 0):
+        in_bytes(self.memory_budget)
+        if self.truncation == "unbiased" and self.truncation_stride == 1:
+            raise ValueError(
+                "truncation_stride=1 is too short for truncation='unbiased', whose windows have that many steps in the "
+                "mean: set truncation_stride to 2 or more."
+            )
+        is_fixed = self.truncation is None or isinstance(self.truncation, Integral)
+        if is_fixed and self.truncation_stride is not None and self.truncation_stride > (self.truncation or 0):
             raise ValueError(
                 f"truncation_stride={self.truncation_stride} is more than truncation={self.truncation}: the losses "
                 "of the steps between would be lost. Choose truncation_stride <= truncation."
@@ -258,7 +318,7 @@ class BaseRNN(BaseEstimator, metaclass=ABCMeta):
         for name, neutral, other, reason in self._exclusions():
             if getattr(self, name) != neutral:
                 raise ValueError(
-                    f"{name}={getattr(self, name)} does not go with {other}, {reason} Set {name}={neutral}."
+                    f"{name}={getattr(self, name)!r} does not go with {other}, {reason} Set {name}={neutral}."
                 )
 
     def _exclusions(self):
@@ -266,6 +326,8 @@ class BaseRNN(BaseEstimator, metaclass=ABCMeta):
         if self.bidirectional:
             reason = "whose reverse pass begins at the end of the whole sequence."
             yield "truncation", None, "bidirectional=True", reason
+            yield "memory_budget", None, "bidirectional=True", reason
+            yield "stateful", False, "bidirectional=True", reason
         if self.readout == "each":
             yield "patch_size", 1, "readout='each'", "which predicts at every step."
         if self.solver == "lbfgs":
@@ -277,9 +339,18 @@ class BaseRNN(BaseEstimator, metaclass=ABCMeta):
         sizes = self.hidden_layer_sizes
         return (sizes,) if isinstance(sizes, Integral) else tuple(sizes)
 
-    def _check_data(self, X, y, sample_weight, reset, classes=None):
-        """Check X, y and the weights; set what they tell about the data; return a Dataset."""
+    def _check_data(self, X, y, sample_weight, reset, classes=None, is_chunk=False):
+        """Check X, y and the weights; set what they tell about the data; return a Dataset.
+
+        ``is_chunk`` where the sequences may have begun before X.
+        """
         sequences = check_sequences(self, X, reset=reset, step_features=self.step_features)
+        if is_chunk and (sequences.lengths % self.patch_size).any():
+            sequence = (sequences.lengths % self.patch_size).argmax()
+            raise ValueError(
+                f"X[{sequence}] has {sequences.lengths[sequence]} steps, but with stateful=True a chunk needs a "
+                f"multiple of patch_size={self.patch_size}: zeros before a patch would come in mid-sequence."
+            )
         if reset:
             self._dtype = sequences.rows.dtype
         sequences = as_dtype(sequences, self, self._dtype)
@@ -330,17 +401,20 @@ class BaseRNN(BaseEstimator, metaclass=ABCMeta):
         self._history = History()
         self._architecture = self._describe_architecture()
         with threads(1):  # the start values' QR decompositions too have other bits with other BLAS threads
-            self._network = RecurrentNetwork(
-                dataset.sequences.rows.shape[1],
-                self._layer_sizes(),
-                self.n_outputs_,
-                cell=self.cell,
-                activation=self.activation,
-                bidirectional=self.bidirectional,
-                readout=self.readout,
-                dtype=self._dtype,
-                random_state=self._random_state,
-            )
+            self._network = self._make_network(dataset.sequences, self._random_state)
+
+    def _make_network(self, sequences, random_state):
+        return RecurrentNetwork(
+            sequences.rows.shape[1],
+            self._layer_sizes(),
+            self.n_outputs_,
+            cell=self.cell,
+            activation=self.activation,
+            bidirectional=self.bidirectional,
+            readout=self.readout,
+            dtype=self._dtype,
+            random_state=random_state,
+        )
 
     def _describe_architecture(self):
         names = ("cell", "activation", "bidirectional", "readout", "step_features", "patch_size")
@@ -366,6 +440,11 @@ class BaseRNN(BaseEstimator, metaclass=ABCMeta):
         }[self.solver]()
         self._solver = self.solver
         self._schedule = LearningRate(self.learning_rate, self.learning_rate_init, self.power_t, self.max_iter)
+
+    def _make_truncation(self):
+        if self.truncation == "unbiased":
+            return UnbiasedTruncation(self.truncation_stride or MEAN_WINDOW)
+        return FixedTruncation(self.truncation, self.truncation_stride)
 
     def _hold_out(self, dataset):
         """Split off ``validation_fraction`` of the sequences, by class where each has one."""
@@ -394,9 +473,15 @@ class BaseRNN(BaseEstimator, metaclass=ABCMeta):
         """Class of every sequence, or None."""
         return None
 
-    def _train(self, dataset, validation=None, is_partial=False):
-        """Train the network in place, for one epoch if ``is_partial``, and set the fitted attributes."""
+    def _train(self, dataset, validation=None, is_partial=False, state=None):
+        """Train the network in place, for one epoch if ``is_partial``, and set the fitted attributes.
+
+        From ``state`` on the sequences go on together, in one batch.
+        """
         n_epochs = 1 if is_partial else self.max_iter
+        settings = self._settings(len(dataset), state is not None)
+        if settings.memory_budget is not None:
+            memory_estimate(self._network, dataset.sequences.lengths, settings)
         self._loss = self._make_loss()
         parameters = self._network.parameters.vector
         before = parameters.copy()
@@ -412,31 +497,30 @@ class BaseRNN(BaseEstimator, metaclass=ABCMeta):
         )
         try:
             with threads(self.n_jobs) as run:
-                trainer = Trainer(
-                    self._network,
-                    self._loss,
-                    self._optimizer,
-                    self._settings(len(dataset)),
-                    self._random_state,
-                    run,
-                )
+                # The carried state moves on when nothing can go wrong any more.
+                trained_state = copy.deepcopy(state)
+                model = (self._network, self._loss, self._optimizer)
+                trainer = Trainer(*model, settings, self._random_state, run, trained_state)
                 if self.solver == "lbfgs":
                     train_lbfgs(trainer, dataset, n_epochs, self.max_fun, self.tol, monitor)
-                else:
-                    train(trainer, dataset, self._schedule, n_epochs, monitor)
+                elif train(trainer, dataset, self._schedule, n_epochs, monitor):
+                    state = trained_state
         except BaseException:
             parameters[...] = before
             raise
         if monitor.best_parameters is not None:
             parameters[...] = monitor.best_parameters
+        if is_partial:
+            self._carried_state = state
         self._set_fitted_attributes(monitor)
 
-    def _settings(self, n_sequences):
+    def _settings(self, n_sequences, in_one_batch):
+        batch_size = min(64, n_sequences) if self.batch_size == "auto" else self.batch_size
         return TrainingSettings(
-            batch_size=min(64, n_sequences) if self.batch_size == "auto" else self.batch_size,
+            batch_size=n_sequences if in_one_batch else batch_size,
             shuffle=self.shuffle,
-            truncation=self.truncation,
-            truncation_stride=self.truncation_stride,
+            truncation=self._truncation,
+            memory_budget=in_bytes(self.memory_budget),
             clip_norm=self.clip_norm,
             clip_value=self.clip_value,
             alpha=self.alpha,
@@ -457,15 +541,47 @@ class BaseRNN(BaseEstimator, metaclass=ABCMeta):
         history = self._history
         self.loss_curve_ = history.losses
         self.loss_ = history.losses[-1] if history.losses else np.nan
-        self.best_loss_ = None if self.early_stopping else min(history.losses, default=np.nan)
+        self.best_loss_ = None if self.early_stopping or not history.losses else history.best_loss
         self.best_validation_score_ = monitor.best_score if self.early_stopping else None
         self.validation_loss_curve_ = history.validation_losses or None
         self.validation_scores_ = history.validation_scores or None
         self.gradient_norms_ = history.gradient_norms
         self.clipped_fraction_ = history.n_clipped / max(1, history.n_updates)
-        self.n_iter_ = len(history.losses)
+        self.n_iter_ = history.n_epochs
+        self.truncation_ = self._truncation.length
         self.t_ = history.n_samples
         self.out_activation_ = self._loss.out_activation
+
+    def memory_estimate(self, X):
+        """Tell what the activations that training stores for the backward pass will take.
+
+        Parameters
+        ----------
+        X : array-like or list
+            Sequences, as for ``fit``. The estimator need not be fitted, and is not changed.
+
+        Returns
+        -------
+        MemoryEstimate
+            A named tuple of ``full`` and ``planned``, the bytes without and with ``memory_budget`` for a batch of the
+            longest sequences; ``smallest``, the smallest budget that works; and ``n_forward_passes``, how often an
+            update runs the network forward as planned. Work arrays and the data themselves come on top of it.
+
+        Raises
+        ------
+        ValueError
+            For bad input, or a budget that does not suffice.
+        """
+        estimator = clone(self)
+        estimator._validate_params()
+        estimator._check_settings()
+        sequences = check_sequences(estimator, X, reset=True, step_features=self.step_features)
+        sequences = sequences.patched(self.patch_size)
+        # How many outputs there are does not matter.
+        estimator._dtype, estimator.n_outputs_ = sequences.rows.dtype, 1
+        estimator._truncation = estimator._make_truncation()
+        network = estimator._make_network(sequences, np.random.RandomState(0))
+        return memory_estimate(network, sequences.lengths, estimator._settings(len(sequences), self.stateful))
 
     # ---- Predictions ---------------------------------------------------------------------------------
 

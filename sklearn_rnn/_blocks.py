@@ -16,7 +16,7 @@ SMALLEST_WORK = 2**23
 USUAL_WORK = 2**24
 
 
-def training_blocks(network, lengths, indices):
+def training_blocks(network, lengths, indices, steps_at_once=None):
     """Cut a batch into blocks of about the same work, longest sequences first.
 
     Parameters
@@ -25,13 +25,15 @@ def training_blocks(network, lengths, indices):
     lengths : ndarray of shape (n_all_sequences,), int
     indices : ndarray of int
         The batch's sequences.
+    steps_at_once : int or None, default=None
+        Steps from one update to the next, for which the blocks run side by side; None for all.
 
     Returns
     -------
     list of ndarray of int
     """
     # A backward pass takes twice the multiplications of a forward pass.
-    work = 3 * network.work_per_row * int(lengths[indices].sum())
+    work = 3 * network.work_per_row * int(np.minimum(lengths[indices], steps_at_once or lengths.max()).sum())
     n_blocks = _count(len(indices), work, USUAL_BLOCK)
     if n_blocks == 1:
         return [indices]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 
+from sklearn_rnn._checkpointing import SegmentedPass, cut_into_segments, plan_memory
 from sklearn_rnn._network import NetworkBuffers
+from sklearn_rnn._truncation import Window
 
 
 class DropoutMasks(NamedTuple):
@@ -47,32 +50,28 @@ class Backpropagation:
     weights : PreparedWeights
         The network's. Whoever changes its parameters refreshes them.
     loss : Loss
+    memory_budget : int or None, default=None
+        Bytes that the tapes of a window, and the states to make them again from, may take.
 
     Attributes
     ----------
     gradient : Parameters
         Of the loss summed over samples with their weights (not of their mean); complete whenever
         :meth:`updates` has yielded.
+    state : list of ndarray
+        Network state after the last steps that have been run; after a batch's last update, that after the batch.
     """
 
-    def __init__(self, network, weights, loss):
+    def __init__(self, network, weights, loss, memory_budget=None):
         self.network = network
         self.weights = weights
         self.loss = loss
+        self.memory_budget = memory_budget
         self.gradient = network.parameters.like()
-        # A window is run in up to two segments, whose tapes live at the same time.
-        self._buffers = (NetworkBuffers(), NetworkBuffers())
+        self._tape_memory = []
+        self._work_memory = NetworkBuffers()
 
-    def _forward(self, rows, packing, state, buffers, masks):
-        return self.network.forward(self.weights, rows, packing, state, buffers, masks.layers)
-
-    def _backward(self, tape, d_hidden, d_state, buffers, masks):
-        return self.network.backward(self.weights, tape, d_hidden, d_state, self.gradient, buffers, masks.layers)
-
-    def _stream(self, rows, packing, state, masks, keeps_hidden=True):
-        return self.network.stream(self.weights, rows, packing, state, self._buffers[0], masks.layers, keeps_hidden)
-
-    def updates(self, batch, plan, truncation, masks):
+    def updates(self, batch, truncation, masks, state=None):
         """Yield (sum of weighted losses, sum of weights) whenever the weights are to be updated.
 
         The consumer changes the network's parameters before it asks for the next one.
@@ -80,128 +79,167 @@ class Backpropagation:
         Parameters
         ----------
         batch : PackedBatch
-        plan : list of Window
+        truncation : Truncation
             Of the whole batch that this block is a part of, which may be longer than its sequences.
-        truncation : int or None
         masks : DropoutMasks
+        state : list of ndarray, or None
+            Network state before the first step; None for zeros.
         """
+        state = self.network.initial_state(batch.packing.n_sequences) if state is None else state
         if self.network.readout == "each":
-            yield from self._update_at_each_window(batch, plan, masks)
+            yield from self._update_at_each_window(batch, truncation, masks, state)
         else:
             self.gradient.vector[...] = 0
-            yield self._update_once(batch, plan, truncation, masks)
+            yield self._update_once(batch, truncation, masks, state)
+
+    # ---- One window: forward, and backward segment by segment ----------------------------------------
+
+    def _begin(self, batch, start, stop, masks, borders=(), keeps_hidden=False):
+        """Return the pass over steps ``start`` to ``stop - 1`` of a batch, whose segments begin at ``borders`` too."""
+        segments = cut_into_segments(self.network, batch.packing, start, stop, borders)
+        plan = plan_memory(self.network, segments, self.memory_budget, masks.layers is not None)
+        if self.memory_budget is not None:
+            del self._tape_memory[plan.n_tapes :]
+
+        def run(segment, state, buffers, keeps_tape):
+            rows, keeps = batch.rows[segment.rows], (keeps_tape, keeps_tape or keeps_hidden)
+            return self.network.forward(self.weights, rows, segment.packing, state, buffers, masks.layers, *keeps)
+
+        return SegmentedPass(run, segments, plan, self._tape_memory)
+
+    def _send_back(self, tape, d_hidden, d_state, masks):
+        return self.network.backward(
+            self.weights, tape, d_hidden, d_state, self.gradient, self._work_memory, masks.layers
+        )
+
+    def _amplify(self, d_state, segment, truncation):
+        """Multiply what gets from a segment to the one before it by the gain of its first step."""
+        gain = truncation.gains.get(segment.start)
+        if gain is not None:
+            # Sequences that are over have their own last step's error there, which has not gone through here.
+            n_sequences = segment.packing.batch_sizes[0]
+            for d_direction in d_state:
+                d_direction[:, :n_sequences] *= d_direction.dtype.type(gain)
 
     # ---- Readout "each": a loss at every step, an update at every window -----------------------------
 
-    def _update_at_each_window(self, batch, plan, masks):
-        state = self.network.initial_state(batch.packing.n_sequences)
+    def _update_at_each_window(self, batch, truncation, masks, state):
+        plan = truncation.windows
         for window, following in zip(plan, [*plan[1:], None]):
             self.gradient.vector[...] = 0
-            n_steps = batch.packing.n_steps
-            stop = min(window.stop, n_steps)
+            stop = min(window.stop, batch.packing.n_steps)
             if window.loss_start >= stop:  # this block's sequences are over
                 yield 0.0, 0.0
                 continue
-            # The next window starts from this one's state at that step: cut there.
+            # The next window starts from this one's state at that step.
             cut = stop if following is None else min(following.start, stop)
-            bounds = [window.start, *([cut] if window.start < cut < stop else []), stop]
-            losses, weights, state_at_cut = self._window_with_losses(batch, state, bounds, window.loss_start, masks)
-            yield losses, weights
-            state = state if cut == window.start else state_at_cut
+            whole = self._begin(batch, window.start, stop, masks, borders=[cut, *truncation.gains])
+            next_state = state
+            for segment, _, state_after in whole.forward(state):
+                if segment.stop == cut:
+                    next_state = state_after
+                self.state = state_after
+            yield self._window_backward(batch, whole, window.loss_start, truncation, masks)
+            state = next_state
 
-    def _window_with_losses(self, batch, state, bounds, loss_start, masks):
-        """One window in one or two segments; return losses, weights and the state after the first."""
-        segments, states = [], []
-        for (start, stop), buffers in zip(pairwise(bounds), self._buffers):
-            packing = batch.packing.window(start, stop)
-            rows = batch.packing.rows_of_steps(start, stop)
-            hidden, state, tape = self._forward(batch.rows[rows], packing, state, buffers, masks)
-            first_loss_row = packing.offsets[min(max(loss_start - start, 0), packing.n_steps)]
-            segments.append((hidden, tape, rows, first_loss_row, buffers))
-            states.append(state)
+    def _window_backward(self, batch, whole, loss_start, truncation, masks):
+        """Carry back the losses of a window from ``loss_start`` on; return their sum and that of their weights."""
         d_state = self.network.initial_state(batch.packing.n_sequences)
         losses, weights = 0.0, 0.0
-        for hidden, tape, rows, first_loss_row, buffers in reversed(segments):
-            d_hidden, loss, weight = self._losses_of_rows(batch, hidden, tape.packing, rows, first_loss_row, masks)
-            d_state = self._backward(tape, d_hidden, d_state, buffers, masks)
+        for segment, hidden, tape in whole.backward():
+            d_hidden, loss, weight = self._losses_of_segment(batch, segment, hidden, loss_start, masks)
+            d_state = self._send_back(tape, d_hidden, d_state, masks)
+            self._amplify(d_state, segment, truncation)
             losses, weights = losses + loss, weights + weight
-        return losses, weights, states[0]
+        return losses, weights
 
-    def _losses_of_rows(self, batch, hidden, packing, rows, first_loss_row, masks):
-        """Losses of a segment's rows from ``first_loss_row`` on, and their gradient d_hidden."""
-        seen = hidden[first_loss_row:]
-        targets = batch.targets[rows][first_loss_row:]
-        weights = batch.weights[rows][first_loss_row:]
+    def _losses_of_segment(self, batch, segment, hidden, loss_start, masks):
+        """Losses of a segment's steps from ``loss_start`` on, and the gradient d_hidden of all its rows, if any."""
+        if segment.stop <= loss_start:
+            return None, 0.0, 0.0
+        first = segment.packing.offsets[max(loss_start - segment.start, 0)]
+        seen = hidden[first:]
+        targets, weights = batch.targets[segment.rows][first:], batch.weights[segment.rows][first:]
         if masks.readout is not None:
-            mask = masks.readout[packing.sequence_of_row[first_loss_row:]]
+            mask = masks.readout[segment.packing.sequence_of_row[first:]]
             seen = seen * mask
         scores = self.network.scores(seen)
         d_scores = self.loss.gradient(scores, targets, weights)
         d_seen = self.network.scores_backward(seen, d_scores, self.gradient)
         if masks.readout is not None:
             d_seen *= mask
-        if first_loss_row:
-            d_seen = np.concatenate([np.zeros((first_loss_row, d_seen.shape[1]), d_seen.dtype), d_seen])
+        if first:
+            d_seen = np.concatenate([np.zeros((first, d_seen.shape[1]), d_seen.dtype), d_seen])
         return d_seen, self.loss.value(scores, targets, weights), weights.sum(dtype=np.float64)
 
     # ---- Readouts "last", "mean", "max": one loss a sequence, one update a batch ---------------------
 
-    def _update_once(self, batch, plan, truncation, masks):
-        network = self.network
-        rows, packing, state = (
-            batch.rows,
-            batch.packing,
-            network.initial_state(batch.packing.n_sequences),
+    def _update_once(self, batch, truncation, masks, state):
+        n_steps = batch.packing.n_steps
+        plan = [window for window in truncation.windows if window.loss_start < n_steps]
+        if self.network.readout == "last" and truncation.tail is not None:
+            batch, state = self._run_heads(batch, state, truncation.tail, masks)
+            plan = [Window(0, 0, batch.packing.n_steps)]
+        pool = self.network.pool(batch.packing.lengths)
+        if len(plan) > 1:
+            return self._update_once_by_windows(batch, state, plan, truncation, pool, masks)
+        whole = self._begin(batch, 0, batch.packing.n_steps, masks, truncation.gains, keeps_hidden=pool.needs_hidden)
+        for segment, hidden, state_after in whole.forward(state):
+            pool.add(hidden, segment.packing, segment.start)
+            self.state = state_after
+        d_pooled, losses, weights = self._losses_of_sequences(batch, pool, masks)
+        self._pool_backward(whole, plan[0], d_pooled, pool, truncation, masks)
+        return losses, weights
+
+    def _run_heads(self, batch, state, n_last, masks):
+        """Run all but each sequence's own last steps, without a tape; return the batch that is left, and its state."""
+        head, tail, head_rows, tail_rows = batch.packing.split_tails(n_last)
+        state = list(state)
+        self._run_without_tape(batch.rows[head_rows], head, state, masks)
+        return replace(batch, rows=batch.rows[tail_rows], packing=tail), state
+
+    def _run_without_tape(self, rows, packing, state, masks, pool=None, first_step=0):
+        """Bring ``state`` forward in place, and give the hidden states to a pool."""
+        keeps_hidden = pool is not None and pool.needs_hidden
+        chunks = self.network.stream(
+            self.weights, rows, packing, state, self._work_memory, masks.layers, keeps_hidden=keeps_hidden
         )
-        pool = network.pool(packing.lengths)
-        if network.readout != "last":
-            plan = [window for window in plan if window.loss_start < packing.n_steps]
-            if len(plan) > 1:
-                return self._update_once_by_windows(batch, state, plan, pool, masks)
-        elif len(plan) > 1:
-            rows, packing, state = self._run_heads(batch, state, truncation, masks)
-        hidden, state, tape = self._forward(rows, packing, state, self._buffers[0], masks)
-        pool.add(hidden, packing, 0)
-        d_pooled, losses, weights = self._losses_of_sequences(batch, pool, state, masks)
-        d_hidden = pool.d_hidden(d_pooled, packing, 0)
-        d_state = network.d_final_state(pool.d_final_hidden(d_pooled))
-        self._backward(tape, d_hidden, d_state, self._buffers[0], masks)
-        return losses, weights
+        for step, chunk, hidden in chunks:
+            if pool is not None:
+                pool.add(hidden, chunk, first_step + step)
 
-    def _run_heads(self, batch, state, truncation, masks):
-        """Run all but each sequence's own last steps, without a tape; return what is left to run."""
-        head, tail, head_rows, tail_rows = batch.packing.split_tails(truncation)
-        for _ in self._stream(batch.rows[head_rows], head, state, masks, keeps_hidden=False):
-            pass
-        return batch.rows[tail_rows], tail, state
-
-    def _update_once_by_windows(self, batch, state, plan, pool, masks):
+    def _update_once_by_windows(self, batch, state, plan, truncation, pool, masks):
         """The gradient cut at window borders: all forward first, for the pool, then window by window."""
-        network, n_steps = self.network, batch.packing.n_steps
-        starting_states = []
-        for start, stop in pairwise([*(window.start for window in plan), n_steps]):
+        starting_states, state = [], list(state)
+        for start, stop in pairwise([*(window.start for window in plan), batch.packing.n_steps]):
             starting_states.append(list(state))
-            if start == stop:
-                continue
-            packing = batch.packing.window(start, stop)
-            rows = batch.rows[batch.packing.rows_of_steps(start, stop)]
-            for step, chunk, hidden in self._stream(rows, packing, state, masks):
-                pool.add(hidden, chunk, start + step)
-        d_pooled, losses, weights = self._losses_of_sequences(batch, pool, state, masks)
+            if start < stop:
+                rows = batch.rows[batch.packing.rows_of_steps(start, stop)]
+                self._run_without_tape(rows, batch.packing.window(start, stop), state, masks, pool, start)
+        self.state = state
+        d_pooled, losses, weights = self._losses_of_sequences(batch, pool, masks)
         for window, state in zip(plan, starting_states):
-            stop = min(window.stop, n_steps)
-            packing = batch.packing.window(window.start, stop)
-            rows = batch.rows[batch.packing.rows_of_steps(window.start, stop)]
-            _, _, tape = self._forward(rows, packing, state, self._buffers[0], masks)
-            d_hidden = pool.d_hidden(d_pooled, packing, window.start)
-            d_hidden[: packing.offsets[window.loss_start - window.start]] = 0  # losses of an earlier window
-            d_state = network.initial_state(packing.n_sequences)
-            self._backward(tape, d_hidden, d_state, self._buffers[0], masks)
+            stop = min(window.stop, batch.packing.n_steps)
+            if not pool.has_error(window.loss_start, stop):
+                continue
+            whole = self._begin(batch, window.start, stop, masks, [window.loss_start, *truncation.gains])
+            for _ in whole.forward(state):
+                pass
+            self._pool_backward(whole, window, d_pooled, pool, truncation, masks)
         return losses, weights
 
-    def _losses_of_sequences(self, batch, pool, final_state, masks):
+    def _pool_backward(self, whole, window, d_pooled, pool, truncation, masks):
+        """Carry back through a window what enters it of the pooled states' error from ``loss_start`` on."""
+        d_state = self.network.d_final_state(pool.d_final_hidden(d_pooled, window.loss_start, window.stop))
+        for segment, _, tape in whole.backward():
+            has_loss = segment.start >= window.loss_start  # else its losses are an earlier window's
+            d_hidden = pool.d_hidden(d_pooled, segment.packing, segment.start) if has_loss else None
+            d_state = self._send_back(tape, d_hidden, d_state, masks)
+            self._amplify(d_state, segment, truncation)
+
+    def _losses_of_sequences(self, batch, pool, masks):
         """Losses of the pooled states and their gradient d_pooled."""
-        pooled = pool.finish(self.network.final_hidden(final_state))
+        pooled = pool.finish(self.network.final_hidden(self.state))
         if masks.readout is not None:
             pooled = pooled * masks.readout
         scores = self.network.scores(pooled)

@@ -72,6 +72,8 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
         dropout=0.0,
         truncation=None,
         truncation_stride=None,
+        memory_budget=None,
+        stateful=False,
         clip_norm=1.0,
         clip_value=None,
         solver="adam",
@@ -109,6 +111,8 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
             dropout=dropout,
             truncation=truncation,
             truncation_stride=truncation_stride,
+            memory_budget=memory_budget,
+            stateful=stateful,
             clip_norm=clip_norm,
             clip_value=clip_value,
             solver=solver,
@@ -143,7 +147,7 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
 
     @available_if(can_partial_fit)
     @_fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X, y, classes=None, sample_weight=None):
+    def partial_fit(self, X, y, classes=None, sample_weight=None, new_sequence=None):
         """Pass over the data once more, from the present weights and optimizer state.
 
         Parameters
@@ -157,6 +161,9 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
             first call, where it is the first training.
         sample_weight : array-like of shape (n_sequences,), default=None
             Weights of the sequences.
+        new_sequence : array-like of shape (n_sequences,), bool, default=None
+            With ``stateful=True``: which sequences begin anew with this chunk, rather than go on where they were. None
+            is none of them.
 
         Returns
         -------
@@ -169,7 +176,7 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
             For bad input; the estimator stays as it was.
         """
         classes = self._check_classes(classes)
-        return self._partial_fit(X, y, sample_weight, classes)
+        return self._partial_fit(X, y, sample_weight, new_sequence, classes)
 
     def _check_classes(self, classes):
         if self.class_weight == "balanced":

@@ -36,17 +36,31 @@ dropout : float in [0, 1), default=0.0
     Share of values set to 0 between the layers and before the output layer while training; a
     sequence keeps one draw for all its steps [8]_.
 
-truncation : int or None, default=None
+truncation : int, "unbiased" or None, default=None
     Steps, h, that an error flows back through: BPTT(h; h') [5]_. None is full BPTT, to the first
     step. With readout "each" the weights are updated after every ``truncation_stride`` steps; with
     "last" the gradient flows through each sequence's own last h steps; with "mean" and "max" it is cut
     at the borders of windows. The state is carried on in every case. Cost and memory of a window
-    are those of h steps.
+    are those of h steps. "unbiased" draws windows of random lengths for every batch, and multiplies the
+    errors that get from step to step by 1 over the probability that they do: the gradients' mean over
+    the draws is that of full BPTT [9]_, at the price of their variance.
 
 truncation_stride : int or None, default=None
     Steps, h', between two updates (readout "each") or windows, at most ``truncation``; None is
     ``truncation``. Smaller ones give every loss more steps to flow back through, and cost h / h' times
-    the work.
+    the work. For "unbiased" the mean number of steps of a window, 2 or more; None is 32.
+
+memory_budget : int, str or None, default=None
+    The most that the activations stored for the backward pass of a batch may take: in bytes, or
+    as "64MB" (B, kB, MB, GB; KiB, MiB, GiB). Where those of all steps do not fit, some states are kept
+    instead, and segments of the sequences are run forward again in the backward pass [10]_ [11]_. The
+    weights have the same bits as without a budget; ``memory_estimate`` tells the cost beforehand.
+
+stateful : bool, default=False
+    Whether sequences go on from one call of ``partial_fit`` to the next: row i of a chunk begins in the
+    state that row i of the chunk before ended in. ``reset_state``, or ``new_sequence`` of
+    ``partial_fit``, begins anew. A chunk's rows are trained in one batch, in their order; errors flow
+    back to the chunk's first step at the most. ``fit`` begins every sequence anew.
 
 clip_norm : float or None, default=1.0
     The whole gradient is rescaled to this Euclidean norm where it is larger [6]_. Ignored by "lbfgs".
@@ -141,8 +155,12 @@ weights_ : dict of str to ndarray
 loss_, best_loss_ : float
     Training loss of the last epoch, and the smallest of all (None with ``early_stopping``).
 
+truncation_ : int or None
+    Steps of a window of the last epoch: ``truncation``, or the mean number of "unbiased".
+
 loss_curve_ : list of float
-    Training loss, penalty included, of every epoch: the mean over its updates as they came.
+    Training loss, penalty included, of every epoch: the mean over its updates as they came. Of this and
+    the lists below the last 10,000 epochs are kept (a call of ``partial_fit`` is an epoch).
 
 validation_loss_curve_, validation_scores_ : list of float, or None
     Loss and score (accuracy or R^2) on the validation data after every epoch.
@@ -190,6 +208,11 @@ REFERENCES = """\
 .. [7] D. P. Kingma, J. Ba, "Adam: a method for stochastic optimization", ICLR 2015, algorithm 1.
 .. [8] Y. Gal, Z. Ghahramani, "A theoretically grounded application of dropout in recurrent neural
    networks", NIPS 2016.
+.. [9] C. Tallec, Y. Ollivier, "Unbiasing truncated backpropagation through time", arXiv:1705.08209 (2017).
+.. [10] T. Chen, B. Xu, C. Zhang, C. Guestrin, "Training deep nets with sublinear memory cost",
+   arXiv:1604.06174 (2016).
+.. [11] A. Gruslys, R. Munos, I. Danihelka, M. Lanctot, A. Graves, "Memory-efficient backpropagation
+   through time", NIPS 2016.
 """
 
 

@@ -9,15 +9,22 @@ from dataclasses import dataclass, field
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
+# Epochs whose figures are kept: a stream that is trained on without end must not fill the memory with them.
+N_REMEMBERED = 10_000
+
 
 @dataclass
 class History:
-    """Figures of every epoch of an estimator's training, over all its calls.
+    """Figures of an estimator's training, over all its calls.
 
     Attributes
     ----------
     losses, gradient_norms, validation_losses, validation_scores : list of float
-        One entry an epoch. Gradient norms are means over the epoch's updates, before clipping.
+        One entry for each of the last ``N_REMEMBERED`` epochs. Gradient norms are means over the epoch's updates,
+        before clipping.
+    best_loss : float
+        The smallest of all epochs.
+    n_epochs : int
     n_updates, n_clipped, n_samples : int
         Updates, those of them whose gradient was clipped, and sequences seen, since the first epoch.
     """
@@ -26,9 +33,26 @@ class History:
     gradient_norms: list = field(default_factory=list)
     validation_losses: list = field(default_factory=list)
     validation_scores: list = field(default_factory=list)
+    best_loss: float = np.inf
+    n_epochs: int = 0
     n_updates: int = 0
     n_clipped: int = 0
     n_samples: int = 0
+
+    def add_epoch(self, loss, norm, validation):
+        """Write down an epoch; ``validation`` is (loss, score) or None."""
+        self.n_epochs += 1
+        self.best_loss = min(self.best_loss, loss)
+        self._add(self.losses, loss)
+        self._add(self.gradient_norms, norm)
+        if validation is not None:
+            self._add(self.validation_losses, validation[0])
+            self._add(self.validation_scores, validation[1])
+
+    @staticmethod
+    def _add(figures, figure):
+        figures.append(figure)
+        del figures[:-N_REMEMBERED]
 
 
 class Monitor:
@@ -99,14 +123,10 @@ class Monitor:
         if self._verbose:
             self._print_epoch(loss, norm, validation)
         history = self.history
-        history.losses.append(loss)
-        history.gradient_norms.append(norm)
+        history.add_epoch(loss, norm, validation)
         history.n_updates += len(self._norms)
         history.n_clipped += self._n_clipped
         history.n_samples += n_samples
-        if validation is not None:
-            history.validation_losses.append(validation[0])
-            history.validation_scores.append(validation[1])
         self._look_for_improvement()
 
     def _look_for_improvement(self):
@@ -137,7 +157,7 @@ class Monitor:
         self._n_epochs_without_improvement = 0
 
     def _print_epoch(self, loss, norm, validation):
-        columns = [f"Epoch {len(self.history.losses) + 1:4d}", f"loss {loss:.6f}"]
+        columns = [f"Epoch {self.history.n_epochs + 1:4d}", f"loss {loss:.6f}"]
         if validation is not None:
             columns.append(f"validation score {validation[1]:.4f}")
         columns.append(f"gradient norm {norm:.2e}")
@@ -148,14 +168,14 @@ class Monitor:
     def warn_not_converged(self, limits):
         """Warn that the parameters named in ``limits`` ended training."""
         self._warn(
-            f"{limits}: training ended after {len(self.history.losses)} epochs, before it converged to within tol. "
+            f"{limits}: training ended after {self.history.n_epochs} epochs, before it converged to within tol. "
             f"Raise {limits}, or tol; learning_rate='cosine' and n_iter_no_change=inf are meant to end there."
         )
 
     def warn_diverged(self):
         """Warn that training met a loss, gradient or weight that is not finite."""
         self._warn(
-            f"learning_rate_init: training stopped in epoch {len(self.history.losses) + 1}, batch "
+            f"learning_rate_init: training stopped in epoch {self.history.n_epochs + 1}, batch "
             f"{self._batch}, at a loss, gradient or weight that is not finite; the weights are those of the "
             "last good epoch. Lower learning_rate_init, set clip_norm, or scale the data."
         )

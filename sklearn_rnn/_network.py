@@ -107,6 +107,18 @@ class RecurrentNetwork:
         """Whether layers read the sequences from both ends."""
         return len(self.layers[0]) > 1
 
+    def state_bytes(self, n_sequences):
+        """Bytes of a network state."""
+        return self.cell.n_states * n_sequences * sum(d.n_units for d in self.directions) * self.dtype.itemsize
+
+    def tape_bytes(self, n_rows, n_sequences, has_masks=False):
+        """Bytes of the tape of so many rows; ``has_masks`` where there is dropout between the layers."""
+        values = sum(self.cell.tape_values(d.n_units, self.dtype) for d in self.directions)
+        # What a layer reads is the hidden states of the one below, or a copy of them.
+        if has_masks or self.is_bidirectional:
+            values += sum(d.n_units for layer in self.layers[:-1] for d in layer)
+        return n_rows * values * self.dtype.itemsize + self.state_bytes(n_sequences)
+
     def _parameter_shapes(self):
         shapes: dict[str, tuple[int, ...]] = {}
         for direction in self.directions:

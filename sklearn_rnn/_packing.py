@@ -80,6 +80,8 @@ class Packing:
         """Packing of steps ``start`` to ``stop - 1``; all sequences keep their places."""
         if start == 0 and stop == self.n_steps:
             return self
+        if self.is_dense:
+            return packing_of_equal_lengths(self.n_sequences, stop - start)
         return Packing(np.clip(self.lengths - start, 0, stop - start))
 
     def split_tails(self, n_steps):

@@ -42,8 +42,12 @@ class Pool(ABC):
     def d_hidden(self, d_pooled, packing, first_step):
         """Error of each row of a window, (n_rows, n_units), or None where no row has any."""
 
-    def d_final_hidden(self, d_pooled):
-        """Error of every sequence's final state, (n_sequences, n_units)."""
+    def has_error(self, start, stop):
+        """Whether any error enters at steps ``start`` to ``stop - 1``, or at the ends of sequences that end there."""
+        return True
+
+    def d_final_hidden(self, d_pooled, start, stop):
+        """Error of every sequence's final state, (n_sequences, n_units): 0 of those that do not end in these steps."""
         return np.zeros_like(d_pooled)
 
 
@@ -61,8 +65,14 @@ class LastPool(Pool):
     def d_hidden(self, d_pooled, packing, first_step):
         return None
 
-    def d_final_hidden(self, d_pooled):
-        return d_pooled
+    def _ends(self, start, stop):
+        return (start < self.lengths) & (self.lengths <= stop)
+
+    def has_error(self, start, stop):
+        return self._ends(start, stop).any()
+
+    def d_final_hidden(self, d_pooled, start, stop):
+        return np.where(self._ends(start, stop)[:, None], d_pooled, d_pooled.dtype.type(0))
 
 
 class MeanPool(Pool):

@@ -70,6 +70,8 @@ class RNNRegressor(RegressorMixin, BaseRNN):
         dropout=0.0,
         truncation=None,
         truncation_stride=None,
+        memory_budget=None,
+        stateful=False,
         clip_norm=1.0,
         clip_value=None,
         solver="adam",
@@ -106,6 +108,8 @@ class RNNRegressor(RegressorMixin, BaseRNN):
             dropout=dropout,
             truncation=truncation,
             truncation_stride=truncation_stride,
+            memory_budget=memory_budget,
+            stateful=stateful,
             clip_norm=clip_norm,
             clip_value=clip_value,
             solver=solver,
@@ -140,7 +144,7 @@ class RNNRegressor(RegressorMixin, BaseRNN):
 
     @available_if(can_partial_fit)
     @_fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X, y, sample_weight=None):
+    def partial_fit(self, X, y, sample_weight=None, new_sequence=None):
         """Pass over the data once more, from the present weights and optimizer state.
 
         Parameters
@@ -151,6 +155,9 @@ class RNNRegressor(RegressorMixin, BaseRNN):
             Targets, as for ``fit``.
         sample_weight : array-like of shape (n_sequences,), default=None
             Weights of the sequences.
+        new_sequence : array-like of shape (n_sequences,), bool, default=None
+            With ``stateful=True``: which sequences begin anew with this chunk, rather than go on where they were. None
+            is none of them.
 
         Returns
         -------
@@ -162,7 +169,7 @@ class RNNRegressor(RegressorMixin, BaseRNN):
         ValueError, TypeError
             For bad input; the estimator stays as it was.
         """
-        return self._partial_fit(X, y, sample_weight)
+        return self._partial_fit(X, y, sample_weight, new_sequence)
 
     def _check_targets(self, y, sequences, reset, classes):
         y = check_y(y, sequences, per_step=self.readout == "each", numeric=True, dtype=self._dtype)

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from scipy.optimize import minimize
 
 from sklearn_rnn._blocks import training_blocks
 from sklearn_rnn._bptt import Backpropagation, DropoutMasks
-from sklearn_rnn._truncation import windows
+from sklearn_rnn._checkpointing import OverBudget
+from sklearn_rnn._memory import over_budget
+from sklearn_rnn._truncation import FixedTruncation
 
 
 @dataclass
 class TrainingSettings:
-    """How to train; the names are those of the estimators' parameters."""
+    """How to train; the names are those of the estimators' parameters, ``memory_budget`` is in bytes."""
 
     batch_size: int
     shuffle: bool = True
-    truncation: int | None = None
-    truncation_stride: int | None = None
+    truncation: FixedTruncation = field(default_factory=FixedTruncation)
+    memory_budget: int | None = None
     clip_norm: float | None = None
     clip_value: float | None = None
     alpha: float = 0.0
@@ -49,17 +51,25 @@ class Trainer:
         Draws the order of the sequences and dropout.
     run : callable
         ``map``, or one that runs its calls side by side and gives the results in order.
+    state : list of ndarray, or None
+        Network state before the first step of every sequence, in their order; those that have been trained on have the
+        state after their last step there. None for zeros, which are left as they are.
     """
 
-    def __init__(self, network, loss, optimizer, settings, random_state, run=map):
+    def __init__(self, network, loss, optimizer, settings, random_state, run=map, state=None):
         self.network = network
         self.loss = loss
         self.optimizer = optimizer
         self.settings = settings
         self.random_state = random_state
+        self.state = state
         self._run = run
         self._weights = network.prepare()
         self._blocks = []  # one Backpropagation for each block of a batch
+
+    def choose_truncation(self, dataset):
+        """Let the truncation adapt to the network, before an epoch."""
+        self.settings.truncation.adapt(self.network, self.loss, dataset, self.random_state)
 
     def train_epoch(self, dataset, learning_rate, monitor):
         """Pass once over the data; raise Diverged, before the update, where something is not finite."""
@@ -89,26 +99,47 @@ class Trainer:
 
         The gradient of the sum is in ``self._gradient``: the blocks' gradients, added to the first in their order.
         """
-        settings = self.settings
-        lengths = dataset.sequences.lengths
-        plan = windows(int(lengths[indices].max()), settings.truncation, settings.truncation_stride)
-        blocks = [dataset.pack(part) for part in training_blocks(self.network, lengths, indices)]
-        while len(self._blocks) < len(blocks):
-            self._blocks.append(Backpropagation(self.network, self._weights, self.loss))
+        lengths, truncation = dataset.sequences.lengths, self.settings.truncation
+        plan = truncation.draw(int(lengths[indices].max()), self.random_state)
+        steps_at_once = truncation.length if dataset.per_step else None
+        blocks = [dataset.pack(part) for part in training_blocks(self.network, lengths, indices, steps_at_once)]
+        backpropagations = self._backpropagations(len(blocks))
         steps = [
-            backpropagation.updates(block, plan, settings.truncation, self._draw_masks(block))
-            for backpropagation, block in zip(self._blocks, blocks)
+            backpropagation.updates(block, plan, self._draw_masks(block), self._state_of(block))
+            for backpropagation, block in zip(backpropagations, blocks)
         ]
-        n_updates = len(plan) if dataset.per_step else 1
+        n_updates = len(plan.windows) if dataset.per_step else 1
         for _ in range(n_updates):
             self._weights.refresh()
-            losses, weight = (sum(sums) for sums in zip(*self._run(_next, steps)))
+            losses, weight = (sum(sums) for sums in zip(*self._run_updates(steps)))
             if weight == 0:  # nothing in it counts: no update, not even the penalty's
                 continue
-            self._gradient = self._blocks[0].gradient
-            for backpropagation in self._blocks[1 : len(blocks)]:
+            self._gradient = backpropagations[0].gradient
+            for backpropagation in backpropagations[1:]:
                 self._gradient.vector += backpropagation.gradient.vector
             yield losses, weight
+        if self.state is not None:
+            for backpropagation, block in zip(backpropagations, blocks):
+                for states, ended in zip(self.state, backpropagation.state):
+                    states[:, block.order] = ended
+
+    def _backpropagations(self, n_blocks):
+        """One for each block of a batch, with its share of the memory."""
+        while len(self._blocks) < n_blocks:
+            self._blocks.append(Backpropagation(self.network, self._weights, self.loss))
+        if self.settings.memory_budget is not None:
+            for backpropagation in self._blocks:
+                backpropagation.memory_budget = self.settings.memory_budget // n_blocks
+        return self._blocks[:n_blocks]
+
+    def _run_updates(self, steps):
+        try:
+            return self._run(_next, steps)
+        except OverBudget as error:
+            raise over_budget(self.settings.memory_budget, error.args[0] * len(steps)) from error
+
+    def _state_of(self, block):
+        return None if self.state is None else [states.take(block.order, axis=1) for states in self.state]
 
     def _draw_masks(self, block):
         return DropoutMasks.draw(self.network, block.packing.n_sequences, self.settings.dropout, self.random_state)
@@ -169,13 +200,14 @@ def train(trainer, dataset, learning_rate, n_epochs, monitor):
     """Train epoch by epoch until the monitor says stop, or ``n_epochs`` are over.
 
     A loss or gradient that is not finite ends training with a ConvergenceWarning and the parameters of
-    the last good epoch; Ctrl-C ends it with those of the last update.
+    the last good epoch, and False is returned; Ctrl-C ends it with those of the last update.
     """
     parameters = trainer.network.parameters.vector
     last_good = parameters.copy()
     try:
         for _ in range(n_epochs):
             monitor.begin_epoch()
+            trainer.choose_truncation(dataset)
             trainer.train_epoch(dataset, learning_rate.next_epoch(), monitor)
             monitor.end_epoch(len(dataset))
             last_good[...] = parameters
@@ -189,8 +221,10 @@ def train(trainer, dataset, learning_rate, n_epochs, monitor):
     except Diverged:
         parameters[...] = last_good
         monitor.warn_diverged()
+        return False
     except KeyboardInterrupt:
         warnings.warn("Training interrupted by user.", stacklevel=2)
+    return True
 
 
 def train_lbfgs(trainer, dataset, n_epochs, max_fun, tol, monitor):

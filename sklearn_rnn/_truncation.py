@@ -1,9 +1,12 @@
-"""Truncated backpropagation through time, BPTT(h; h'): which losses flow back through which steps.
+"""Truncated backpropagation through time: which losses flow back through which steps.
 
-Williams & Peng 1990: at steps h', 2h', … and at the end, the losses of the last h' steps flow back through
+BPTT(h; h'), Williams & Peng 1990: at steps h', 2h', … and at the end, the losses of the last h' steps flow back through
 the last h steps. h is ``truncation``, h' is ``truncation_stride``. Steps are counted from the start of the sequences
 of a batch, which share their windows: in the last window that it has steps in, a shorter sequence may have fewer
 than h of them.
+
+Unbiased truncation (Tallec & Ollivier 2017, "anticipated reweighted truncated backpropagation"): windows end at random,
+and an error that gets from a step to the one before it is multiplied by 1 over the probability that it would.
 """
 
 from __future__ import annotations
@@ -20,6 +23,24 @@ class Window(NamedTuple):
     start: int
     loss_start: int
     stop: int
+
+
+class Truncation(NamedTuple):
+    """How the errors of a batch flow back.
+
+    Attributes
+    ----------
+    windows : list of Window
+    tail : int or None
+        For readout "last": steps of each sequence's own end that its error flows back through; None for those of
+        the window that it ends in.
+    gains : dict of int to float
+        By steps inside of windows: what an error is multiplied by on its way from that step to the one before.
+    """
+
+    windows: list
+    tail: int | None = None
+    gains: dict = {}
 
 
 def windows(n_steps, truncation=None, stride=None):
@@ -47,3 +68,69 @@ def windows(n_steps, truncation=None, stride=None):
     stride = truncation if stride is None else stride
     stops = [*range(stride, n_steps, stride), n_steps]
     return [Window(max(0, stop - truncation), loss_start, stop) for loss_start, stop in zip([0, *stops[:-1]], stops)]
+
+
+class FixedTruncation:
+    """BPTT(h; h').
+
+    Parameters
+    ----------
+    length : int or None
+        h; None for full backpropagation.
+    stride : int or None
+        h'; None for h.
+    """
+
+    def __init__(self, length=None, stride=None):
+        self.length, self.stride = length, stride
+        self.settings = (length, stride)
+
+    def adapt(self, network, loss, dataset, random_state):
+        """Look at the network before an epoch: there is nothing to choose."""
+
+    def draw(self, n_steps, random_state):
+        """Return the Truncation of a batch whose longest sequence has ``n_steps``."""
+        plan = windows(n_steps, self.length, self.stride)
+        return Truncation(plan, self.length if len(plan) > 1 else None)
+
+    @property
+    def longest(self):
+        """Steps of a window at the most; None for any number."""
+        return self.length
+
+
+class UnbiasedTruncation:
+    """Windows of random lengths, whose gradients have the full gradient for their mean.
+
+    The probability that a window ends at its step d falls as 3 q / (2 m + d), with m the mean length and d a multiple
+    of q: the paper's (alpha - 1) / ((alpha - 2) L_0 + d) with alpha = 4 and L_0 = m, at every q-th step. Lengths then
+    follow a power law of mean m, and gains grow with a power of the distance rather than exponentially.
+
+    Parameters
+    ----------
+    length : int
+        m, the mean number of steps of a window, at least 2.
+    """
+
+    longest = None  # steps of a window at the most: any number
+
+    def __init__(self, length):
+        self.length = length
+        self.settings = ("unbiased", length)
+        self._q = max(1, length // 4)  # a few places to end at: each costs a passage from segment to segment
+
+    def adapt(self, network, loss, dataset, random_state):
+        """Look at the network before an epoch: there is nothing to choose."""
+
+    def draw(self, n_steps, random_state):
+        """Draw the Truncation of a batch whose longest sequence has ``n_steps``."""
+        places = range(self._q, n_steps, self._q)
+        plan, gains, start = [], {}, 0
+        for step, chance in zip(places, random_state.uniform(size=len(places))):
+            probability = 3 * self._q / (2 * self.length + step - start)
+            if chance < probability:
+                plan.append(Window(start, start, step))
+                start = step
+            else:
+                gains[step] = 1 / (1 - probability)
+        return Truncation([*plan, Window(start, start, n_steps)], None, gains)

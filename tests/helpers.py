@@ -16,7 +16,7 @@ from sklearn_rnn._bptt import Backpropagation, DropoutMasks
 from sklearn_rnn._network import RecurrentNetwork
 from sklearn_rnn._packing import Dataset
 from sklearn_rnn._sequences import Sequences
-from sklearn_rnn._truncation import windows
+from sklearn_rnn._truncation import FixedTruncation
 from sklearn_rnn.cells import make_cell, make_numpy_cell
 
 NO_MASKS = DropoutMasks(None, None)
@@ -38,7 +38,7 @@ def import_torch():
     return pytest.importorskip("torch", reason="torch is not installed")
 
 
-def run_python(program, *arguments, kernel=None, timeout=300):
+def run_python(program, *arguments, kernel=None, timeout=300, exit_status=0):
     """Run a program in a process of its own, with ``kernel`` forced if it is given; return what it printed.
 
     It can import the modules of this folder.
@@ -52,7 +52,7 @@ def run_python(program, *arguments, kernel=None, timeout=300):
         text=True,
         timeout=timeout,
     )
-    assert process.returncode == 0, f"exit status {process.returncode}\n{process.stdout}\n{process.stderr}"
+    assert process.returncode == exit_status, f"exit status {process.returncode}\n{process.stdout}\n{process.stderr}"
     return process.stdout
 
 
@@ -131,15 +131,20 @@ class Update(NamedTuple):
     gradient: dict
 
 
-def updates_of(network, loss, dataset, truncation=None, stride=None, masks=NO_MASKS):
+def updates_of(network, loss, dataset, truncation=None, stride=None, masks=NO_MASKS, **settings):
     """The updates of one pass over the whole dataset in one batch; the weights stay as they are."""
-    backpropagation = Backpropagation(network, network.prepare(), loss)
+    backpropagation = Backpropagation(network, network.prepare(), loss, **settings)
     batch = dataset.pack(np.arange(len(dataset)))
-    plan = windows(batch.packing.n_steps, truncation, stride)
+    plan = truncated(batch.packing.n_steps, truncation, stride)
     return [
         Update(loss_sum, weight, copied(backpropagation.gradient.views))
-        for loss_sum, weight in backpropagation.updates(batch, plan, truncation, masks)
+        for loss_sum, weight in backpropagation.updates(batch, plan, masks)
     ]
+
+
+def truncated(n_steps, truncation=None, stride=None):
+    """The Truncation of a batch with a longest sequence of ``n_steps``."""
+    return FixedTruncation(truncation, stride).draw(n_steps, None)
 
 
 def copied(arrays):

@@ -1165,7 +1165,7 @@ def test_partial_fit_requests_its_metadata_by_name():
     with sklearn.config_context(enable_metadata_routing=True):
         clf = classifier().set_partial_fit_request(classes=True, sample_weight=True)
         request = clf.get_metadata_routing().partial_fit.requests
-    assert request == {"classes": True, "sample_weight": True}
+    assert request == {"classes": True, "sample_weight": True, "new_sequence": None}
 
 
 def test_predictions_are_those_of_the_fitted_network_whatever_is_set_afterwards():

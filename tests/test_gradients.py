@@ -15,6 +15,7 @@ from helpers import (
     make_sequences,
     numerical_gradient,
     randomize,
+    truncated,
     updates_of,
 )
 from numpy.testing import assert_allclose, assert_array_equal
@@ -22,7 +23,6 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn_rnn._bptt import Backpropagation, DropoutMasks
 from sklearn_rnn._losses import REGRESSION_LOSSES, BinaryLogLoss, MulticlassLogLoss, SquaredError
 from sklearn_rnn._packing import Packing
-from sklearn_rnn._truncation import windows
 from sklearn_rnn.cells import Buffers
 
 CELLS = [
@@ -44,13 +44,13 @@ each_readout = pytest.mark.parametrize("readout", READOUTS)
 def numerical_gradients(network, loss, dataset, masks=NO_MASKS):
     """Finite differences of the whole dataset's loss in every parameter, by name."""
     batch = dataset.pack(np.arange(len(dataset)))
-    plan = windows(batch.packing.n_steps)
+    plan = truncated(batch.packing.n_steps)
     weights = network.prepare()
     backpropagation = Backpropagation(network, weights, loss)
 
     def value():
         weights.refresh()
-        return next(backpropagation.updates(batch, plan, None, masks))[0]
+        return next(backpropagation.updates(batch, plan, masks))[0]
 
     gradient = network.parameters.like()
     gradient.vector[...] = numerical_gradient(value, network.parameters.vector)
@@ -272,8 +272,8 @@ def test_memory_that_batches_share_leaves_no_trace_in_gradients(cell, readout, t
 
     def gradients(backpropagation, indices):
         batch = dataset.pack(np.array(indices))
-        plan = windows(batch.packing.n_steps, truncation)
-        updates = backpropagation.updates(batch, plan, truncation, masks)
+        plan = truncated(batch.packing.n_steps, truncation)
+        updates = backpropagation.updates(batch, plan, masks)
         return [copied(backpropagation.gradient.views) for _ in updates]
 
     weights = network.prepare()

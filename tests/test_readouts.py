@@ -44,7 +44,7 @@ def d_hidden_of(readout, hidden, d_pooled, cuts=()):
     pool.finish(final_hidden(hidden))
     parts = [pool.d_hidden(d_pooled, PACKING.window(start, stop), start) for start, stop in windows]
     d_hidden = np.zeros_like(hidden) if parts[0] is None else np.concatenate(parts)
-    d_final = pool.d_final_hidden(d_pooled)
+    d_final = pool.d_final_hidden(d_pooled, 0, max(LENGTHS))
     is_last = PACKING.step_of_row == LENGTHS[PACKING.sequence_of_row] - 1
     return d_hidden + d_final[PACKING.sequence_of_row] * is_last[:, None]
 
@@ -108,13 +108,13 @@ def test_the_last_state_gets_its_error_by_the_network_state_alone():
     pool = LastPool(LENGTHS, N_UNITS, np.float64)
     d_pooled = np.ones((len(LENGTHS), N_UNITS))
     assert pool.d_hidden(d_pooled, PACKING, 0) is None
-    assert_array_equal(pool.d_final_hidden(d_pooled), d_pooled)
+    assert_array_equal(pool.d_final_hidden(d_pooled, 0, max(LENGTHS)), d_pooled)
 
 
 @pytest.mark.parametrize("pool", [MeanPool, MaxPool])
 def test_other_pools_send_no_error_by_the_final_state(pool):
     d_pooled = np.ones((len(LENGTHS), N_UNITS))
-    d_final = pool(LENGTHS, N_UNITS, np.float64).d_final_hidden(d_pooled)
+    d_final = pool(LENGTHS, N_UNITS, np.float64).d_final_hidden(d_pooled, 0, max(LENGTHS))
     assert_array_equal(d_final, np.zeros_like(d_pooled))
 
 

@@ -19,7 +19,13 @@ SETTINGS = {
     "lstm": {"cell": "lstm"},
     "gru": {"cell": "gru"},
     "two bidirectional layers": {"cell": "gru", "bidirectional": True, "hidden_layer_sizes": (60, 40), "dropout": 0.2},
-    "a loss at each step": {"cell": "rnn", "readout": "each", "truncation": 4, "truncation_stride": 2},
+    "a loss at each step": {
+        "cell": "rnn",
+        "hidden_layer_sizes": (200,),  # a window has work for several blocks
+        "readout": "each",
+        "truncation": 4,
+        "truncation_stride": 2,
+    },
 }
 N_FEATURES = 3
 

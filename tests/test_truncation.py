@@ -11,6 +11,7 @@ from helpers import (
     make_regression,
     make_sequences,
     randomize,
+    truncated,
     updates_of,
 )
 from numpy.testing import assert_allclose, assert_array_equal
@@ -20,7 +21,7 @@ from sklearn_rnn._bptt import Backpropagation, DropoutMasks
 from sklearn_rnn._losses import SquaredError
 from sklearn_rnn._optimizers import SGD
 from sklearn_rnn._training import Trainer, TrainingSettings
-from sklearn_rnn._truncation import Window, windows
+from sklearn_rnn._truncation import FixedTruncation, Window, windows
 
 # Training ends here after a number of epochs, not when it has converged.
 pytestmark = pytest.mark.filterwarnings("ignore:max_iter:sklearn.exceptions.ConvergenceWarning")
@@ -244,12 +245,12 @@ def test_truncation_cuts_the_gradient_and_not_the_forward_pass(cell, readout, tr
 def test_a_batch_is_its_sequences_one_at_a_time_in_the_same_windows(cell, readout, truncation, stride):
     network, dataset, masks = make_masked_problem(cell, readout)
     together = updates_of(network, SquaredError(), dataset, truncation, stride, masks)
-    plan = windows(max(LENGTHS), truncation, stride)
+    plan = truncated(max(LENGTHS), truncation, stride)
     expected = [zeros_like(network.parameters.views) for _ in together]
     for place, index in enumerate(dataset.pack(np.arange(4)).order):
         own_masks = DropoutMasks([mask[[place]] for mask in masks.layers], masks.readout[[place]])
         backpropagation = Backpropagation(network, network.prepare(), SquaredError())
-        updates = backpropagation.updates(dataset.pack(np.array([index])), plan, truncation, own_masks)
+        updates = backpropagation.updates(dataset.pack(np.array([index])), plan, own_masks)
         for _, gradient in zip(updates, expected, strict=True):
             for name, own in backpropagation.gradient.views.items():
                 gradient[name] += own
@@ -319,7 +320,8 @@ class Updates:
         self.weights.append(weight)
 
 
-def make_trainer(network, **settings):
+def make_trainer(network, truncation=None, truncation_stride=None, **settings):
+    settings["truncation"] = FixedTruncation(truncation, truncation_stride)
     optimizer = SGD(len(network.parameters.vector), network.dtype, momentum=0.5, nesterov=True)
     return Trainer(network, SquaredError(), optimizer, TrainingSettings(**settings), np.random.RandomState(0))
 
@@ -351,7 +353,7 @@ def test_a_block_that_is_over_takes_part_in_the_batchs_later_windows_with_nothin
     dataset = make_regression((2, 1), per_step=readout == "each")
     (alone,) = updates_of(network, SquaredError(), dataset)
     backpropagation = Backpropagation(network, network.prepare(), SquaredError())
-    updates = backpropagation.updates(dataset.pack(np.arange(2)), windows(9, 3), 3, NO_MASKS)
+    updates = backpropagation.updates(dataset.pack(np.arange(2)), truncated(9, 3), NO_MASKS)
     assert next(updates) == (alone.loss, alone.weight)
     for name, gradient in alone.gradient.items():
         assert_array_equal(backpropagation.gradient.views[name], gradient)

@@ -69,6 +69,7 @@ class Cell(ABC):
     activation = "tanh"
     n_states = 1
     n_gates = 1
+    n_taped = 1  # arrays of a row's units on the tape, the hidden states among them
 
     def parameter_shapes(self, n_features, n_units):
         """Name and shape of each parameter; gates stand side by side in the columns."""
@@ -113,6 +114,10 @@ class Cell(ABC):
     def values_per_row(self, n_units, keeps_hidden):
         """Numbers that a pass without a tape holds for each row."""
         return (self.n_gates + self.n_states) * n_units
+
+    def tape_values(self, n_units, dtype):
+        """Numbers that the tape has for each row, h among them."""
+        return self.n_taped * n_units
 
     @abstractmethod
     def forward(self, x, packing, state, weights, buffers, keeps_tape=True, keeps_hidden=True):

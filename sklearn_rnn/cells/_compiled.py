@@ -68,6 +68,9 @@ class CompiledCell(Cell):
     def values_per_row(self, n_units, keeps_hidden):
         return n_units if keeps_hidden else 0
 
+    def tape_values(self, n_units, dtype):
+        return n_units + self._kernel(dtype).tape_row_size(n_units)
+
     def forward(self, x, packing, state, weights, buffers, keeps_tape=True, keeps_hidden=True):
         n_sequences, n_units = packing.n_sequences, state.shape[2]
         kernel = self._kernel(state.dtype)

@@ -36,6 +36,7 @@ class GRUCell(Cell):
 
     name = "gru"
     n_gates = 3
+    n_taped = 5
 
     def parameter_shapes(self, n_features, n_units):
         """Like every cell, and b_hn, the candidate's bias inside the reset gate's product."""

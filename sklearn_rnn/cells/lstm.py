@@ -35,6 +35,7 @@ class LSTMCell(Cell):
     name = "lstm"
     n_states = 2
     n_gates = 4
+    n_taped = 7
 
     def initialize(self, weights, random_state):
         """Like every cell, but the forget gate's bias is 1 (Gers 2000; Jozefowicz, Zaremba & Sutskever 2015)."""
