@@ -195,7 +195,9 @@ class BaseRNN(BaseEstimator, metaclass=ABCMeta):
         ----------
         X : array-like of shape (n_sequences, n_columns), array-like of shape \
                 (n_sequences, n_steps, n_features), or list of arrays of shape (n_steps_i, n_features) or (n_steps_i,)
-            The sequences: rows of a table, an array with axes sequence, time, feature, or a ragged list.
+            The sequences: rows of a table, an array with axes sequence, time, feature, or a ragged list. An
+            array in a memory-mapped file (numpy.memmap or a view of one, of any dtype and strides), or a list of
+            such arrays, stays there: this and all other methods read, and convert, a batch at a time.
         y : array-like of shape (n_sequences,) or (n_sequences, n_outputs); for readout "each" of shape \
                 (n_sequences, n_steps) or (n_sequences, n_steps, n_outputs), or a list of per-sequence arrays
             The targets.
@@ -344,7 +346,7 @@ class BaseRNN(BaseEstimator, metaclass=ABCMeta):
 
         ``is_chunk`` where the sequences may have begun before X.
         """
-        sequences = check_sequences(self, X, reset=reset, step_features=self.step_features)
+        sequences = check_sequences(self, X, reset=reset, step_features=self.step_features, may_stay_mapped=True)
         if is_chunk and (sequences.lengths % self.patch_size).any():
             sequence = (sequences.lengths % self.patch_size).argmax()
             raise ValueError(
@@ -352,7 +354,7 @@ class BaseRNN(BaseEstimator, metaclass=ABCMeta):
                 f"multiple of patch_size={self.patch_size}: zeros before a patch would come in mid-sequence."
             )
         if reset:
-            self._dtype = sequences.rows.dtype
+            self._dtype = sequences.dtype
         sequences = as_dtype(sequences, self, self._dtype)
         targets = self._check_targets(y, sequences, reset, classes)
         weights = check_weights(sample_weight, sequences, self._dtype)
@@ -405,7 +407,7 @@ class BaseRNN(BaseEstimator, metaclass=ABCMeta):
 
     def _make_network(self, sequences, random_state):
         return RecurrentNetwork(
-            sequences.rows.shape[1],
+            sequences.n_features,
             self._layer_sizes(),
             self.n_outputs_,
             cell=self.cell,
@@ -575,10 +577,10 @@ class BaseRNN(BaseEstimator, metaclass=ABCMeta):
         estimator = clone(self)
         estimator._validate_params()
         estimator._check_settings()
-        sequences = check_sequences(estimator, X, reset=True, step_features=self.step_features)
+        sequences = check_sequences(estimator, X, reset=True, step_features=self.step_features, may_stay_mapped=True)
         sequences = sequences.patched(self.patch_size)
         # How many outputs there are does not matter.
-        estimator._dtype, estimator.n_outputs_ = sequences.rows.dtype, 1
+        estimator._dtype, estimator.n_outputs_ = sequences.dtype, 1
         estimator._truncation = estimator._make_truncation()
         network = estimator._make_network(sequences, np.random.RandomState(0))
         return memory_estimate(network, sequences.lengths, estimator._settings(len(sequences), self.stateful))
@@ -589,7 +591,7 @@ class BaseRNN(BaseEstimator, metaclass=ABCMeta):
         check_is_fitted(self)
         # As the network was built, whatever the parameters are now.
         step_features, patch_size = (self._architecture[name] for name in ("step_features", "patch_size"))
-        sequences = check_sequences(self, X, reset=False, step_features=step_features)
+        sequences = check_sequences(self, X, reset=False, step_features=step_features, may_stay_mapped=True)
         return as_dtype(sequences, self, self._dtype).patched(patch_size)
 
     def _predict_outputs(self, X):

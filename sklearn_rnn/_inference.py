@@ -39,7 +39,7 @@ def hidden_states(network, sequences, n_jobs=None):
 def _for_every_step(network, sequences, n_columns, function, n_jobs):
     """Apply ``function`` to the hidden states of all steps; rows as those of ``sequences``."""
     weights = network.prepare(for_backward=False)
-    results = np.empty((len(sequences.rows), n_columns), network.dtype)
+    results = np.empty((sequences.n_rows, n_columns), network.dtype)
 
     def run_block(indices, buffers):
         batch = Dataset(sequences).pack(indices)

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from sklearn_rnn._sequences import Sequences
+from sklearn_rnn._sequences import MappedSequences, Sequences
 
 
 class Packing:
@@ -136,14 +136,14 @@ class Dataset:
 
     Attributes
     ----------
-    sequences : Sequences
+    sequences : Sequences or MappedSequences
     targets : ndarray of shape (n_sequences or n_rows, n_outputs), or None
-        One row per sequence, or (``per_step``) one per step, aligned with ``sequences.rows``.
+        One row per sequence, or (``per_step``) one per step, in the order of the sequences' rows.
     weights : ndarray of shape (n_sequences or n_rows,), or None
     per_step : bool
     """
 
-    sequences: Sequences
+    sequences: Sequences | MappedSequences
     targets: np.ndarray | None = None
     weights: np.ndarray | None = None
     per_step: bool = False
@@ -155,35 +155,23 @@ class Dataset:
         """Pack the sequences at ``indices``, longest first."""
         sequences = self.sequences
         if sequences.common_length is not None:
-            return self._pack_equally_long(indices, sequences.common_length)
-        lengths = sequences.lengths[indices]
-        longest_first = np.argsort(-lengths, kind="stable")
-        order = indices[longest_first]
-        packing = Packing(lengths[longest_first])
-        # Row (t, i) of the batch is step t of the i-th sequence.
-        taken = sequences.starts[order][packing.sequence_of_row] + packing.step_of_row
-        chosen = taken if self.per_step else order
+            order, packing = indices, packing_of_equal_lengths(len(indices), sequences.common_length)
+        else:
+            lengths = sequences.lengths[indices]
+            longest_first = np.argsort(-lengths, kind="stable")
+            order, packing = indices[longest_first], Packing(lengths[longest_first])
         return PackedBatch(
-            rows=sequences.rows[taken],
+            rows=sequences.packed_rows(order, packing),
             packing=packing,
             order=order,
-            targets=_take(self.targets, chosen),
-            weights=_take(self.weights, chosen),
+            targets=self._packed(self.targets, order, packing),
+            weights=self._packed(self.weights, order, packing),
         )
 
-    def _pack_equally_long(self, indices, n_steps):
-        def take_steps(values):
-            by_sequence = values.reshape(len(self), n_steps, *values.shape[1:])
-            return by_sequence.swapaxes(0, 1)[:, indices].reshape(len(indices) * n_steps, *values.shape[1:])
-
-        take = take_steps if self.per_step else (lambda values: values[indices])
-        return PackedBatch(
-            rows=take_steps(self.sequences.rows),
-            packing=packing_of_equal_lengths(len(indices), n_steps),
-            order=indices,
-            targets=None if self.targets is None else take(self.targets),
-            weights=None if self.weights is None else take(self.weights),
-        )
+    def _packed(self, values, order, packing):
+        if values is None or not self.per_step:
+            return _take(values, order)
+        return self.sequences.take_steps(values, order, packing)
 
     def subset(self, indices):
         """Return the dataset of the sequences at ``indices``, in that order."""
