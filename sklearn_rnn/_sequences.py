@@ -56,7 +56,7 @@ class BaseSequences:
         n_steps = self.common_length
         if n_steps is not None:
             by_sequence = values.reshape(len(self), n_steps, *values.shape[1:])
-            return by_sequence.swapaxes(0, 1)[:, order].reshape(len(order) * n_steps, *values.shape[1:])
+            return by_sequence.swapaxes(0, 1)[:, order].reshape(packing.n_rows, *values.shape[1:])
         # Row (t, i) of the batch is step t of the i-th sequence.
         return values[self.starts[order][packing.sequence_of_row] + packing.step_of_row]
 
@@ -189,7 +189,7 @@ class MappedSequences(BaseSequences):
 
     def packed_rows(self, order, packing):
         """Rows of the sequences at ``order``, as a packing of them has them."""
-        return self.load(order).packed_rows(np.arange(len(order)), packing)
+        return self.load(order).packed_rows(slice(None), packing)  # all of them: no copy but the packed one
 
     def subset(self, indices):
         """Return the sequences at ``indices``, in that order; nothing is read."""
