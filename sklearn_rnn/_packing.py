@@ -160,25 +160,22 @@ class Dataset:
             lengths = sequences.lengths[indices]
             longest_first = np.argsort(-lengths, kind="stable")
             order, packing = indices[longest_first], Packing(lengths[longest_first])
-        return PackedBatch(
-            rows=sequences.packed_rows(order, packing),
-            packing=packing,
-            order=order,
-            targets=self._packed(self.targets, order, packing),
-            weights=self._packed(self.weights, order, packing),
-        )
 
-    def _packed(self, values, order, packing):
-        if values is None or not self.per_step:
-            return _take(values, order)
-        return self.sequences.take_steps(values, order, packing)
+        def take(values):
+            return sequences.take_steps(values, order, packing) if self.per_step else values[order]
+
+        targets, weights = _where_given(take, self.targets), _where_given(take, self.weights)
+        return PackedBatch(sequences.packed_rows(order, packing), packing, order, targets, weights)
 
     def subset(self, indices):
         """Return the dataset of the sequences at ``indices``, in that order."""
-        sequences = self.sequences.subset(indices)
-        chosen = self.sequences.rows_of(indices) if self.per_step else indices
-        return Dataset(sequences, _take(self.targets, chosen), _take(self.weights, chosen), self.per_step)
+
+        def take(values):
+            return self.sequences.take_sequences(values, indices) if self.per_step else values[indices]
+
+        targets, weights = _where_given(take, self.targets), _where_given(take, self.weights)
+        return Dataset(self.sequences.subset(indices), targets, weights, self.per_step)
 
 
-def _take(values, indices):
-    return None if values is None else values[indices]
+def _where_given(function, values):
+    return None if values is None else function(values)

@@ -15,8 +15,8 @@ from sklearn.utils.validation import check_array, validate_data
 FLOATS = [np.float64, np.float32]
 
 
-# Values of a memory-mapped file that are checked together: 8 MB in float64. (At least those of one sequence.)
-CHECKED_AT_ONCE = 2**20
+# Values of a memory-mapped file that are checked together: 2 MB in float64. (At least those of one sequence.)
+CHECKED_AT_ONCE = 2**18
 
 
 class BaseSequences:
@@ -44,12 +44,15 @@ class BaseSequences:
         length = int(self.lengths[0]) if len(self) else 0
         return length if (self.lengths == length).all() else None
 
-    def rows_of(self, indices):
-        """Rows of the sequences at ``indices``, in that order."""
+    def take_sequences(self, values, indices):
+        """Take from values of every row, (n_rows, ...), those of the sequences at ``indices``, one after the other."""
+        if self.common_length is not None:
+            by_sequence = values.reshape(len(self), self.common_length, *values.shape[1:])
+            return by_sequence[indices].reshape(-1, *values.shape[1:])
         lengths = self.lengths[indices]
         first = np.repeat(self.starts[indices], lengths)
         within = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-        return first + within
+        return values[first + within]
 
     def take_steps(self, values, order, packing):
         """Take from values of every row, (n_rows, ...), those of the sequences at ``order``, as a packing has them."""
@@ -116,7 +119,7 @@ class Sequences(BaseSequences):
 
     def subset(self, indices):
         """Return the sequences at ``indices``, in that order."""
-        return Sequences(self.rows[self.rows_of(indices)], self.lengths[indices], self.form)
+        return Sequences(self.take_sequences(self.rows, indices), self.lengths[indices], self.form)
 
     def astype(self, dtype):
         """Return the sequences in another dtype."""

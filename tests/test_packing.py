@@ -140,16 +140,17 @@ def test_targets_and_weights_go_with_their_sequences_or_steps(per_step):
 
 
 @pytest.mark.parametrize("per_step", [False, True])
-def test_a_subset_holds_the_chosen_sequences_in_their_new_order(per_step):
-    dataset = make_ragged_dataset(RAGGED, per_step=per_step)
+@pytest.mark.parametrize("lengths", [RAGGED, (4, 4, 4, 4, 4)])
+def test_a_subset_holds_the_chosen_sequences_in_their_new_order(lengths, per_step):
+    dataset = make_ragged_dataset(lengths, per_step=per_step)
     chosen = np.array([3, 0, 2])
     subset = dataset.subset(chosen)
-    parts = np.split(np.arange(sum(RAGGED)), np.cumsum(RAGGED)[:-1])
+    parts = np.split(np.arange(sum(lengths)), np.cumsum(lengths)[:-1])
     rows = np.concatenate([parts[i] for i in chosen])
     samples = rows if per_step else chosen
     assert len(subset) == 3
     assert subset.per_step == per_step
-    assert subset.sequences.lengths.tolist() == [3, 5, 7]
+    assert subset.sequences.lengths.tolist() == [lengths[i] for i in chosen]
     assert_array_equal(subset.sequences.rows, dataset.sequences.rows[rows])
     assert_array_equal(subset.targets, dataset.targets[samples])
     assert_array_equal(subset.weights, dataset.weights[samples])
