@@ -14,7 +14,6 @@ from sklearn.utils.validation import check_array, validate_data
 
 FLOATS = [np.float64, np.float32]
 
-
 # Values of a memory-mapped file that are checked together: 2 MB in float64. (At least those of one sequence.)
 CHECKED_AT_ONCE = 2**18
 
@@ -69,7 +68,7 @@ class BaseSequences:
         Returns
         -------
         ndarray of shape (n_sequences, n_steps, ...) for 2-D and 3-D X, else a list (or object array) with
-            an array (n_steps_i, ...) for each sequence
+        an array (n_steps_i, ...) for each sequence
         """
         if self.form in ("rows", "array"):
             return values.reshape(len(self), -1, *values.shape[1:])
@@ -150,10 +149,11 @@ class MappedSequences(BaseSequences):
     lengths : ndarray of shape (n_sequences,), int
         Steps per sequence, after patching.
     form : {"rows", "array", "list", "object"}
-    dtype : dtype
-        float32 or float64: of the rows that are read.
+    read_as, dtype : dtype
+        float32 or float64: what numbers in the file become, and what these become then. As in memory it is done in
+        two steps: rounding int64 to float64 and then to float32 is not rounding it to float32.
     holds_floats : bool
-        Whether the file can hold NaN and infinity: it does not hold integers.
+        Whether NaN and infinity are possible: not among integers.
     patch_size : int
         Steps of the source in a step.
     """
@@ -162,6 +162,7 @@ class MappedSequences(BaseSequences):
     chosen: np.ndarray
     lengths: np.ndarray
     form: str
+    read_as: np.dtype
     dtype: np.dtype
     holds_floats: bool
     patch_size: int = 1
@@ -180,9 +181,9 @@ class MappedSequences(BaseSequences):
         """
         parts = [self.source[i] for i in self.chosen[indices]]
         lengths = np.array([len(part) for part in parts])
-        rows = np.empty((lengths.sum(), parts[0].shape[1]), self.dtype)  # in C order, whatever that of the parts is
+        rows = np.empty((lengths.sum(), parts[0].shape[1]), self.read_as)  # in C order, whatever that of the parts is
         np.concatenate(parts, out=rows, casting="unsafe")
-        return Sequences(rows, lengths, self.form).patched(self.patch_size)
+        return Sequences(rows.astype(self.dtype, copy=False), lengths, self.form).patched(self.patch_size)
 
     def chunks(self):
         """Yield (first row, rows) for all rows in their order, some sequences at a time."""
@@ -393,12 +394,14 @@ def _is_mapped(X):
 
 def _map_sequences(source, lengths, form, stored_dtype, dtype):
     """Return the sequences of a mapped 3-D array, or of a list of mapped 2-D arrays, to be read in a wanted dtype."""
+    read_as = stored_dtype if stored_dtype in dtype else np.dtype(dtype[0])
     return MappedSequences(
         source=np.asarray(source) if form in ("rows", "array") else source,  # np.memmap makes slower views
         chosen=np.arange(len(source)),
         lengths=lengths,
         form=form,
-        dtype=stored_dtype if stored_dtype in dtype else np.dtype(dtype[0]),
+        read_as=read_as,
+        dtype=read_as,
         holds_floats=stored_dtype.kind == "f",
     )
 
