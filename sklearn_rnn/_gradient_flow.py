@@ -93,8 +93,9 @@ def trace(network, loss, dataset, n_steps=None):
     Kept are x, the states and their errors of the steps that are followed, in float64 for each layer. To have
     BLAS use one thread, which small products are fastest in, is left to the caller.
     """
-    network = _copy_for_tracing(network)
-    batch = _pack(dataset, network.dtype)
+    network, batch = in_float64(network), pack_in_float64(dataset, np.arange(len(dataset)))
+    if dataset.per_step:
+        network, batch = _with_losses_at_the_ends(network, batch)
     packing = batch.packing
     with without_overflow_warnings():
         mean_loss, d_hidden = _loss_and_errors(network, loss, batch)
@@ -110,27 +111,27 @@ def trace(network, loss, dataset, n_steps=None):
     return Trace(mean_loss, lags.batch_sizes, layers)
 
 
-def _copy_for_tracing(network):
-    """The same network in float64; one with a loss at each step becomes one with a loss at the last."""
+def in_float64(network):
+    """Return the same network with parameters of its own, in float64."""
     twin = copy(network)
     twin.parameters = Parameters(network.parameters.shapes, np.float64)
     twin.parameters.vector[...] = network.parameters.vector
-    if network.readout == "each":
-        twin.readout = "last"
     return twin
 
 
-def _pack(dataset, dtype):
-    """All sequences in one batch, in ``dtype``, with one target and weight each: the last step's, if all have one."""
-    batch = dataset.pack(np.arange(len(dataset)))
-    packing = batch.packing
-    chosen = packing.reversed_rows[: packing.n_sequences] if dataset.per_step else slice(None)
-    return replace(
-        batch,
-        rows=batch.rows.astype(dtype, copy=False),
-        targets=batch.targets[chosen].astype(dtype, copy=False),
-        weights=batch.weights[chosen].astype(dtype, copy=False),
-    )
+def pack_in_float64(dataset, indices):
+    """Pack the sequences at ``indices``, longest first, in float64."""
+    batch = dataset.pack(indices)
+    names = ("rows", "targets", "weights")
+    return replace(batch, **{name: getattr(batch, name).astype(np.float64, copy=False) for name in names})
+
+
+def _with_losses_at_the_ends(network, batch):
+    """The network and the batch as if nothing but each sequence's last step had a target."""
+    network = copy(network)
+    network.readout = "last"
+    ends = batch.packing.reversed_rows[: batch.packing.n_sequences]
+    return network, replace(batch, targets=batch.targets[ends], weights=batch.weights[ends])
 
 
 def _loss_and_errors(network, loss, batch):
