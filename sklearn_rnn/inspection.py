@@ -40,7 +40,7 @@ def gradient_flow(estimator, X, y, *, n_iterations=20, random_state=0):
     estimator : RNNClassifier or RNNRegressor
         Fitted, not bidirectional. It is left as it is.
     X : array-like or list
-        Sequences, as for ``fit``. All are taken as one batch: some dozens show as much as thousands.
+        Sequences, as for ``fit``. All are taken as one batch: some dozens usually show what there is.
     y : array-like
         Targets, as for ``fit``.
     n_iterations : int, default=20
@@ -55,7 +55,7 @@ def gradient_flow(estimator, X, y, *, n_iterations=20, random_state=0):
         With the attributes
 
         loss : float
-            L.
+            The mean loss L.
         n_sequences : ndarray of shape (n_lags,), int
             Sequences that take part at each lag. n_lags is the number of steps of the longest one.
         layers : list of Bunch
@@ -73,7 +73,7 @@ def gradient_flow(estimator, X, y, *, n_iterations=20, random_state=0):
                 At [h] the share of dL/dU that comes from beyond the last h steps: the norm of the sum of
                 the parts of the lags from h on, over the norm of dL/dU. With readout "last" it is what
                 ``truncation=h`` drops. From 1 at h = 0 to 0 at h = n_lags; in between it may exceed 1, as the
-                parts of near and far steps may cancel.
+                parts of near and far steps may cancel. NaN where dL/dU is zero.
             singular_values, max_singular_values : ndarray of shape (n_lags,)
                 Largest singular value of the Jacobian d state_t / d state_{t-1}: the most that the step can
                 enlarge an error by, on average over the sequences and for the one where it is largest. An
@@ -168,6 +168,7 @@ def truncation_bias(estimator, X, y, truncations, *, truncation_stride=None):
         With the attributes, g_h being the truncated gradient and g the full one,
 
         truncations : ndarray of shape (n_truncations,), int
+            As given.
         cosine : ndarray of shape (n_truncations,)
             Of the angle between g_h and g: positive, and a small enough step along g_h lowers the loss.
         relative_norm : ndarray of shape (n_truncations,)

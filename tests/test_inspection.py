@@ -152,6 +152,15 @@ def test_norms_that_overflow_are_infinite_and_warn_of_nothing():
     assert not np.isfinite(flow.layers[0].hidden_norms[-1])
 
 
+def test_sequences_of_one_step_have_no_recurrent_gradient_to_share():
+    regressor, X, y = make_fitted("lstm")
+    for layer in gradient_flow(regressor, [x[:1] for x in X], y).layers:
+        assert_array_equal(layer.recurrent_norms, [0])
+        assert np.isnan(layer.dropped_share[0])
+        assert layer.hidden_norms[0] > 0
+        assert layer.singular_values[0] > 0
+
+
 # ---- truncation_bias ---------------------------------------------------------------------------------
 
 
