@@ -23,7 +23,7 @@ __all__ = ["gradient_flow", "truncation_bias"]
     {"n_iterations": [Interval(Integral, 0, None, closed="left")], "random_state": ["random_state"]},
     prefer_skip_nested_validation=True,
 )
-def gradient_flow(estimator, X, y, *, n_iterations=20, random_state=0):
+def gradient_flow(estimator, X, y, *, n_iterations=10, random_state=0):
     """Follow the gradient of the loss back through the steps of sequences, layer by layer.
 
     Does the error reach the steps that matter, or does it vanish (or explode) on its way? Steps are counted
@@ -43,11 +43,11 @@ def gradient_flow(estimator, X, y, *, n_iterations=20, random_state=0):
         Sequences, as for ``fit``. All are taken as one batch: some dozens usually show what there is.
     y : array-like
         Targets, as for ``fit``.
-    n_iterations : int, default=20
-        Of the power iteration that finds the singular values, which it underestimates by some per cent where
-        several are close together. 0 leaves them out.
+    n_iterations : int, default=10
+        Iterations that find the singular values, from below: 10 miss some tenths of a per cent on average and
+        some per cent at worst, 20 next to nothing. They take most of the time; 0 leaves them out.
     random_state : int, RandomState instance or None, default=0
-        Draws the start vectors of the power iteration.
+        Draws the iterations' start vectors.
 
     Returns
     -------

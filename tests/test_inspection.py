@@ -95,7 +95,7 @@ def test_the_share_is_what_truncation_drops_of_the_recurrent_gradient(cell):
 
 def test_singular_values_of_a_linear_cell_are_its_recurrent_weights():
     regressor, X, y = make_fitted("rnn", activation="identity")
-    flow = gradient_flow(regressor, X, y, n_iterations=300)
+    flow = gradient_flow(regressor, X, y, n_iterations=20)
     for depth, layer in enumerate(flow.layers):
         largest = np.linalg.norm(regressor.weights_[f"layer_{depth}.recurrent"], ord=2)
         assert_allclose(layer.singular_values, np.full(7, largest), rtol=1e-6, atol=0)
@@ -106,16 +106,16 @@ def test_singular_values_of_a_linear_cell_are_its_recurrent_weights():
 def test_singular_values_bound_what_a_step_does_to_an_error(cell):
     """Of one sequence, in the last layer, which no other sends errors to."""
     regressor, X, y = make_fitted(cell)
-    layer = gradient_flow(regressor, X[2:3], y[2:3], n_iterations=300).layers[-1]
+    layer = gradient_flow(regressor, X[2:3], y[2:3], n_iterations=20).layers[-1]
     assert_array_equal(layer.singular_values, layer.max_singular_values)
     ratios = layer.hidden_norms[1:] / layer.hidden_norms[:-1]
-    assert (ratios <= layer.singular_values[:-1] * (1 + 1e-9)).all()
+    assert (ratios <= layer.singular_values[:-1] * (1 + 1e-6)).all()
 
 
 def test_means_and_maxima_are_over_the_sequences_of_a_lag():
     regressor, X, y = make_fitted("gru")
-    together = gradient_flow(regressor, X, y, n_iterations=500)
-    alone = [gradient_flow(regressor, X[i : i + 1], y[i : i + 1], n_iterations=500) for i in range(5)]
+    together = gradient_flow(regressor, X, y, n_iterations=20)
+    alone = [gradient_flow(regressor, X[i : i + 1], y[i : i + 1], n_iterations=20) for i in range(5)]
     for depth, layer in enumerate(together.layers):
         for lag in range(7):
             values = [
@@ -150,6 +150,7 @@ def test_norms_that_overflow_are_infinite_and_warn_of_nothing():
     regressor.weights_["layer_0.recurrent"][...] *= 1e200
     flow = gradient_flow(regressor, X, y)
     assert not np.isfinite(flow.layers[0].hidden_norms[-1])
+    assert np.isnan(flow.layers[0].max_singular_values[0])
 
 
 def test_sequences_of_one_step_have_no_recurrent_gradient_to_share():
