@@ -13,6 +13,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_rnn._adaptive_truncation import AdaptiveTruncation
 from sklearn_rnn._carried_state import carry_over, reset_rows
 from sklearn_rnn._inference import hidden_states, predict_scores
 from sklearn_rnn._losses import Loss
@@ -64,8 +65,9 @@ class BaseRNN(BaseEstimator, metaclass=ABCMeta):
         "step_features": [Interval(Integral, 1, None, closed="left")],
         "patch_size": [Interval(Integral, 1, None, closed="left")],
         "dropout": [Interval(Real, 0, 1, closed="left")],
-        "truncation": [Interval(Integral, 1, None, closed="left"), StrOptions({"unbiased"}), None],
+        "truncation": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto", "unbiased"}), None],
         "truncation_stride": [Interval(Integral, 1, None, closed="left"), None],
+        "truncation_tolerance": [Interval(Real, 0, 1, closed="neither")],
         "memory_budget": [Interval(Integral, 1, None, closed="left"), str, None],
         "stateful": ["boolean"],
         "clip_norm": [Interval(Real, 0, None, closed="neither"), None],
@@ -115,6 +117,7 @@ class BaseRNN(BaseEstimator, metaclass=ABCMeta):
         dropout,
         truncation,
         truncation_stride,
+        truncation_tolerance,
         memory_budget,
         stateful,
         clip_norm,
@@ -152,6 +155,7 @@ class BaseRNN(BaseEstimator, metaclass=ABCMeta):
         self.dropout = dropout
         self.truncation = truncation
         self.truncation_stride = truncation_stride
+        self.truncation_tolerance = truncation_tolerance
         self.memory_budget = memory_budget
         self.stateful = stateful
         self.clip_norm = clip_norm
@@ -444,6 +448,8 @@ class BaseRNN(BaseEstimator, metaclass=ABCMeta):
         self._schedule = LearningRate(self.learning_rate, self.learning_rate_init, self.power_t, self.max_iter)
 
     def _make_truncation(self):
+        if self.truncation == "auto":
+            return AdaptiveTruncation(self.truncation_tolerance, self.truncation_stride)
         if self.truncation == "unbiased":
             return UnbiasedTruncation(self.truncation_stride or MEAN_WINDOW)
         return FixedTruncation(self.truncation, self.truncation_stride)

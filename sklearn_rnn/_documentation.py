@@ -36,19 +36,24 @@ dropout : float in [0, 1), default=0.0
     Share of values set to 0 between the layers and before the output layer while training; a
     sequence keeps one draw for all its steps [8]_.
 
-truncation : int, "unbiased" or None, default=None
+truncation : int, "auto", "unbiased" or None, default=None
     Steps, h, that an error flows back through: BPTT(h; h') [5]_. None is full BPTT, to the first
     step. With readout "each" the weights are updated after every ``truncation_stride`` steps; with
     "last" the gradient flows through each sequence's own last h steps; with "mean" and "max" it is cut
     at the borders of windows. The state is carried on in every case. Cost and memory of a window
-    are those of h steps. "unbiased" draws windows of random lengths for every batch, and multiplies the
-    errors that get from step to step by 1 over the probability that they do: the gradients' mean over
-    the draws is that of full BPTT [9]_, at the price of their variance.
+    are those of h steps. "auto" chooses h before the first epoch, and every 10 epochs again, as the
+    smallest one whose gradients are biased by less than ``truncation_tolerance``, by a bound from how
+    fast the gradients of 32 losses decay [12]_. "unbiased" draws windows of random lengths for every
+    batch, and multiplies the errors that get from step to step by 1 over the probability that they do:
+    the gradients' mean over the draws is that of full BPTT [9]_, at the price of their variance.
 
 truncation_stride : int or None, default=None
     Steps, h', between two updates (readout "each") or windows, at most ``truncation``; None is
     ``truncation``. Smaller ones give every loss more steps to flow back through, and cost h / h' times
     the work. For "unbiased" the mean number of steps of a window, 2 or more; None is 32.
+
+truncation_tolerance : float in (0, 1), default=0.5
+    For "auto": norm of what truncation leaves out of a gradient, over the norm of the gradient.
 
 memory_budget : int, str or None, default=None
     The most that the activations stored for the backward pass of a batch may take: in bytes, or
@@ -156,7 +161,8 @@ loss_, best_loss_ : float
     Training loss of the last epoch, and the smallest of all (None with ``early_stopping``).
 
 truncation_ : int or None
-    Steps of a window of the last epoch: ``truncation``, or the mean number of "unbiased".
+    Steps that errors flowed back through in the last epoch: ``truncation``, the number that "auto"
+    chose, or the mean number of "unbiased".
 
 loss_curve_ : list of float
     Training loss, penalty included, of every epoch: the mean over its updates as they came. Of this and
@@ -213,6 +219,8 @@ REFERENCES = """\
    arXiv:1604.06174 (2016).
 .. [11] A. Gruslys, R. Munos, I. Danihelka, M. Lanctot, A. Graves, "Memory-efficient backpropagation
    through time", NIPS 2016.
+.. [12] C. Aicher, N. J. Foti, E. B. Fox, "Adaptively truncating backpropagation through time to control
+   gradient bias", UAI 2019.
 """
 
 

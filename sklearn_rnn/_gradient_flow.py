@@ -150,7 +150,7 @@ def _loss_and_errors(network, loss, batch):
     d_pooled = network.scores_backward(pooled, d_scores, network.parameters.like())
     d_hidden = pool.d_hidden(d_pooled, packing, 0)
     errors = np.zeros((packing.n_rows, network.n_hidden)) if d_hidden is None else d_hidden[packing.reversed_rows]
-    errors[: packing.n_sequences] += pool.d_final_hidden(d_pooled)
+    errors[: packing.n_sequences] += pool.d_final_hidden(d_pooled, 0, packing.n_steps)
     return loss.value(scores, batch.targets, shares), errors
 
 

@@ -116,6 +116,10 @@ class Sequences(BaseSequences):
         """Rows of the sequences at ``order``, as a packing of them has them."""
         return self.take_steps(self.rows, order, packing)
 
+    def load(self, indices):
+        """Return the sequences at ``indices``, in that order: they are in memory already."""
+        return self.subset(indices)
+
     def subset(self, indices):
         """Return the sequences at ``indices``, in that order."""
         return Sequences(self.take_sequences(self.rows, indices), self.lengths[indices], self.form)

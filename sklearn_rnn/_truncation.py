@@ -83,7 +83,7 @@ class FixedTruncation:
 
     def __init__(self, length=None, stride=None):
         self.length, self.stride = length, stride
-        self.settings = (length, stride)
+        self.settings: tuple = (length, stride)  # as the estimator was told
 
     def adapt(self, network, loss, dataset, random_state):
         """Look at the network before an epoch: there is nothing to choose."""
@@ -116,7 +116,7 @@ class UnbiasedTruncation:
 
     def __init__(self, length):
         self.length = length
-        self.settings = ("unbiased", length)
+        self.settings = ("unbiased", length)  # as the estimator was told
         self._q = max(1, length // 4)  # a few places to end at: each costs a passage from segment to segment
 
     def adapt(self, network, loss, dataset, random_state):

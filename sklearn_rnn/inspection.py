@@ -14,7 +14,7 @@ from sklearn_rnn._bptt import Backpropagation, DropoutMasks
 from sklearn_rnn._gradient_flow import in_float64, pack_in_float64, trace
 from sklearn_rnn._threads import threads
 from sklearn_rnn._training import without_overflow_warnings
-from sklearn_rnn._truncation import windows
+from sklearn_rnn._truncation import FixedTruncation
 
 __all__ = ["gradient_flow", "truncation_bias"]
 
@@ -223,8 +223,8 @@ def _sum_of_gradients(network, loss, batches, truncation, stride):
     total = np.zeros_like(network.parameters.vector)
     with without_overflow_warnings():
         for batch in batches:
-            plan = windows(batch.packing.n_steps, truncation, stride)
-            for _ in backpropagation.updates(batch, plan, truncation, DropoutMasks(None, None)):
+            plan = FixedTruncation(truncation, stride).draw(batch.packing.n_steps, None)
+            for _ in backpropagation.updates(batch, plan, DropoutMasks(None, None)):
                 total += backpropagation.gradient.vector
     return total
 

@@ -5,7 +5,7 @@ import pickle
 
 import numpy as np
 import pytest
-from helpers import NO_MASKS, copied, make_sequences, randomize, updates_of
+from helpers import NO_MASKS, copied, make_sequences, randomize, truncated, updates_of
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
@@ -15,7 +15,6 @@ from sklearn_rnn import RNNClassifier, RNNRegressor
 from sklearn_rnn._bptt import Backpropagation
 from sklearn_rnn._gradient_flow import trace
 from sklearn_rnn._losses import SquaredError
-from sklearn_rnn._truncation import windows
 from sklearn_rnn.inspection import gradient_flow, truncation_bias
 from sklearn_rnn.preprocessing import TimeDistributed
 
@@ -86,9 +85,9 @@ def test_the_share_is_what_truncation_drops_of_the_recurrent_gradient(cell):
     flow = gradient_flow(regressor, X, y)
     (full,) = updates_of(regressor._network, SquaredError(), dataset)
     for truncation in range(1, 8):
-        (truncated,) = updates_of(regressor._network, SquaredError(), dataset, truncation)
+        (cut,) = updates_of(regressor._network, SquaredError(), dataset, truncation)
         for depth, layer in enumerate(flow.layers):
-            g, g_h = (update.gradient[f"layer_{depth}.recurrent"] for update in (full, truncated))
+            g, g_h = (update.gradient[f"layer_{depth}.recurrent"] for update in (full, cut))
             share = np.linalg.norm(g - g_h) / np.linalg.norm(g)
             assert_allclose(layer.dropped_share[truncation], share, rtol=0, atol=1e-12)
 
@@ -181,11 +180,11 @@ def test_the_bias_is_that_of_the_gradients_of_training(cell, readout, stride):
     assert_array_equal(bias.truncations, truncations)
     full = sum_of_updates(regressor, X, y, None)
     for place, truncation in enumerate(truncations):
-        truncated = sum_of_updates(regressor, X, y, truncation, stride)
-        norms = np.linalg.norm(truncated), np.linalg.norm(full)
-        assert_allclose(bias.cosine[place], truncated @ full / np.prod(norms), rtol=1e-12, atol=0)
+        cut = sum_of_updates(regressor, X, y, truncation, stride)
+        norms = np.linalg.norm(cut), np.linalg.norm(full)
+        assert_allclose(bias.cosine[place], cut @ full / np.prod(norms), rtol=1e-12, atol=0)
         assert_allclose(bias.relative_norm[place], norms[0] / norms[1], rtol=1e-12, atol=0)
-        expected = np.linalg.norm(truncated - full) / norms[1]
+        expected = np.linalg.norm(cut - full) / norms[1]
         assert_allclose(bias.relative_bias[place], expected, rtol=1e-10, atol=0)
     assert bias.relative_bias[1] > 0.01  # of one step
 
@@ -209,8 +208,8 @@ def test_batches_are_the_estimators_and_have_windows_of_their_own(readout):
         total = 0
         for batch in ([0, 1], [2, 3], [4]):
             packed = dataset.pack(np.array(batch))
-            plan = windows(packed.packing.n_steps, truncation)
-            for _ in backpropagation.updates(packed, plan, truncation, NO_MASKS):
+            plan = truncated(packed.packing.n_steps, truncation)
+            for _ in backpropagation.updates(packed, plan, NO_MASKS):
                 total = total + backpropagation.gradient.vector
         return total
 

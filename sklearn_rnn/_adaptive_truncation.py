@@ -1,0 +1,144 @@
+"""Truncation that is chosen from the decay of the gradients themselves.
+
+Aicher, Foti & Fox 2019, "Adaptively truncating backpropagation through time to control gradient bias": what truncation
+at h steps leaves out of a gradient is at most the sum of the norms of the parts of the lags from h on; beyond what
+was looked at it is a geometric series. The smallest h is taken whose bound, relative to the gradient, is within a
+tolerance. They bound the part of a step by the norm of dL/dh_t times a constant; here it is measured. They send every
+loss back through h steps; here those of a window have h - h' + 1 to h of them, of which the mean is taken.
+"""
+
+from __future__ import annotations
+
+from copy import copy
+
+import numpy as np
+
+from sklearn_rnn._gradient_flow import trace
+from sklearn_rnn._packing import Dataset
+from sklearn_rnn._sequences import Sequences
+from sklearn_rnn._truncation import FixedTruncation
+
+# Between two estimates the network changes little; losses that are traced for one; steps traced for the first one.
+EPOCHS_BETWEEN = 10
+N_LOSSES = 32
+FEWEST_LAGS = 64
+
+
+class AdaptiveTruncation(FixedTruncation):
+    """BPTT(h; h') whose h is chosen before the first epoch, and every ``EPOCHS_BETWEEN`` epochs again.
+
+    Parameters
+    ----------
+    tolerance : float
+        The relative bias of the gradient that is allowed, in (0, 1).
+    stride : int or None
+        h' at the most; None for h.
+
+    Attributes
+    ----------
+    length : int or None
+        h; None before the first epoch.
+    """
+
+    def __init__(self, tolerance, stride=None):
+        super().__init__(None, None)
+        self.settings = ("auto", tolerance, stride)
+        self._tolerance, self._largest_stride = tolerance, stride
+        self._n_epochs = 0
+
+    def adapt(self, network, loss, dataset, random_state):
+        """Choose h for the network as it is; draws the losses to look at."""
+        if self._n_epochs % EPOCHS_BETWEEN == 0:
+            self._choose(network, loss, dataset, random_state)
+        self._n_epochs += 1
+
+    def _choose(self, network, loss, dataset, random_state):
+        longest = int(dataset.sequences.lengths.max())
+        n_lags = min(longest, max(FEWEST_LAGS, 2 * (self.length or 0)))
+        sample = draw_losses(dataset, n_lags, random_state)
+        if sample.weights.any():
+            is_last = network.readout == "last"
+            network = copy(network)
+            network.readout = "last"
+            traced = trace(network, loss, sample, n_lags)
+            stride = 1 if is_last else self._largest_stride
+            self.length = shortest(traced.own_norms, traced.kept_norms, self._tolerance, longest, stride)
+        elif self.length is None:  # nothing to go by: all steps
+            self.length = longest
+        self.stride = None if self._largest_stride is None else min(self._largest_stride, self.length)
+
+
+def draw_losses(dataset, n_lags, random_state):
+    """Draw losses to trace back: of steps anywhere where each has one, else of sequences' ends.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    n_lags : int
+    random_state : RandomState
+
+    Returns
+    -------
+    Dataset
+        ``N_LOSSES`` sequences of up to 2 ``n_lags`` steps, of which the first ones are for the state to settle; their
+        targets and weights are those of their last steps (of the whole sequences, without a target at every step).
+    """
+    sequences = dataset.sequences
+    n_losses = N_LOSSES if dataset.per_step else min(N_LOSSES, len(dataset))
+    chosen = random_state.permutation(np.resize(random_state.permutation(len(dataset)), n_losses))
+    ends = sequences.lengths[chosen]
+    if dataset.per_step:
+        ends = random_state.randint(np.minimum(ends, n_lags), ends + 1)
+    parts = [sequences.load([i]).rows[max(0, end - 2 * n_lags) : end] for i, end in zip(chosen, ends)]
+    rows = sequences.starts[chosen] + ends - 1 if dataset.per_step else chosen
+    lengths = np.array([len(part) for part in parts])
+    return Dataset(Sequences(np.concatenate(parts), lengths, "list"), dataset.targets[rows], dataset.weights[rows])
+
+
+def shortest(own_norms, kept_norms, tolerance, longest, stride=None):
+    """Return the smallest h whose relative bias is bounded by a tolerance.
+
+    Parameters
+    ----------
+    own_norms : ndarray of shape (n_lags,)
+        Norm of each lag's own part of the gradient.
+    kept_norms : ndarray of shape (n_lags + 1,)
+        Norm of the sum of the parts of the lags before h, for h = 0, 1, …, n_lags.
+    tolerance : float
+    longest : int
+        Where h ends; if it is more than n_lags, the lags beyond decay as those of the second half of these do.
+    stride : int or None
+        h' at the most; None for h. Losses flow back through h - h' + 1 to h steps.
+
+    Returns
+    -------
+    int
+        From 1 to ``longest``.
+    """
+    left_out = _left_out(own_norms, longest)
+    # The norm of the whole gradient is at least that of what is kept, less what is left out.
+    whole = (kept_norms - left_out[: len(kept_norms)]).max()
+    h = np.arange(1, longest + 1)
+    h_stride = h if stride is None else np.minimum(h, stride)
+    sums = np.concatenate([[0], np.cumsum(left_out[1:])])
+    is_enough = (sums[h] - sums[h - h_stride]) / h_stride <= tolerance * whole
+    is_enough[-1] = True  # nothing is left out
+    return 1 + int(is_enough.argmax())
+
+
+def _left_out(own_norms, longest):
+    """Bound of the norm of all parts of the lags from h on, for h = 0, 1, …, ``longest``."""
+    n_lags = len(own_norms)
+    if longest > n_lags:
+        decay = _decay(own_norms[n_lags // 2 :])
+        beyond = own_norms[-1] * decay ** np.arange(1, longest - n_lags + 1)
+        own_norms = np.concatenate([own_norms, beyond if decay < 1 else np.full(longest - n_lags, np.inf)])
+    return np.append(np.cumsum(own_norms[::-1])[::-1], 0)
+
+
+def _decay(norms):
+    """Factor per lag, of a straight line through the logarithms; 0 where nothing is left."""
+    if norms[-1] == 0:
+        return 0.0
+    is_usual = np.isfinite(norms).all() and norms.all() and len(norms) > 1
+    return float(np.exp(np.polyfit(np.arange(len(norms)), np.log(norms), 1)[0])) if is_usual else 1.0
