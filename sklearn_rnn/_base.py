@@ -573,7 +573,7 @@ class BaseRNN(BaseEstimator, metaclass=ABCMeta):
         MemoryEstimate
             A named tuple of ``full`` and ``planned``, the bytes without and with ``memory_budget`` for a batch of the
             longest sequences; ``smallest``, the smallest budget that works; and ``n_forward_passes``, how often an
-            update runs the network forward as planned. Work arrays and the data themselves come on top of it.
+            update runs the network forward as planned. The batch's data and the output layer's errors come on top.
 
         Raises
         ------

@@ -51,7 +51,7 @@ class Backpropagation:
         The network's. Whoever changes its parameters refreshes them.
     loss : Loss
     memory_budget : int or None, default=None
-        Bytes that the tapes of a window, and the states to make them again from, may take.
+        Bytes that the tapes of a window, states to make them again from, and the backward pass's arrays may take.
 
     Attributes
     ----------

@@ -54,13 +54,21 @@ def cut_into_segments(network, packing, start, stop, borders=()):
     values = sum((network.cell.n_gates + 2) * direction.n_units for direction in network.directions)
     n_rows = max(SMALLEST_SEGMENT, SEGMENT_VALUES // values)
     steps = {start, stop}.union(step for step in borders if start < step < stop)
-    first, last = packing.offsets[start], packing.offsets[stop]
-    if last - first > n_rows and not network.is_bidirectional:
-        steps.update(np.searchsorted(packing.offsets, np.arange(first + n_rows, last, n_rows)).tolist())
+    if not network.is_bidirectional:
+        steps.update(_borders(packing.offsets, start, stop, n_rows))
     return [
         Segment(start, stop, packing.window(start, stop), packing.rows_of_steps(start, stop))
         for start, stop in pairwise(sorted(steps))
     ]
+
+
+def _borders(offsets, start, stop, n_rows):
+    """Steps that cut off ``n_rows`` rows at the most, or one step, at a time: from the end, where tapes are kept."""
+    borders = []
+    while offsets[stop] - offsets[start] > n_rows:
+        stop = min(stop - 1, int(np.searchsorted(offsets, offsets[stop] - n_rows)))
+        borders.append(stop)
+    return borders
 
 
 class MemoryPlan(NamedTuple):
@@ -90,7 +98,7 @@ def plan_memory(network, segments, budget=None, has_masks=False):
     network : RecurrentNetwork
     segments : list of Segment
     budget : int or None
-        Bytes for tapes and states; None for no bound.
+        Bytes for tapes, states, and the arrays that the backward pass needs for itself; None for no bound.
     has_masks : bool
         Whether there is dropout between the layers.
 
@@ -106,12 +114,12 @@ def plan_memory(network, segments, budget=None, has_masks=False):
     n_segments = len(segments)
     if budget is None:
         return MemoryPlan(n_segments, 0)
-    tapes, state = _sizes(network, segments, has_masks)
-    if tapes.sum() <= budget:
+    tapes, state, work = _sizes(network, segments, has_masks)
+    if tapes.sum() + work <= budget:
         return MemoryPlan(n_segments, 0)
     if smallest_budget(network, segments, has_masks) > budget:
         raise OverBudget(smallest_budget(network, segments, has_masks))
-    largest = tapes.max()
+    budget, largest = budget - work, tapes.max()
     # Segments that are run again do so in the memory of the first tape that is kept.
     n_tapes = np.arange(1, n_segments)
     held = np.cumsum(tapes[:0:-1]) - tapes[:0:-1] + largest
@@ -123,24 +131,26 @@ def plan_memory(network, segments, budget=None, has_masks=False):
 
 
 def smallest_budget(network, segments, has_masks=False):
-    """Bytes that a forward pass over some segments can do with: the largest tape, and a state to begin it from."""
-    tapes, state = _sizes(network, segments, has_masks)
-    return int(min(tapes.sum(), tapes.max() + state))
+    """Bytes that some segments can do with: the largest tape, a state to begin it from, the backward pass's own."""
+    tapes, state, work = _sizes(network, segments, has_masks)
+    return int(min(tapes.sum(), tapes.max() + state) + work)
 
 
 def planned_bytes(network, segments, plan, has_masks=False):
-    """Bytes of tapes and states that a plan keeps at the same time."""
-    tapes, state = _sizes(network, segments, has_masks)
+    """Bytes that a plan takes at the same time: tapes, states, and the backward pass's own arrays."""
+    tapes, state, work = _sizes(network, segments, has_masks)
     if plan.n_tapes == len(segments):
-        return int(tapes.sum())
-    return int(tapes.max() + tapes[len(segments) - plan.n_tapes + 1 :].sum() + plan.n_states * state)
+        return int(tapes.sum() + work)
+    return int(tapes.max() + tapes[len(segments) - plan.n_tapes + 1 :].sum() + plan.n_states * state + work)
 
 
 def _sizes(network, segments, has_masks):
-    """Bytes of every segment's tape, and of a network state."""
-    n_sequences = segments[0].packing.n_sequences
-    tapes = [network.tape_bytes(segment.packing.n_rows, n_sequences, has_masks) for segment in segments]
-    return np.array(tapes), network.state_bytes(n_sequences)
+    """Bytes of every segment's tape, of a network state, and of the backward pass's own arrays."""
+    packings = [segment.packing for segment in segments]
+    n_sequences = packings[0].n_sequences
+    tapes = [network.tape_bytes(packing.n_rows, n_sequences, has_masks) for packing in packings]
+    largest = max(packings, key=lambda packing: packing.n_rows)
+    return np.array(tapes), network.state_bytes(n_sequences), network.work_bytes(largest)
 
 
 def n_segments_run(n_segments, plan):

@@ -56,10 +56,11 @@ truncation_tolerance : float in (0, 1), default=0.5
     For "auto": norm of what truncation leaves out of a gradient, over the norm of the gradient.
 
 memory_budget : int, str or None, default=None
-    The most that the activations stored for the backward pass of a batch may take: in bytes, or
-    as "64MB" (B, kB, MB, GB; KiB, MiB, GiB). Where those of all steps do not fit, some states are kept
-    instead, and segments of the sequences are run forward again in the backward pass [10]_ [11]_. The
-    weights have the same bits as without a budget; ``memory_estimate`` tells the cost beforehand.
+    The most that activations stored for the backward pass of a batch, and the arrays of that pass, may
+    take: in bytes, or as "64MB" (B, kB, MB, GB; KiB, MiB, GiB). Where those of all steps do not fit,
+    some states are kept instead, and segments of the sequences are run forward again in the backward
+    pass [10]_ [11]_. The weights have the same bits as without a budget; ``memory_estimate`` tells the
+    cost beforehand.
 
 stateful : bool, default=False
     Whether sequences go on from one call of ``partial_fit`` to the next: row i of a chunk begins in the

@@ -39,7 +39,7 @@ class MemoryEstimate(NamedTuple):
     Attributes
     ----------
     full : int
-        Bytes without a budget: the tapes of all steps of a window.
+        Bytes without a budget: the tapes of all steps of a window, and the backward pass's own arrays.
     planned : int
         Bytes with ``memory_budget`` as it is set.
     smallest : int

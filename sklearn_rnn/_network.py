@@ -119,6 +119,14 @@ class RecurrentNetwork:
             values += sum(d.n_units for layer in self.layers[:-1] for d in layer)
         return n_rows * values * self.dtype.itemsize + self.state_bytes(n_sequences)
 
+    def work_bytes(self, packing):
+        """Bytes that a backward pass needs for itself, beside the tape."""
+        return self.dtype.itemsize * sum(
+            self.cell.work_values(packing, d.n_features, d.n_units, self.dtype, needs_d_x=depth > 0)
+            for depth, layer in enumerate(self.layers)
+            for d in layer
+        )
+
     def _parameter_shapes(self):
         shapes: dict[str, tuple[int, ...]] = {}
         for direction in self.directions:

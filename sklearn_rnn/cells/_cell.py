@@ -35,6 +35,7 @@ class Buffers:
         size = prod(shape)
         memory = self._memory.get(name)
         if memory is None or memory.size < size or memory.dtype != dtype:
+            memory = self._memory[name] = None  # given back before more is taken
             memory = self._memory[name] = aligned_empty(size, dtype)
         return memory[:size].reshape(shape)
 
@@ -118,6 +119,12 @@ class Cell(ABC):
     def tape_values(self, n_units, dtype):
         """Numbers that the tape has for each row, h among them."""
         return self.n_taped * n_units
+
+    def work_values(self, packing, n_features, n_units, dtype, needs_d_x):
+        """Numbers that a backward pass needs for itself, at the most."""
+        # Deltas; where there are gates, a factor of them; the previous states, unless they can be seen in place.
+        n_arrays = self.n_gates + (self.n_gates > 1) + (not packing.is_dense)
+        return packing.n_rows * (n_arrays * n_units + needs_d_x * n_features)
 
     @abstractmethod
     def forward(self, x, packing, state, weights, buffers, keeps_tape=True, keeps_hidden=True):
