@@ -593,18 +593,25 @@ class BaseRNN(BaseEstimator, metaclass=ABCMeta):
 
     # ---- Predictions ---------------------------------------------------------------------------------
 
-    def _check_new_sequences(self, X):
+    def _check_new_steps(self, X):
         check_is_fitted(self)
         # As the network was built, whatever the parameters are now.
-        step_features, patch_size = (self._architecture[name] for name in ("step_features", "patch_size"))
+        step_features = self._architecture["step_features"]
         sequences = check_sequences(self, X, reset=False, step_features=step_features, may_stay_mapped=True)
-        return as_dtype(sequences, self, self._dtype).patched(patch_size)
+        return as_dtype(sequences, self, self._dtype)
 
-    def _predict_outputs(self, X):
-        """g(h V + c), (n_sequences or n_rows, n_outputs), and the sequences they belong to."""
+    def _check_new_sequences(self, X):
+        """Check X; return its steps as the network takes them, in patches."""
+        return self._check_new_steps(X).patched(self._architecture["patch_size"])
+
+    def _predict_scores(self, X):
+        """Raw scores h V + c, (n_sequences or n_rows, n_outputs), and the sequences they belong to."""
         sequences = self._check_new_sequences(X)
-        scores = predict_scores(self._network, sequences, self.n_jobs)
-        return self._loss.predict(scores), sequences
+        return predict_scores(self._network, sequences, self.n_jobs), sequences
+
+    @abstractmethod
+    def _predictions_of(self, scores):
+        """Return what ``predict`` gives, (n,) or (n, n_outputs), for raw scores (n, n_outputs)."""
 
     def _in_form_of(self, sequences, values):
         """One value (or row) per sequence as it is; one per step in the form of X."""

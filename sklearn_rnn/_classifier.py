@@ -277,11 +277,11 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
             For readout "each" one label per step, in the form of X: (n_sequences, n_steps) or a list of
             arrays (n_steps_i,).
         """
-        outputs, sequences = self._predict_outputs(X)
-        if self._is_multilabel:
-            return (outputs > 0.5).astype(int)
-        codes = outputs.argmax(axis=1) if self.n_outputs_ > 1 else (outputs[:, 0] > 0.5).astype(np.intp)
-        return self._in_form_of(sequences, self.classes_[codes])
+        scores, sequences = self._predict_scores(X)
+        return self._in_form_of(sequences, self._predictions_of(scores))
+
+    def _predictions_of(self, scores):
+        return (scores > 0).astype(int) if self._is_multilabel else self.classes_[self._codes_of(scores)]
 
     def predict_proba(self, X):
         """Predict probabilities of the classes.
@@ -298,14 +298,15 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
             "each" one row per step, in the form of X: (n_sequences, n_steps, n_classes) or a list of arrays
             (n_steps_i, n_classes).
         """
-        probabilities, sequences = self._probabilities(X)
-        return self._in_form_of(sequences, probabilities)
+        scores, sequences = self._predict_scores(X)
+        return self._in_form_of(sequences, self._probabilities_of(scores))
 
-    def _probabilities(self, X):
-        outputs, sequences = self._predict_outputs(X)
+    def _probabilities_of(self, scores):
+        """Return what ``predict_proba`` gives, (n, n_classes), for raw scores (n, n_outputs)."""
+        outputs = self._loss.predict(scores)
         if self.n_outputs_ == 1 and not self._is_multilabel:
-            outputs = np.hstack([1 - outputs, outputs])
-        return outputs, sequences
+            return np.hstack([1 - outputs, outputs])
+        return outputs
 
     def predict_log_proba(self, X):
         """Predict logarithms of the probabilities of the classes.
@@ -320,9 +321,9 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
         ndarray or list of ndarray
             Of the shapes that ``predict_proba`` has.
         """
-        probabilities, sequences = self._probabilities(X)
+        scores, sequences = self._predict_scores(X)
         with np.errstate(divide="ignore"):
-            return self._in_form_of(sequences, np.log(probabilities))
+            return self._in_form_of(sequences, np.log(self._probabilities_of(scores)))
 
     def score(self, X, y, sample_weight=None):
         """Return the accuracy; for readout "each" over all steps of all sequences.

@@ -206,8 +206,12 @@ class RNNRegressor(RegressorMixin, BaseRNN):
             For readout "each" one target (or row) per step, in the form of X: (n_sequences, n_steps) or
             (n_sequences, n_steps, n_outputs), or a list of arrays (n_steps_i,) or (n_steps_i, n_outputs).
         """
-        outputs, sequences = self._predict_outputs(X)
-        return self._in_form_of(sequences, outputs.ravel() if self._y_is_flat else outputs)
+        scores, sequences = self._predict_scores(X)
+        return self._in_form_of(sequences, self._predictions_of(scores))
+
+    def _predictions_of(self, scores):
+        outputs = self._loss.predict(scores)
+        return outputs.ravel() if self._y_is_flat else outputs
 
     def score(self, X, y, sample_weight=None):
         """Return R^2, the coefficient of determination; for readout "each" over all steps.
