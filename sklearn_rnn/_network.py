@@ -325,7 +325,7 @@ class RecurrentNetwork:
     # ---- The output layer ----------------------------------------------------------------------------
 
     def scores(self, pooled):
-        """h V + c: the raw scores, (n, n_outputs), of pooled states or of every step's h."""
+        """h V + c: the raw scores, (n, n_outputs), of pooled states or of every step's h, for a backward pass."""
         views = self.parameters.views
         return pooled @ views["readout.weight"] + views["readout.bias"]
 
@@ -337,12 +337,17 @@ class RecurrentNetwork:
 
 
 class PreparedWeights:
-    """A network's recurrent weights as its cells read them, shared by passes that run side by side.
+    """A network's weights as its cells read them, shared by passes that run side by side.
 
     Parameters
     ----------
     network : RecurrentNetwork
     for_backward : bool
+
+    Attributes
+    ----------
+    output : callable
+        Without ``for_backward``: raw scores, (n, n_outputs), of pooled states or of every step's h.
     """
 
     def __init__(self, network, for_backward):
@@ -355,6 +360,8 @@ class PreparedWeights:
         cell, parameters = self._network.cell, self._network.parameters
         for name, earlier in self._prepared.items():
             self._prepared[name] = cell.prepare(parameters.group(name), self._for_backward, earlier)
+        if not self._for_backward:
+            self.output = cell.output_layer(**parameters.group("readout"))
 
     def __getitem__(self, name):
         return self._prepared[name]

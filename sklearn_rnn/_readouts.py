@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -22,8 +23,17 @@ class Pool(ABC):
         Steps per sequence.
     n_units : int
     dtype : dtype
+
+    Attributes
+    ----------
+    running : ndarray of shape (n_sequences, n_units), or None
+        What is pooled of the steps so far; to go on where another pool ended, copy its own.
+    running_name : str, or None
+        What that is.
     """
 
+    running: Any = None
+    running_name: str | None = None
     needs_hidden = True  # of every step; else the final state is enough
 
     def __init__(self, lengths, n_units, dtype):
@@ -78,17 +88,19 @@ class LastPool(Pool):
 class MeanPool(Pool):
     """The mean of h_t over each sequence's own steps."""
 
+    running_name = "sum"
+
     def __init__(self, lengths, n_units, dtype):
         super().__init__(lengths, n_units, dtype)
-        self._sum = np.zeros(self.shape, dtype)
+        self.running = np.zeros(self.shape, dtype)
         self._share = (1.0 / lengths).astype(dtype)[:, None]
 
     def add(self, hidden, packing, first_step):
         for start, stop in packing.slices:
-            self._sum[: stop - start] += hidden[start:stop]
+            self.running[: stop - start] += hidden[start:stop]
 
     def finish(self, final_hidden):
-        return self._sum * self._share
+        return self.running * self._share
 
     def d_hidden(self, d_pooled, packing, first_step):
         return (d_pooled * self._share)[packing.sequence_of_row]
@@ -97,22 +109,24 @@ class MeanPool(Pool):
 class MaxPool(Pool):
     """The maximum of h_t over each sequence's own steps, unit by unit; of equal ones, the first."""
 
+    running_name = "maximum"
+
     def __init__(self, lengths, n_units, dtype):
         super().__init__(lengths, n_units, dtype)
-        self._maximum = np.full(self.shape, -np.inf, dtype)
+        self.running = np.full(self.shape, -np.inf, dtype)
         # The step is kept, not found again by comparing: a window run again may differ in the last bit.
         self._step_of_maximum = np.zeros(self.shape, np.intp)
 
     def add(self, hidden, packing, first_step):
         for step, (start, stop) in enumerate(packing.slices, first_step):
-            hidden_t, maximum = hidden[start:stop], self._maximum[: stop - start]
+            hidden_t, maximum = hidden[start:stop], self.running[: stop - start]
             # "Not at most", so that NaN is taken; nothing is larger than NaN, so that it stays visible.
             is_larger = ~((hidden_t <= maximum) | np.isnan(maximum))
             np.copyto(maximum, hidden_t, where=is_larger)
             self._step_of_maximum[: stop - start][is_larger] = step
 
     def finish(self, final_hidden):
-        return self._maximum
+        return self.running
 
     def d_hidden(self, d_pooled, packing, first_step):
         step = first_step + packing.step_of_row[:, None]

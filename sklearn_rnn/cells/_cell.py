@@ -112,6 +112,32 @@ class Cell(ABC):
         """
         return weights
 
+    def output_layer(self, weight, bias):
+        """Arrange the output layer's weights, V (n_hidden, n_outputs) and c (n_outputs,), for predictions.
+
+        Returns
+        -------
+        callable
+            From hidden states (n, n_hidden) to raw scores h V + c, (n, n_outputs).
+        """
+        return lambda hidden: hidden @ weight + bias
+
+    def make_stepper(self, network, weights, running):
+        """Return what runs a network of such cells one step at a time; None where nothing is faster than its passes.
+
+        Parameters
+        ----------
+        network : RecurrentNetwork
+        weights : PreparedWeights
+        running : RunningState
+            Where the sequences stand: its arrays are changed in place.
+
+        Returns
+        -------
+        Stepper, or None
+        """
+        return None
+
     def values_per_row(self, n_units, keeps_hidden):
         """Numbers that a pass without a tape holds for each row."""
         return (self.n_gates + self.n_states) * n_units

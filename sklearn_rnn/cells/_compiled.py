@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sklearn_rnn.cells._cell import Cell, Tape, aligned_empty
-from sklearn_rnn.kernels import kernel_for
+from sklearn_rnn.kernels import kernel_for, make_stepper, output_kernel_for
 
 
 class Panels(NamedTuple):
@@ -23,6 +23,26 @@ class Panels(NamedTuple):
     forward: np.ndarray
     recurrent: np.ndarray | None
     input: np.ndarray | None
+
+
+class OutputLayer:
+    """Raw scores of hidden states, a row's own whatever rows it stands with.
+
+    Parameters
+    ----------
+    weight : ndarray of shape (n_hidden, n_outputs)
+    bias : ndarray of shape (n_outputs,)
+    """
+
+    def __init__(self, weight, bias):
+        self.kernel, self.n_outputs = output_kernel_for(weight.dtype), len(bias)
+        self.panels = aligned_empty(self.kernel.panels_size(*weight.shape), weight.dtype)
+        self.kernel.pack(weight, bias, self.panels)
+
+    def __call__(self, hidden):
+        scores = np.empty((len(hidden), self.n_outputs), hidden.dtype)
+        self.kernel.run(self.panels, np.ascontiguousarray(hidden), scores)
+        return scores
 
 
 class CompiledCell(Cell):
@@ -64,6 +84,23 @@ class CompiledCell(Cell):
             kernel.pack_transposed(weights["recurrent"], earlier.recurrent)
             kernel.pack_transposed(weights["input"], earlier.input)
         return earlier
+
+    def output_layer(self, weight, bias):
+        return OutputLayer(weight, bias)
+
+    def make_stepper(self, network, weights, running):
+        return make_stepper(
+            self._kernel(network.dtype),
+            [weights[direction.name].forward for direction in network.directions],
+            running.state,
+            network.directions[0].n_features,
+            weights.output.kernel,
+            weights.output.panels,
+            network.n_outputs,
+            network.readout,
+            running.pooled,
+            running.n_steps,
+        )
 
     def values_per_row(self, n_units, keeps_hidden):
         return n_units if keeps_hidden else 0

@@ -54,3 +54,14 @@ def adam(parameters, gradient, mean, uncentered_variance, **settings):
 def kernel_for(cell, activation, dtype):
     """Return the kernel of a cell for a floating point type, in the build that was chosen."""
     return _kernels.Kernel(name, cell, activation, dtype)
+
+
+@cache
+def output_kernel_for(dtype):
+    """Return the output layer's kernel for a floating point type, in the build that was chosen."""
+    return _kernels.OutputKernel(name, dtype)
+
+
+def make_stepper(*arguments):
+    """Return a new ``Stepper``: a compiled network that goes on one step at a time."""
+    return _kernels.Stepper(*arguments)

@@ -7,6 +7,7 @@ A kernel works on a packed batch (see ``Packing``): rows of step 0 of all sequen
 
 cimport numpy as np
 from libc.stdint cimport int64_t
+from libcpp.vector cimport vector
 
 import numpy as np
 
@@ -56,11 +57,19 @@ cdef extern from "kernels.h" nogil:
         void (*forward)(const Recurrence &, const ForwardArrays &) noexcept nogil
         void (*backward)(const Recurrence &, const BackwardArrays &) noexcept nogil
 
+    cdef struct OutputKernels:
+        int64_t (*panels_size)(int64_t n_hidden, int64_t n_outputs) noexcept nogil
+        void (*pack)(int64_t n_hidden, int64_t n_outputs, const void *weight, const void *bias,
+                     void *panels) noexcept nogil
+        void (*run)(int64_t n_rows, int64_t n_hidden, int64_t n_outputs, const void *panels, const void *hidden,
+                    void *scores) noexcept nogil
+
     cdef struct Adam:
         double beta_1, beta_2, epsilon, step, scale
 
     cdef struct Kernels:
         CellKernels cells[3][2]
+        OutputKernels outputs[2]
         void (*activate[2])(int activation, int64_t n, void *) noexcept nogil
         void (*adam[2])(const Adam &, int64_t n, const void *gradient, void *mean, void *variance,
                         void *parameters) noexcept nogil
@@ -220,7 +229,7 @@ cdef class Kernel:
         x : ndarray of shape (n_rows, n_features)
         initial_state : ndarray of shape (n_states, n_sequences, n_units)
         final_state : ndarray of shape (n_states, n_sequences, n_units)
-            Written: each sequence's state after its own last step.
+            Written: each sequence's state after its own last step. May be ``initial_state`` itself.
         hidden : ndarray of shape (n_sequences + n_rows, n_units)
             Written: the initial h, then h after every step; or, without ``keeps_hidden``, a work array of shape
             (2 * n_sequences, n_units).
@@ -333,3 +342,249 @@ cdef class Kernel:
         cdef int64_t n = values.size
         with nogil:
             self.table.activate[self.is_double](self.activation, n, data)
+
+
+cdef class OutputKernel:
+    """The output layer, h V + c, in one instruction set and one floating point type.
+
+    Parameters
+    ----------
+    level : {"generic", "v2", "v3", "v4"}
+    dtype : {float32, float64}
+    """
+
+    cdef OutputKernels kernels
+    cdef int type_number
+
+    def __cinit__(self, str level, dtype):
+        cdef const Kernels *table = kernels_for(level.encode())
+        if table == NULL:
+            raise ValueError(f"level {level!r} was not built, or this processor cannot run it.")
+        cdef bint is_double = np.dtype(dtype) == np.float64
+        self.type_number = np.NPY_FLOAT64 if is_double else np.NPY_FLOAT32
+        self.kernels = table.outputs[is_double]
+
+    def panels_size(self, n_hidden, n_outputs):
+        """Elements of the panels that :meth:`run` reads."""
+        return self.kernels.panels_size(n_hidden, n_outputs)
+
+    def pack(self, np.ndarray weight not None, bias, panels):
+        """Write V, (n_hidden, n_outputs), and c, (n_outputs,), into ``panels`` as :meth:`run` reads them."""
+        if weight.ndim != 2:
+            raise ValueError(f"weight needs 2 axes, got shape {(<object> weight).shape}.")
+        cdef int64_t n_hidden = weight.shape[0], n_outputs = weight.shape[1]
+        cdef void *v = data_of(weight, "weight", self.type_number, n_hidden * n_outputs)
+        cdef void *c = data_of(bias, "bias", self.type_number, n_outputs)
+        cdef int64_t size = self.kernels.panels_size(n_hidden, n_outputs)
+        cdef void *to = data_of(panels, "panels", self.type_number, size, True)
+        with nogil:
+            self.kernels.pack(n_hidden, n_outputs, v, c, to)
+
+    def run(self, panels, np.ndarray hidden not None, np.ndarray scores not None):
+        """Write the scores, (n_rows, n_outputs), of rows of hidden states, (n_rows, n_hidden)."""
+        if hidden.ndim != 2 or scores.ndim != 2:
+            shapes = f"{(<object> hidden).shape} and {(<object> scores).shape}"
+            raise ValueError(f"hidden and scores need 2 axes: got shapes {shapes}.")
+        cdef int64_t n_rows = hidden.shape[0], n_hidden = hidden.shape[1], n_outputs = scores.shape[1]
+        cdef int64_t size = self.kernels.panels_size(n_hidden, n_outputs)
+        cdef void *panel = data_of(panels, "panels", self.type_number, size)
+        cdef void *h = data_of(hidden, "hidden", self.type_number, n_rows * n_hidden)
+        cdef void *to = data_of(scores, "scores", self.type_number, n_rows * n_outputs, True)
+        with nogil:
+            self.kernels.run(n_rows, n_hidden, n_outputs, panel, h, to)
+
+
+ctypedef fused floating:
+    float
+    double
+
+cdef enum Readout:
+    LAST
+    MEAN
+    MAX
+
+READOUTS = {"last": LAST, "each": LAST, "mean": MEAN, "max": MAX}  # of "each", a step's own h is the last one
+
+# Multiplications of a step for which it pays to let other threads run Python meanwhile: to get back in may take
+# milliseconds where they are busy.
+cdef int64_t LONG_WORK = 1 << 20
+
+
+cdef bint are_finite(int64_t n, const floating *values) noexcept nogil:
+    cdef floating zeros = 0
+    cdef int64_t i
+    for i in range(n):
+        zeros += values[i] * 0  # NaN, if of NaN or infinity
+    return zeros == 0
+
+
+# As MeanPool and MaxPool in _readouts.py, to the same bits.
+cdef void add_to_sum(int64_t n_sequences, int64_t n_units, const floating *hidden, const int64_t *n_steps,
+                     floating *sums, floating *means) noexcept nogil:
+    cdef int64_t i, k
+    cdef floating share
+    for i in range(n_sequences):
+        share = <floating> (1.0 / n_steps[i])
+        for k in range(i * n_units, (i + 1) * n_units):
+            sums[k] += hidden[k]
+            means[k] = sums[k] * share
+
+
+cdef void take_maximum(int64_t n, const floating *hidden, floating *maximum) noexcept nogil:
+    cdef int64_t k
+    for k in range(n):
+        if not (hidden[k] <= maximum[k] or maximum[k] != maximum[k]):
+            maximum[k] = hidden[k]
+
+
+cdef class Stepper:
+    """Runs a network one step at a time, over a state that stays in place.
+
+    Parameters
+    ----------
+    kernel : Kernel
+    panels : list of ndarray
+        Of each layer, from ``Kernel.pack_forward``.
+    states : list of ndarray of shape (n_states, n_sequences, n_units)
+        Of each layer; every step replaces their contents.
+    n_inputs : int
+        Numbers that the network reads for each sequence at a step.
+    output : OutputKernel
+    output_panels : ndarray
+        From ``OutputKernel.pack``.
+    n_outputs : int
+    readout : {"last", "mean", "max", "each"}
+    pooled : ndarray of shape (n_sequences, n_units of the last layer), or None
+        The sum ("mean") or maximum ("max") of h over the steps so far; every step replaces its contents.
+    n_steps : ndarray of shape (n_sequences,), int64
+        Steps so far; every step adds one.
+    """
+
+    cdef CellKernels kernels
+    cdef OutputKernels output_kernels
+    cdef int readout, type_number
+    cdef bint is_long
+    cdef int64_t n_sequences, n_inputs, n_hidden, n_outputs
+    cdef vector[Recurrence] sizes
+    cdef vector[ForwardArrays] layers
+    cdef const void *output_panels
+    cdef int64_t *n_steps
+    cdef void *pooled
+    cdef void *hidden  # what the output layer sees: the last layer's h, or the pooled one
+    cdef list held  # the arrays that the pointers point into
+
+    def __cinit__(self, Kernel kernel not None, list panels not None, list states not None, int64_t n_inputs,
+                  OutputKernel output not None, output_panels, int64_t n_outputs, str readout not None, pooled,
+                  np.ndarray n_steps not None):
+        self.kernels, self.output_kernels, self.type_number = kernel.kernels, output.kernels, kernel.type_number
+        self.n_sequences, self.n_inputs, self.n_outputs = n_steps.shape[0], n_inputs, n_outputs
+        if output.type_number != self.type_number or len(panels) != len(states) or not states:
+            raise ValueError("output is of another dtype than kernel, or panels and states are not of the same layers.")
+        cdef np.ndarray batch_sizes = np.full(1, self.n_sequences, np.int64)
+        self.held = [panels, states, output_panels, pooled, n_steps, batch_sizes]
+        self.n_steps = <int64_t *> data_of(n_steps, "n_steps", np.NPY_INT64, self.n_sequences, True)
+        self.n_hidden, self.hidden = n_inputs, NULL
+        for layer_panels, state in zip(panels, states):
+            self.add_layer(kernel, layer_panels, batch_sizes, state)
+        self.add_readout(output_panels, readout, pooled)
+        work = sum((size.n_features + size.n_units) * size.n_units for size in self.sizes)
+        self.is_long = self.n_sequences * work * N_GATES[kernel.cell] > LONG_WORK
+
+    cdef int add_layer(self, Kernel kernel, panels, np.ndarray batch_sizes, np.ndarray state) except -1:
+        """Add the layer that reads what the one below leaves in ``self.hidden``: its h, in its state's first place."""
+        cdef int kind = self.type_number
+        cdef np.ndarray like_x = np.broadcast_to(0, (self.n_sequences, self.n_hidden))  # of its shape, without memory
+        cdef Recurrence size = kernel.sizes(batch_sizes, like_x, state)
+        cdef ForwardArrays arrays
+        work = np.empty(2 * size.n_sequences * size.n_units, np.float64 if kernel.is_double else np.float32)
+        self.held.append(work)
+        panels_size = self.kernels.forward_panels_size(size.n_features, size.n_units)
+        arrays.panels = data_of(panels, "panels", kind, panels_size)
+        arrays.x = self.hidden
+        arrays.final_state = data_of(state, "state", kind, state.size, True)
+        arrays.initial_state = arrays.final_state
+        arrays.hidden = data_of(work, "work", kind, work.size, True)
+        arrays.keeps_hidden, arrays.tape = False, NULL
+        self.sizes.push_back(size)
+        self.layers.push_back(arrays)
+        self.n_hidden, self.hidden = size.n_units, arrays.final_state
+        return 0
+
+    cdef int add_readout(self, output_panels, str readout, pooled) except -1:
+        cdef int64_t size = self.n_sequences * self.n_hidden
+        cdef int64_t panels_size = self.output_kernels.panels_size(self.n_hidden, self.n_outputs)
+        self.output_panels = data_of(output_panels, "output_panels", self.type_number, panels_size)
+        self.readout, self.pooled = READOUTS[readout], NULL
+        if self.readout == LAST:
+            return 0
+        self.pooled = data_of(pooled, "pooled", self.type_number, size, True)
+        if self.readout == MAX:
+            self.hidden = self.pooled
+        else:
+            means = np.empty_like(pooled)
+            self.held.append(means)
+            self.hidden = data_of(means, "means", self.type_number, size, True)
+        return 0
+
+    def is_ready(self, x):
+        """Whether :meth:`step` can take ``x`` as it is: an array of the network's own type and shape, all finite."""
+        if not isinstance(x, np.ndarray):
+            return False
+        cdef np.ndarray array = x
+        cdef int64_t size = self.n_sequences * self.n_inputs
+        if np.PyArray_TYPE(array) != self.type_number or not np.PyArray_ISCARRAY_RO(array):
+            return False
+        if array.ndim == 2:
+            if array.shape[0] != self.n_sequences or array.shape[1] != self.n_inputs:
+                return False
+        elif array.ndim != 1 or self.n_sequences != 1 or array.shape[0] != self.n_inputs:
+            return False
+        if self.type_number == np.NPY_FLOAT64:
+            return are_finite(size, <const double *> np.PyArray_DATA(array))
+        return are_finite(size, <const float *> np.PyArray_DATA(array))
+
+    def step(self, x):
+        """Go on by one step of every sequence.
+
+        Parameters
+        ----------
+        x : ndarray of shape (n_sequences, n_inputs)
+
+        Returns
+        -------
+        ndarray of shape (n_sequences, n_outputs)
+            Raw scores after this step.
+        """
+        cdef const void *inputs = data_of(x, "x", self.type_number, self.n_sequences * self.n_inputs)
+        cdef np.npy_intp[2] shape = [self.n_sequences, self.n_outputs]
+        cdef np.ndarray scores = np.PyArray_EMPTY(2, shape, self.type_number, 0)
+        cdef void *to = np.PyArray_DATA(scores)
+        if self.is_long:
+            with nogil:
+                self.run(inputs, to)
+        else:
+            self.run(inputs, to)
+        return scores
+
+    cdef void run(self, const void *x, void *scores) noexcept nogil:
+        cdef size_t depth
+        cdef int64_t i
+        self.layers[0].x = x
+        for depth in range(self.layers.size()):
+            self.kernels.forward(self.sizes[depth], self.layers[depth])
+        for i in range(self.n_sequences):
+            self.n_steps[i] += 1
+        if self.readout != LAST:
+            if self.type_number == np.NPY_FLOAT64:
+                self.pool[double](<const double *> self.layers.back().final_state)
+            else:
+                self.pool[float](<const float *> self.layers.back().final_state)
+        self.output_kernels.run(self.n_sequences, self.n_hidden, self.n_outputs, self.output_panels, self.hidden,
+                                scores)
+
+    cdef void pool(self, const floating *h) noexcept nogil:
+        cdef floating *pooled = <floating *> self.pooled
+        if self.readout == MEAN:
+            add_to_sum(self.n_sequences, self.n_hidden, h, self.n_steps, pooled, <floating *> self.hidden)
+        else:
+            take_maximum(self.n_sequences * self.n_hidden, h, pooled)

@@ -1,6 +1,7 @@
 // All kernels for one instruction set, whose table is called LEVEL: compiled once for each, with its own flags.
 #include "gru.hpp"
 #include "lstm.hpp"
+#include "outputs.hpp"
 #include "rnn.hpp"
 #include "updates.hpp"
 
@@ -10,6 +11,11 @@ template <class Cell>
 constexpr CellKernels kernels_of() {
     return {forward_panels_size<Cell>, transposed_panels_size<Cell>, tape_row_size<Cell>, pack_forward<Cell>,
             pack_transposed<Cell>,     forward<Cell>,                backward<Cell>};
+}
+
+template <class real>
+constexpr OutputKernels output_kernels_of() {
+    return {output_panels_size<real>, pack_output<real>, output<real>};
 }
 
 template <class real>
@@ -27,5 +33,6 @@ extern const Kernels LEVEL;
 const Kernels LEVEL = {{{kernels_of<SimpleCell<float>>(), kernels_of<SimpleCell<double>>()},
                         {kernels_of<LSTMCell<float>>(), kernels_of<LSTMCell<double>>()},
                         {kernels_of<GRUCell<float>>(), kernels_of<GRUCell<double>>()}},
+                       {output_kernels_of<float>(), output_kernels_of<double>()},
                        {activate_all<float>, activate_all<double>},
                        {adam<float>, adam<double>}};

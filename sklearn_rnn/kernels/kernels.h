@@ -16,7 +16,7 @@ struct ForwardArrays {
     const void *panels;         // IN  from pack_forward
     const void *x;              // IN  (n_rows, n_features)
     const void *initial_state;  // IN  (n_states, n_sequences, n_units)
-    void *final_state;          // OUT (n_states, n_sequences, n_units)
+    void *final_state;          // OUT (n_states, n_sequences, n_units); may be the initial one
     void *hidden;               // OUT (n_sequences + n_rows, n_units): h, with the initial ones in front;
                                 // or a work array (2 * n_sequences, n_units), two steps' h in turn
     bool keeps_hidden;          // which of them
@@ -55,6 +55,16 @@ struct CellKernels {
     void (*backward)(const Recurrence &, const BackwardArrays &);
 };
 
+// The output layer, scores = h V + c, of predictions.
+struct OutputKernels {
+    int64_t (*panels_size)(int64_t n_hidden, int64_t n_outputs);
+    // V (n_hidden, n_outputs) and c (n_outputs,).
+    void (*pack)(int64_t n_hidden, int64_t n_outputs, const void *weight, const void *bias, void *panels);
+    // OUT scores (n_rows, n_outputs) of hidden (n_rows, n_hidden).
+    void (*run)(int64_t n_rows, int64_t n_hidden, int64_t n_outputs, const void *panels, const void *hidden,
+                void *scores);
+};
+
 // parameter -= step * mean / (sqrt(variance) * scale + epsilon), with the bias corrections in step and scale.
 struct Adam {
     double beta_1, beta_2, epsilon, step, scale;
@@ -62,6 +72,7 @@ struct Adam {
 
 struct Kernels {
     CellKernels cells[3][2];                                 // rnn, lstm, gru; float, double
+    OutputKernels outputs[2];
     void (*activate[2])(int activation, int64_t n, void *);  // in place
     void (*adam[2])(const Adam &, int64_t n, const void *gradient, void *mean, void *variance, void *parameters);
 };

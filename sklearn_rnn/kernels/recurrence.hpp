@@ -188,7 +188,7 @@ void forward(const Recurrence &size, const ForwardArrays &arrays) {
     const real *initial = static_cast<const real *>(arrays.initial_state);
     real *final_state = static_cast<real *>(arrays.final_state), *hidden = static_cast<real *>(arrays.hidden);
     memcpy(hidden, initial, state_size * sizeof(real));
-    memcpy(final_state, initial, Cell::N_STATES * state_size * sizeof(real));
+    if (final_state != initial) memcpy(final_state, initial, Cell::N_STATES * state_size * sizeof(real));
     ForwardStep<real> step{};
     step.n_features = size.n_features, step.n_units = n_units, step.activation = size.activation;
     step.x = static_cast<const real *>(arrays.x), step.tape = static_cast<real *>(arrays.tape);
