@@ -23,6 +23,7 @@ from sklearn_rnn._network import RecurrentNetwork
 from sklearn_rnn._optimizers import SGD, Adam, LearningRate, Optimizer, RMSprop
 from sklearn_rnn._packing import Dataset
 from sklearn_rnn._sequences import as_dtype, check_sequences, unchanged_on_error
+from sklearn_rnn._stream import PredictionStream
 from sklearn_rnn._targets import check_weights
 from sklearn_rnn._threads import threads
 from sklearn_rnn._training import (
@@ -633,6 +634,32 @@ class BaseRNN(BaseEstimator, metaclass=ABCMeta):
         """
         sequences = self._check_new_sequences(X)
         return sequences.split(hidden_states(self._network, sequences, self.n_jobs))
+
+    def stream(self, n_sequences=1):
+        """Begin predictions that go on step by step, at the same cost for each step.
+
+        Parameters
+        ----------
+        n_sequences : int, default=1
+            Sequences that go on side by side.
+
+        Returns
+        -------
+        stream : PredictionStream
+            Its ``step(x)`` takes the next step of every sequence, its ``predict(X)`` the next several. It has
+            copies of the weights: training the estimator further does not change it.
+
+        Raises
+        ------
+        NotFittedError
+            Before ``fit``.
+        ValueError
+            For bidirectional networks, which need the whole sequence, and for ``n_sequences`` below 1.
+        TypeError
+            For ``n_sequences`` that is no integer.
+        """
+        check_is_fitted(self)
+        return PredictionStream(self, n_sequences)
 
     @property
     def weights_(self):
