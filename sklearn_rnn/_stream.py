@@ -226,10 +226,7 @@ class PredictionStream:
             x = np.asarray(x)
         if x.dtype.kind not in "biufO":
             raise ValueError(f"x has dtype {x.dtype}: a step is an array of real numbers.")
-        shapes: list[tuple[int, ...]] = [(n, patch_size * n_features)] + [(n, patch_size, n_features)] * (
-            patch_size > 1
-        )
-        shapes += [shape[1:] for shape in shapes if n == 1]
+        shapes = _shapes_of_step(n, patch_size, n_features)
         if x.shape not in shapes:
             raise ValueError(
                 f"x has shape {x.shape}, but a step of {n} sequence{'s' * (n > 1)} has shape "
@@ -288,6 +285,13 @@ def _copy_for_predictions(estimator):
         snapshot.n_features_in_ = estimator._architecture["step_features"]
         vars(snapshot).pop("feature_names_in_", None)
     return snapshot
+
+
+def _shapes_of_step(n_sequences, patch_size, n_features):
+    """Return the shapes that one network step of data may have."""
+    flat, in_patches = (n_sequences, patch_size * n_features), (n_sequences, patch_size, n_features)
+    shapes = [flat] if patch_size == 1 else [flat, in_patches]
+    return shapes if n_sequences > 1 else [*shapes, *(shape[1:] for shape in shapes)]
 
 
 def _check_rows(rows, n_sequences):
