@@ -14,9 +14,9 @@ from sklearn_rnn._packing import Packing
 from sklearn_rnn.cells import Buffers, make_numpy_cell
 
 try:
-    from sklearn_rnn.kernels._kernels import Kernel
+    from sklearn_rnn.kernels._kernels import Kernel, OutputKernel, Stepper
 except ModuleNotFoundError:
-    Kernel = None
+    Kernel = OutputKernel = Stepper = None
 
 LEVELS = [name for name in kernels.available() if name != "numpy"]
 NO_LEVELS = [pytest.param("none", marks=pytest.mark.skip(reason="no kernels were compiled"))]
@@ -185,6 +185,58 @@ class KernelRun:
         return results | self.backward(forward.tape, n_delta_rows)
 
 
+class OutputRun:
+    """An output layer of random weights, over rows of random hidden states."""
+
+    def __init__(self, level, dtype, n_rows, n_hidden, n_outputs, new=full_of_nan):
+        generator = np.random.default_rng(0)
+        shapes = {"hidden": (n_rows, n_hidden), "weight": (n_hidden, n_outputs), "bias": (n_outputs,)}
+        self.kernel, self.arrays = OutputKernel(level, dtype), {}
+        for name, shape in shapes.items():
+            self.arrays[name] = new(shape, dtype)
+            self.arrays[name][...] = generator.normal(size=shape)
+        self.panels = new((self.kernel.panels_size(n_hidden, n_outputs),), dtype)
+        self.scores = new((n_rows, n_outputs), dtype)
+        self.kernel.pack(self.arrays["weight"], self.arrays["bias"], self.panels)
+
+    def run(self):
+        """Return the scores."""
+        self.kernel.run(self.panels, self.arrays["hidden"], self.scores)
+        return self.scores
+
+    def expected(self):
+        """Return h V + c in float64."""
+        arrays = in_float64(self.arrays)
+        return arrays["hidden"] @ arrays["weight"] + arrays["bias"]
+
+
+def stepper_arguments(level, cell, activation, dtype, readout, n_sequences, sizes, new=full_of_nan):
+    """All arguments of a Stepper of random weights, by name: features, units of each layer, outputs are ``sizes``."""
+    n_inputs, *n_units, n_outputs = sizes
+    panels, states = [], []
+    for n_features, n in zip(sizes, n_units):
+        run = KernelRun(level, Problem(cell, activation, dtype, [1] * n_sequences, n_features, n), new)
+        panels.append(run.forward_arguments()["panels"])
+        states.append(run.put(run.problem.state))
+    output = OutputRun(level, dtype, n_sequences, n_units[-1], n_outputs, new)
+    pooled = new((n_sequences, n_units[-1]), dtype)
+    pooled[...] = -np.inf if readout == "max" else 0
+    n_steps = new((n_sequences,), np.int64)
+    n_steps[...] = 0
+    return {
+        "kernel": run.kernel,
+        "panels": panels,
+        "states": states,
+        "n_inputs": n_inputs,
+        "output": output.kernel,
+        "output_panels": output.panels,
+        "n_outputs": n_outputs,
+        "readout": readout,
+        "pooled": pooled if readout in ("mean", "max") else None,
+        "n_steps": n_steps,
+    }
+
+
 class NumpyRun:
     """The NumPy cell over a problem, in float64 whatever the problem's type."""
 
@@ -255,6 +307,8 @@ GUARDED_SIZES = [
     {"lengths": [4] * 7, "n_features": 9, "n_units": 67},
     {"lengths": [2, 1, 0], "n_features": 2, "n_units": 33},
 ]
+# Rows, units and outputs.
+OUTPUT_SIZES = [(1, 1, 1), (3, 5, 2), (7, 64, 17), (1, 3, 33), (29, 9, 67), (13, 2, 130), (0, 4, 3)]
 
 
 class GuardedMemory:
@@ -299,3 +353,22 @@ def run_between_guards(level):
                             final_state = run.forward(keeps_tape=False, keeps_hidden=keeps_hidden).final_state
                             np.testing.assert_array_equal(final_state, results["final_state"])
                         assert all(np.isfinite(array).all() for array in results.values())
+    run_outputs_and_steps_between_guards(level)
+
+
+def run_outputs_and_steps_between_guards(level):
+    """Output layers and steppers in guarded memory; tell each of them beforehand."""
+    for side in ("front", "end"):
+        new = GuardedMemory(side)
+        for dtype in DTYPES:
+            for sizes in OUTPUT_SIZES:
+                print(side, dtype.__name__, sizes, flush=True)
+                assert np.isfinite(OutputRun(level, dtype, *sizes, new).run()).all()
+            for cell, activation in CELLS:
+                for readout in ("last", "mean", "max"):
+                    print(side, dtype.__name__, cell, readout, flush=True)
+                    problem = (level, cell, activation, dtype, readout, 3, (2, 17, 5, 3))
+                    arguments = stepper_arguments(*problem, new)
+                    x = new((3, 2), dtype)
+                    x[...] = 0.5
+                    assert np.isfinite(Stepper(**arguments).step(x)).all()

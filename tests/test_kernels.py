@@ -17,15 +17,20 @@ from kernel_problems import (
     ACTIVATIONS,
     CELLS,
     LEVELS,
+    OUTPUT_SIZES,
     Kernel,
     KernelRun,
+    OutputKernel,
+    OutputRun,
     Problem,
+    Stepper,
     assert_near,
     each_cell,
     each_dtype,
     each_level,
     full_of_nan,
     numpy_results,
+    stepper_arguments,
 )
 from numpy.testing import assert_allclose, assert_array_equal
 
@@ -352,6 +357,59 @@ def test_a_step_of_adam_is_its_formula(level, dtype, n):
     assert_near({"parameters": parameters, "mean": mean, "variance": variance}, expected, rtol=RTOL[dtype] / 10)
 
 
+# ---- Output layers and single steps ----------------------------------------------------------------------------------
+
+
+@each_level
+@each_dtype
+@pytest.mark.parametrize("sizes", OUTPUT_SIZES, ids=str)
+def test_an_output_layer_is_a_product_and_biases(level, dtype, sizes):
+    run = OutputRun(level, dtype, *sizes)
+    assert_near({"scores": run.run()}, {"scores": run.expected()}, rtol=RTOL[dtype])
+
+
+@each_level
+@each_dtype
+@pytest.mark.parametrize("n_outputs", [1, 3, 21, 70])
+def test_a_row_has_the_same_scores_alone_and_with_any_others(level, dtype, n_outputs):
+    run = OutputRun(level, dtype, 29, 35, n_outputs)
+    scores, hidden = run.run(), run.arrays["hidden"]
+    for n_rows in range(1, 15):
+        some = full_of_nan((n_rows, n_outputs), dtype)
+        run.kernel.run(run.panels, hidden[29 - n_rows :].copy(), some)
+        assert_array_equal(some, scores[29 - n_rows :])
+
+
+@each_level
+@each_cell
+@each_dtype
+@pytest.mark.parametrize("readout", ["last", "each", "mean", "max"])
+@pytest.mark.parametrize("n_sequences", [1, 8])
+def test_steps_are_the_passes_over_one_step(level, cell, activation, dtype, readout, n_sequences):
+    arguments = stepper_arguments(level, cell, activation, dtype, readout, n_sequences, (3, 21, 5, 2))
+    kernel, output, states = arguments["kernel"], arguments["output"], [s.copy() for s in arguments["states"]]
+    batch_sizes, expected = np.array([n_sequences]), full_of_nan((n_sequences, 2), dtype)
+    steps = np.random.default_rng(0).normal(size=(4, n_sequences, 3)).astype(dtype)
+    stepper, hidden = Stepper(**arguments), []
+    for t, x in enumerate(steps):
+        actual, below = stepper.step(x), x
+        for panels, state in zip(arguments["panels"], states):
+            work = full_of_nan((2 * n_sequences, state.shape[2]), dtype)
+            kernel.forward(panels, batch_sizes, below, state, state, work, None, keeps_hidden=False)
+            below = state[0]
+        hidden.append(below.copy())
+        pooled = below
+        if readout == "mean":
+            pooled = sum(hidden[1:], hidden[0] + dtype(0)) * dtype(1 / (t + 1))
+        elif readout == "max":
+            pooled = np.max(hidden, axis=0)
+        output.run(arguments["output_panels"], pooled, expected)
+        assert_array_equal(actual, expected)
+        for actual_state, state in zip(arguments["states"], states, strict=True):
+            assert_array_equal(actual_state, state)
+        assert_array_equal(arguments["n_steps"], np.full(n_sequences, t + 1))
+
+
 # ---- Guards ----------------------------------------------------------------------------------------------------------
 
 
@@ -478,6 +536,83 @@ def test_packing_refuses_arrays_that_are_not_what_it_needs(name, fault):
         kernel.pack_transposed(**arguments)
         changed_name = "weights" if name == "recurrent" else name
         assert_refused(kernel.pack_transposed, changed(arguments, changed_name, FAULTS[fault]))
+
+
+@needs_levels
+@pytest.mark.parametrize("name", ["panels", "hidden", "scores"])
+@pytest.mark.parametrize("fault", FAULTS)
+def test_an_output_layer_refuses_arrays_that_are_not_what_it_needs(name, fault):
+    if name == "scores" and fault in ("too short", "too long"):
+        pytest.skip("scores tell how many outputs there are, up to those of the panels")
+    run = OutputRun(LEVELS[0], np.float64, 4, 5, 3)
+    arguments = {"panels": run.panels, "hidden": run.arrays["hidden"], "scores": run.scores}
+    assert_refused(run.kernel.run, changed(arguments, name, FAULTS[fault]))
+
+
+@needs_levels
+@pytest.mark.parametrize("name", ["weight", "bias", "panels"])
+@pytest.mark.parametrize("fault", FAULTS)
+def test_packing_an_output_layer_refuses_arrays_that_are_not_what_it_needs(name, fault):
+    run = OutputRun(LEVELS[0], np.float64, 4, 5, 3)
+    arguments = {name: run.arrays[name] for name in ("weight", "bias")} | {"panels": run.panels}
+    run.kernel.pack(**arguments)
+    assert_refused(run.kernel.pack, changed(arguments, name, FAULTS[fault]))
+
+
+@needs_levels
+@pytest.mark.parametrize("name", ["panels", "states", "output_panels", "pooled", "n_steps"])
+@pytest.mark.parametrize("fault", [*FAULTS, "read-only"])
+def test_a_stepper_refuses_arrays_that_are_not_what_it_needs(name, fault):
+    if fault == "read-only" and name.endswith("panels"):
+        pytest.skip("panels are only read")
+    if name == "n_steps" and fault == "too short":
+        pytest.skip("n_steps tells how many sequences there are")
+    change = (FAULTS | {"read-only": read_only})[fault]
+    arguments = stepper_arguments(LEVELS[0], "lstm", "tanh", np.float64, "mean", 4, (2, 5, 6, 3))
+    Stepper(**arguments)
+    right = arguments[name]
+    wrong = [right[0], change(right[1])] if isinstance(right, list) else change(right)
+    with pytest.raises(ValueError, match=r"."):
+        Stepper(**arguments | {name: wrong})
+
+
+@needs_levels
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_stepper_refuses_other_steps_and_stays(fault):
+    arguments = stepper_arguments(LEVELS[0], "gru", "tanh", np.float64, "last", 4, (2, 5, 3))
+    stepper, before = Stepper(**arguments), arguments["states"][0].copy()
+    x = FAULTS[fault](np.ones((4, 2)))
+    assert not stepper.is_ready(x)
+    with pytest.raises(ValueError, match=r"^x has dtype"):
+        stepper.step(x)
+    assert_array_equal(arguments["states"][0], before)
+    assert_array_equal(arguments["n_steps"], np.zeros(4))
+
+
+@needs_levels
+@each_dtype
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_stepper_is_ready_for_finite_arrays_of_its_own_shape(dtype, value):
+    stepper = Stepper(**stepper_arguments(LEVELS[0], "rnn", "tanh", dtype, "last", 4, (2, 5, 3)))
+    x = np.full((4, 2), np.finfo(dtype).max, dtype)
+    assert stepper.is_ready(x)
+    for other in (x[:3], x.ravel(), x[None], x.reshape(2, 4), x.tolist()):
+        assert not stepper.is_ready(other)
+    for index in np.ndindex(x.shape):
+        poisoned = x.copy()
+        poisoned[index] = value
+        assert not stepper.is_ready(poisoned)
+
+
+@needs_levels
+def test_steppers_and_output_layers_of_other_levels_or_types_are_refused():
+    with pytest.raises(ValueError, match=r"^level 'v9' was not built"):
+        OutputKernel("v9", np.float64)
+    arguments = stepper_arguments(LEVELS[0], "rnn", "tanh", np.float64, "last", 4, (2, 5, 3))
+    with pytest.raises(ValueError, match=r"^output is of another dtype"):
+        Stepper(**arguments | {"output": OutputKernel(LEVELS[0], np.float32)})
+    with pytest.raises(ValueError, match=r"^output is of another dtype"):
+        Stepper(**arguments | {"states": []})
 
 
 @needs_levels
