@@ -552,11 +552,11 @@ def test_an_error_while_predicting_leaves_a_fitted_estimator_as_it_was(monkeypat
     expected = estimator.predict(sequences())
     before = pickle.dumps(estimator)
 
-    def scores(self, pooled):
+    def final_hidden(self, state):
         raise MemoryError
 
     with monkeypatch.context() as patch:
-        patch.setattr(type(estimator._network), "scores", scores)
+        patch.setattr(type(estimator._network), "final_hidden", final_hidden)
         with pytest.raises(MemoryError):
             estimator.predict(sequences())
     assert pickle.dumps(estimator) == before

@@ -758,6 +758,14 @@ def test_kernels_stay_inside_their_arrays(level):
 
 
 @needs_linux
+@each_level
+def test_output_layers_and_steppers_stay_inside_their_arrays(level):
+    run = "run_outputs_and_steps_between_guards"
+    output = run_python(f"from kernel_problems import {run}\n{run}({level!r})")
+    assert len(output.splitlines()) == 2 * 2 * (len(OUTPUT_SIZES) + len(CELLS) * 3)
+
+
+@needs_linux
 @pytest.mark.parametrize(("side", "index"), [("front", -1), ("end", 5)])
 def test_guards_are_where_they_should_be(side, index):
     program = f"""

@@ -1,5 +1,5 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
-"""Compiled recurrences: arrays are checked here, then everything runs without the GIL.
+"""Compiled recurrences: arrays are checked here, then everything but a short step runs without the GIL.
 
 A kernel works on a packed batch (see ``Packing``): rows of step 0 of all sequences, longest first, then those of step
 1, and so on.
