@@ -290,7 +290,7 @@ class BaseRNN(BaseEstimator, metaclass=ABCMeta):
 
         Raises
         ------
-        ValueError
+        ValueError, TypeError
             For rows that are not there; the state stays as it was.
         """
         check_is_fitted(self)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from sklearn_rnn._sequences import naming
+
 
 def carry_over(state, network, n_sequences, new_sequence=None):
     """Return the network state that a chunk begins in.
@@ -54,39 +56,38 @@ def reset_rows(state, rows):
     rows : int, array-like of int, or array-like of bool of shape (n_sequences,)
     """
     state = [states.copy() for states in state]
-    places = places_of(rows, state[0].shape[1])
+    rows = check_rows(rows, state[0].shape[1])
     for states in state:
-        states[:, places] = 0
+        states[:, rows] = 0
     return state
 
 
-def places_of(rows, n_sequences):
-    """Check which sequences are meant; return their places, or a mask of them.
+def check_rows(rows, n_sequences):
+    """Check which sequences are meant.
 
     Parameters
     ----------
     rows : int, array-like of int, or array-like of bool of shape (n_sequences,)
+        Indices, of which negative ones count from the end, or a mask.
     n_sequences : int
 
     Returns
     -------
-    ndarray of shape (n_places,), int, or of shape (n_sequences,), bool
+    ndarray of shape (n_rows,), int, or (n_sequences,), bool
 
     Raises
     ------
-    ValueError
+    ValueError, TypeError
     """
-    places = np.atleast_1d(rows)
-    if places.size == 0:
-        return np.zeros(0, np.intp)
-    if places.dtype == bool:
-        is_right = places.shape == (n_sequences,)
-    else:
-        is_right = places.ndim == 1 and places.dtype.kind in "iu"
-        is_right = is_right and -n_sequences <= places.min() and places.max() < n_sequences
-    if not is_right:
-        raise ValueError(
-            f"rows={rows!r} are not places of {n_sequences} sequences: give numbers from 0 to {n_sequences - 1}, or a "
-            "boolean for each."
-        )
-    return places
+    with naming("rows"):
+        array = np.atleast_1d(np.asarray(rows))
+    if array.size == 0:
+        array = array.astype(np.intp)
+    if array.ndim > 1 or array.dtype.kind not in "biu":
+        raise TypeError(f"rows must be indices of sequences or a boolean mask, got {rows!r}.")
+    if array.dtype.kind == "b":
+        if len(array) != n_sequences:
+            raise ValueError(f"rows is a mask of {len(array)} sequences, but there are {n_sequences}.")
+    elif (outside := array[(array < -n_sequences) | (array >= n_sequences)]).size:
+        raise ValueError(f"rows contains {outside[0]}, but there are sequences 0 to {n_sequences - 1}.")
+    return array

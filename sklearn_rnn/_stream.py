@@ -10,11 +10,12 @@ import scipy.sparse as sp
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_array
 
+from sklearn_rnn._carried_state import check_rows
 from sklearn_rnn._inference import RunningState, predict_scores
 from sklearn_rnn._sequences import FLOATS, Sequences, _form_of, naming
 
 # What predictions do not read, of an estimator.
-TRAINING_STATE = ("_optimizer", "_schedule", "_history", "_random_state")
+TRAINING_STATE = ("_optimizer", "_schedule", "_history", "_random_state", "_truncation", "_carried_state")
 
 
 def _has_probabilities(stream):
@@ -209,7 +210,7 @@ class PredictionStream:
         ValueError, TypeError
             For indices out of range or anything else; nothing is changed.
         """
-        rows = slice(None) if rows is None else _check_rows(rows, self.n_sequences)
+        rows = slice(None) if rows is None else check_rows(rows, self.n_sequences)
         beginning = RunningState(self._estimator._network, 1)
         for name, array in self._running.arrays.items():
             array[rows] = beginning.arrays[name]
@@ -292,22 +293,6 @@ def _shapes_of_step(n_sequences, patch_size, n_features):
     flat, in_patches = (n_sequences, patch_size * n_features), (n_sequences, patch_size, n_features)
     shapes = [flat] if patch_size == 1 else [flat, in_patches]
     return shapes if n_sequences > 1 else [*shapes, *(shape[1:] for shape in shapes)]
-
-
-def _check_rows(rows, n_sequences):
-    """Return indices or a mask of sequences as an array that indexes them."""
-    with naming("rows"):
-        array = np.atleast_1d(np.asarray(rows))
-    if array.size == 0:
-        array = array.astype(np.intp)
-    if array.ndim > 1 or array.dtype.kind not in "biu":
-        raise TypeError(f"rows must be indices of sequences or a boolean mask, got {rows!r}.")
-    if array.dtype.kind == "b":
-        if len(array) != n_sequences:
-            raise ValueError(f"rows is a mask of {len(array)} sequences, but the stream has {n_sequences}.")
-    elif (outside := array[(array < -n_sequences) | (array >= n_sequences)]).size:
-        raise ValueError(f"rows contains {outside[0]}, but the stream has sequences 0 to {n_sequences - 1}.")
-    return array
 
 
 def _check_state(state, present):

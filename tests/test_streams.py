@@ -313,9 +313,9 @@ def test_reset_of_all_or_of_one(engine):
 @pytest.mark.parametrize(
     ("rows", "error", "message"),
     [
-        (4, ValueError, "rows contains 4, but the stream has sequences 0 to 3."),
-        ([0, -5], ValueError, "rows contains -5, but the stream has sequences 0 to 3."),
-        ([True, False], ValueError, "rows is a mask of 2 sequences, but the stream has 4."),
+        (4, ValueError, "rows contains 4, but there are sequences 0 to 3."),
+        ([0, -5], ValueError, "rows contains -5, but there are sequences 0 to 3."),
+        ([True, False], ValueError, "rows is a mask of 2 sequences, but there are 4."),
         (1.0, TypeError, "rows must be indices of sequences or a boolean mask, got 1.0."),
         ([[0]], TypeError, "rows must be indices of sequences or a boolean mask, got [[0]]."),
         ("0", TypeError, "rows must be indices of sequences or a boolean mask, got '0'."),
