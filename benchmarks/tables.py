@@ -3,6 +3,9 @@
 python benchmarks/peers.py --json benchmarks/results/peers.json --plot docs/images/peers.png
 python benchmarks/end_to_end.py --json benchmarks/results/end_to_end.json
 python benchmarks/scaling.py --json benchmarks/results/scaling.json --plot docs/images/scaling.png
+python benchmarks/memory.py --json benchmarks/results/memory.json
+python benchmarks/stream.py --json benchmarks/results/stream.json
+python benchmarks/stream_latency.py --json benchmarks/results/stream_latency.json
 python benchmarks/tables.py
 """
 
@@ -13,7 +16,7 @@ from pathlib import Path
 from statistics import geometric_mean
 
 HERE = Path(__file__).parent
-GUIDE = HERE.parent / "docs" / "user_guide" / "speed_tables.inc"
+GUIDE = HERE.parent / "docs" / "user_guide"
 README = HERE.parent / "README.rst"
 BEGIN, END = ".. Begin of what benchmarks/tables.py writes.\n", ".. End of what benchmarks/tables.py writes.\n"
 MEGABYTE = 2**20
@@ -140,6 +143,99 @@ after ``sklearn.base``: {imports}. ``python benchmarks/end_to_end.py`` measures 
 {table_of_exponents(scaling)}"""
 
 
+# ---- The user guide, on long sequences -----------------------------------------------------------------
+
+
+def table_of_memory(memory):
+    """Return the table of budgets and of torch's checkpoints."""
+    header = ["cell", "", "planned, MB", "measured peak, MB", "of the full memory", "seconds", "times as long"]
+    rows = [
+        [
+            row["cell"],
+            describe_memory(row),
+            "" if row["planned_bytes"] is None else f"{row['planned_bytes'] / MEGABYTE:.1f}",
+            f"{row['peak_bytes'] / MEGABYTE:.1f}",
+            f"1/{1 / row['share']:.1f}",
+            f"{row['seconds']:.2f}",
+            f"{row['ratio']:.2f}",
+        ]
+        for row in memory["results"]
+    ]
+    return table(f"Forward and backward through 16 sequences of {memory['steps']:,} steps, 64 units", header, rows)
+
+
+def describe_memory(row):
+    """Say what a row of the memory table is."""
+    setting = row["setting"]
+    if row["library"] == "torch":
+        return "torch" if setting == 1 else f"torch, checkpoints of {setting} chunks"
+    if setting == 1:
+        return "no budget"
+    return "the smallest budget" if setting == 0 else f"a budget of 1/{1 / setting:.0f}"
+
+
+def table_of_stream(stream):
+    """Return the table of a long stream's memory."""
+    rows = [
+        [
+            f"{row['steps']:,}",
+            f"{row['peak_bytes'] / MEGABYTE:.2f}",
+            f"{1e6 * row['seconds'] / row['steps']:.2f}",
+            f"{row['loss']:.4f}",
+        ]
+        for row in stream["rows"]
+    ]
+    title = f"Training along a stream in chunks of {stream['chunk']:,} steps, windows of {stream['truncation']}"
+    return table(title, ["steps so far", "peak, MB", "microseconds a step", "loss of the last chunks"], rows)
+
+
+def table_of_latency(latency):
+    """Return the table of a step's time."""
+    kinds = list(latency["rows"][0]["microseconds"])
+    ratios = ["cell / target", "cell / label"]
+    rows = [
+        [
+            row["cell"],
+            *(f"{row['microseconds'][kind]:.2f}" for kind in kinds),
+            *(f"{row['ratios'][name]:.1f}" for name in ratios),
+        ]
+        for row in latency["rows"]
+    ]
+    names = {"target": "regressor's step", "label": "classifier's step"}
+    header = [
+        "cell",
+        *(names.get(kind, f"torch, {kind}") for kind in kinds),
+        "torch's cell / regressor",
+        "/ classifier",
+    ]
+    return table("Microseconds of a step of one sequence, 64 units", header, rows)
+
+
+def long_sequences(memory, stream, latency):
+    """Return the tables of the chapter on long sequences."""
+    return f"""..
+   Written by benchmarks/tables.py.
+
+Memory and time with a budget
+-----------------------------
+
+{describe(memory["machine"])} One thread, float32; peaks above what the process held before. Torch runs its module over
+chunks, each through ``torch.utils.checkpoint``. ``python benchmarks/memory.py`` measures it again.
+
+{table_of_memory(memory)}A stream of ten million steps
+-----------------------------
+
+{describe(stream["machine"])} {stream["cell"]}, 32 units. ``python benchmarks/stream.py`` measures it again.
+
+{table_of_stream(stream)}A step of a prediction
+----------------------
+
+{describe(latency["machine"])} Medians of rounds in which all take turns, one processor; the estimators check x and have
+an output layer, torch's cell has neither. ``python benchmarks/stream_latency.py`` measures it again.
+
+{table_of_latency(latency)}"""
+
+
 # ---- The README ----------------------------------------------------------------------------------------
 
 
@@ -181,7 +277,9 @@ that of Japanese Vowels). {describe(peers["machine"])}
 
 def main():
     peers, end_to_end, scaling = read("peers"), read("end_to_end"), read("scaling")
-    GUIDE.write_text(guide(peers, end_to_end, scaling))
+    (GUIDE / "speed_tables.inc").write_text(guide(peers, end_to_end, scaling))
+    tables = long_sequences(read("memory"), read("stream"), read("stream_latency"))
+    (GUIDE / "long_sequences_tables.inc").write_text(tables)
     before, rest = README.read_text().split(BEGIN)
     README.write_text(before + BEGIN + readme(peers, end_to_end) + END + rest.split(END)[1])
 
