@@ -26,6 +26,8 @@ SETTINGS = [
     {"solver": "rmsprop", "cell": "rnn", "learning_rate_init": 0.005, "beta_2": 0.9},
     {"solver": "lbfgs", "cell": "rnn", "max_iter": 15},
     {"truncation": 2, "cell": "rnn"},
+    {"truncation": "auto"},
+    {"truncation": "unbiased", "truncation_stride": 4, "memory_budget": "4MB", "stateful": True},
 ]
 
 # check_estimator leaves these out, as they are of scikit-learn's own test suite.
