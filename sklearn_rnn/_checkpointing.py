@@ -20,8 +20,8 @@ import numpy as np
 from sklearn_rnn._network import NetworkBuffers
 from sklearn_rnn._packing import Packing
 
-# Hidden states that a segment may have, times units, and the fewest rows: the products of fewer are slow. (Twice as many
-# save 2 % of the time, where a window has several segments.)
+# Hidden states of a segment, times units, and the fewest rows: the products of fewer are slow. (Twice as many states
+# save 2 % of the time where a window has several segments.)
 SEGMENT_VALUES = 5 * 2**14
 SMALLEST_SEGMENT = 256
 

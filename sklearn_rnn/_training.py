@@ -86,8 +86,8 @@ class Trainer:
 
     def train_batch(self, dataset, indices, learning_rate, monitor):
         """One update, or one at every window where each step has a loss."""
-        for losses, weight in self.sums(dataset, indices):
-            loss = self._penalize_and_divide(losses, weight)
+        for losses, weight, divisor in self.sums(dataset, indices):
+            loss = self._penalize_and_divide(losses, weight, divisor)
             norm, is_clipped = self._clip()
             if not np.isfinite(loss) or not np.isfinite(norm):
                 raise Diverged
@@ -95,12 +95,13 @@ class Trainer:
             monitor.end_update(loss, weight, norm, is_clipped)
 
     def sums(self, dataset, indices):
-        """Yield (sum of weighted losses, sum of weights) of every update of a batch.
+        """Yield (sum of weighted losses, sum of weights, what the gradient is to be divided by) of a batch's updates.
 
         The gradient of the sum is in ``self._gradient``: the blocks' gradients, added to the first in their order.
         """
         lengths, truncation = dataset.sequences.lengths, self.settings.truncation
-        plan = truncation.draw(int(lengths[indices].max()), self.random_state)
+        n_steps = int(lengths[indices].max())
+        plan = truncation.draw(n_steps, self.random_state)
         steps_at_once = truncation.length if dataset.per_step else None
         blocks = [dataset.pack(part) for part in training_blocks(self.network, lengths, indices, steps_at_once)]
         backpropagations = self._backpropagations(len(blocks))
@@ -109,6 +110,9 @@ class Trainer:
             for backpropagation, block in zip(backpropagations, blocks)
         ]
         n_updates = len(plan.windows) if dataset.per_step else 1
+        mean_weight = None
+        if dataset.per_step and plan.mean_length is not None:
+            mean_weight = sum(float(block.weights.sum()) for block in blocks) * plan.mean_length / n_steps
         for _ in range(n_updates):
             self._weights.refresh()
             losses, weight = (sum(sums) for sums in zip(*self._run_updates(steps)))
@@ -117,7 +121,7 @@ class Trainer:
             self._gradient = backpropagations[0].gradient
             for backpropagation in backpropagations[1:]:
                 self._gradient.vector += backpropagation.gradient.vector
-            yield losses, weight
+            yield losses, weight, weight if mean_weight is None else mean_weight
         if self.state is not None:
             for backpropagation, block in zip(backpropagations, blocks):
                 for states, ended in zip(self.state, backpropagation.state):
@@ -144,14 +148,14 @@ class Trainer:
     def _draw_masks(self, block):
         return DropoutMasks.draw(self.network, block.packing.n_sequences, self.settings.dropout, self.random_state)
 
-    def _penalize_and_divide(self, losses, weight):
+    def _penalize_and_divide(self, losses, weight, divisor):
         """From sums to what is minimised: (losses + alpha / 2 |weights|^2) / weight, as MLPClassifier has it."""
         alpha, n_weights = self.settings.alpha, self._gradient.n_weights
         weights = self.network.parameters.vector[:n_weights]
         if alpha:
             self._gradient.vector[:n_weights] += alpha * weights
             losses = losses + 0.5 * alpha * float(np.dot(weights, weights))
-        self._gradient.vector /= self.network.dtype.type(weight)
+        self._gradient.vector /= self.network.dtype.type(divisor)
         return losses / weight
 
     def _clip(self):
@@ -184,11 +188,11 @@ class Trainer:
         losses = weight = 0.0
         for start in range(0, len(dataset), self.settings.batch_size):
             indices = np.arange(start, min(start + self.settings.batch_size, len(dataset)))
-            for batch_losses, batch_weight in self.sums(dataset, indices):
+            for batch_losses, batch_weight, _ in self.sums(dataset, indices):
                 sum_of_gradients += self._gradient.vector
                 losses, weight = losses + batch_losses, weight + batch_weight
         self._gradient.vector[...] = sum_of_gradients
-        return self._penalize_and_divide(losses, weight), self._gradient.vector.astype(np.float64)
+        return self._penalize_and_divide(losses, weight, weight), self._gradient.vector.astype(np.float64)
 
 
 def _next(updates):

@@ -36,11 +36,15 @@ class Truncation(NamedTuple):
         the window that it ends in.
     gains : dict of int to float
         By steps inside of windows: what an error is multiplied by on its way from that step to the one before.
+    mean_length : int or None
+        Steps that windows have in the mean, where updates are to be divided by these rather than by their own: else
+        the losses of long windows would weigh less.
     """
 
     windows: list
     tail: int | None = None
     gains: dict = {}
+    mean_length: int | None = None
 
 
 def windows(n_steps, truncation=None, stride=None):
@@ -133,4 +137,4 @@ class UnbiasedTruncation:
                 start = step
             else:
                 gains[step] = 1 / (1 - probability)
-        return Truncation([*plan, Window(start, start, n_steps)], None, gains)
+        return Truncation([*plan, Window(start, start, n_steps)], None, gains, min(self.length, n_steps))

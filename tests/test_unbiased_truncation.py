@@ -10,6 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from sklearn_rnn import RNNClassifier, RNNRegressor
 from sklearn_rnn._losses import SquaredError
+from sklearn_rnn._training import Trainer, TrainingSettings
 from sklearn_rnn._truncation import UnbiasedTruncation, Window
 
 LENGTHS = (8, 3, 6, 1)
@@ -27,15 +28,15 @@ class Chances:
         return np.array(self.chances)
 
 
-def all_draws(truncation, n_steps, places):
-    """(probability, Truncation) of everything that may be drawn, windows ending at any of ``places``."""
-    for ends in itertools.product([True, False], repeat=len(places)):
+def all_draws(length, n_steps):
+    """(probability, random state) of everything that may be drawn of windows of a short mean ``length``."""
+    for chances in itertools.product([0.0, 1.0], repeat=n_steps - 1):
         probability, start = 1.0, 0
-        for place, is_end in zip(places, ends, strict=True):
-            ending = 3 * (places[1] - places[0]) / (2 * truncation.length + place - start)
-            probability *= ending if is_end else 1 - ending
-            start = place if is_end else start
-        yield probability, truncation.draw(n_steps, Chances([0.0 if is_end else 1.0 for is_end in ends]))
+        for place, chance in enumerate(chances, 1):  # where the chance is 0, a window ends
+            ending = 3 / (2 * length + place - start)
+            probability *= 1 - ending if chance else ending
+            start = start if chance else place
+        yield probability, Chances(chances)
 
 
 def gradient_of(network, dataset, plan):
@@ -53,7 +54,7 @@ def gradient_of(network, dataset, plan):
 def test_windows_adjoin_and_gains_are_inside_of_them():
     generator = np.random.RandomState(0)
     for n_steps in (1, 2, 7, 40, 200):
-        windows, tail, gains = UnbiasedTruncation(12).draw(n_steps, generator)
+        windows, tail, gains, _ = UnbiasedTruncation(12).draw(n_steps, generator)
         assert tail is None
         assert windows[0].start == 0
         assert windows[-1].stop == n_steps
@@ -66,16 +67,16 @@ def test_windows_adjoin_and_gains_are_inside_of_them():
 
 
 def test_gains_are_one_over_the_probability_of_getting_through():
-    _, _, gains = UnbiasedTruncation(8).draw(7, Chances([1.0, 0.0, 1.0]))  # places 2, 4, 6; an end at 4
+    _, _, gains, _ = UnbiasedTruncation(8).draw(7, Chances([1.0, 0.0, 1.0]))  # places 2, 4, 6; an end at 4
     assert gains == {2: 1 / (1 - 6 / 18), 6: 1 / (1 - 6 / 18)}
-    _, _, gains = UnbiasedTruncation(8).draw(7, Chances([1.0, 1.0, 1.0]))
+    _, _, gains, _ = UnbiasedTruncation(8).draw(7, Chances([1.0, 1.0, 1.0]))
     assert gains == {2: 1 / (1 - 6 / 18), 4: 1 / (1 - 6 / 20), 6: 1 / (1 - 6 / 22)}
 
 
 @pytest.mark.parametrize("length", [2, 3, 16, 50])
 def test_windows_have_their_mean_length(length):
     generator = np.random.RandomState(0)
-    windows, _, _ = UnbiasedTruncation(length).draw(400_000, generator)
+    windows, _, _, _ = UnbiasedTruncation(length).draw(400_000, generator)
     lengths = np.array([window.stop - window.start for window in windows])
     assert abs(lengths.mean() - length) < 5 * lengths.std() / np.sqrt(len(lengths))
 
@@ -91,8 +92,8 @@ def test_the_mean_over_all_draws_is_the_full_gradient(cell, readout):
     (full,) = updates_of(network, SquaredError(), dataset)
     mean = network.parameters.like()
     total_probability = 0.0
-    for probability, plan in all_draws(UnbiasedTruncation(3), 8, range(1, 8)):
-        mean.vector += probability * gradient_of(network, dataset, plan)
+    for probability, random_state in all_draws(3, 8):
+        mean.vector += probability * gradient_of(network, dataset, UnbiasedTruncation(3).draw(8, random_state))
         total_probability += probability
     assert_allclose(total_probability, 1, rtol=1e-12, atol=0)
     assert_all_close(copied(mean.views), full.gradient, rtol=1e-12)
@@ -123,6 +124,40 @@ def test_the_mean_over_many_draws_approaches_the_full_gradient_and_that_of_fixed
     fixed = sum(np.concatenate([gradient.ravel() for gradient in update.gradient.values()]) for update in fixed)
     assert np.linalg.norm(fixed - full) > 3 * distances[1]
     assert np.abs((fixed - full) / (standard_error + 1e-9)).max() > 8
+
+
+class Silent:
+    """A monitor that is told and says nothing."""
+
+    def end_update(self, *figures):
+        pass
+
+
+class Remembering:
+    """An optimizer that takes no steps, and sums up the gradients."""
+
+    total = 0
+
+    def update(self, parameters, gradient, learning_rate):
+        self.total = self.total + gradient
+
+
+@pytest.mark.parametrize("readout", READOUTS)
+def test_the_mean_of_all_updates_of_a_batch_has_the_direction_of_the_full_gradient(readout):
+    """Whatever the windows' lengths: the losses of long ones weigh as much."""
+    network = make_network("gru", readout=readout)
+    dataset = make_regression(LENGTHS, per_step=readout == "each")
+    full = Remembering()
+    full_settings = TrainingSettings(batch_size=4)
+    Trainer(network, SquaredError(), full, full_settings, None).train_batch(dataset, np.arange(4), 1, Silent())
+    total = 0
+    for probability, random_state in all_draws(3, 8):
+        optimizer, settings = Remembering(), TrainingSettings(batch_size=4, truncation=UnbiasedTruncation(3))
+        trainer = Trainer(network, SquaredError(), optimizer, settings, random_state)
+        trainer.train_batch(dataset, np.arange(4), 1, Silent())
+        total = total + probability * optimizer.total
+    scale = 8 / 3 if readout == "each" else 1
+    assert_allclose(total, scale * full.total, rtol=0, atol=1e-12 * np.abs(full.total).max())
 
 
 def test_the_forward_pass_is_that_of_full_backpropagation():
