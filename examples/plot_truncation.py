@@ -47,9 +47,8 @@ assert regressors[3].loss_ < 0.01
 assert regressors[20].loss_ < 0.05
 
 # %%
-# At the start neither network knows anything, and the same number of steps or so does for both. Then the one learns to
-# look 20 steps back, and its gradients begin to reach back: more is needed. The other learns to look at the last
-# steps alone.
+# At the start neither network knows anything, and some dozens of steps do for both. Then the one learns to look 20
+# steps back, and its gradients begin to reach back: more is needed. The other learns to look at the last steps alone.
 #
 # Was that right? :func:`~sklearn_rnn.inspection.truncation_bias` computes the truncated gradients and the full one.
 
