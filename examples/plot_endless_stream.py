@@ -101,7 +101,7 @@ assert held < held_at_first + 30 * N_CHUNKS
 #
 # Every chunk is new to the networks: the loss, taken before they learn from it, is that on data not seen before.
 
-assert np.mean(carried.loss_curve_[-100:]) < 0.2 * np.mean(forgetful.loss_curve_[-100:])
+assert np.mean(carried.loss_curve_[-100:]) < 0.5 * np.mean(forgetful.loss_curve_[-100:])
 
 fig, ax = plt.subplots(figsize=(8, 3.5), layout="constrained")
 for name, regressor in (("state carried", carried), ("every chunk from nothing", forgetful)):
