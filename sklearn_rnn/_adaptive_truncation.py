@@ -40,6 +40,8 @@ class AdaptiveTruncation(FixedTruncation):
         h; None before the first epoch.
     """
 
+    is_certain = False
+
     def __init__(self, tolerance, stride=None):
         super().__init__(None, None)
         self.settings = ("auto", tolerance, stride)

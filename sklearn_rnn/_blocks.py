@@ -33,7 +33,8 @@ def training_blocks(network, lengths, indices, steps_at_once=None):
     list of ndarray of int
     """
     # A backward pass takes twice the multiplications of a forward pass.
-    work = 3 * network.work_per_row * int(np.minimum(lengths[indices], steps_at_once or lengths.max()).sum())
+    n_steps = lengths[indices] if steps_at_once is None else np.minimum(lengths[indices], steps_at_once)
+    work = 3 * network.work_per_row * int(n_steps.sum())
     n_blocks = _count(len(indices), work, USUAL_BLOCK)
     if n_blocks == 1:
         return [indices]

@@ -8,7 +8,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sklearn_rnn._checkpointing import SegmentedPass, cut_into_segments, plan_memory
+from sklearn_rnn._checkpointing import (
+    Checkpoints,
+    SegmentedPass,
+    cut_into_segments,
+    longest_window,
+    plan_memory,
+    plan_starts,
+)
 from sklearn_rnn._network import NetworkBuffers
 from sklearn_rnn._truncation import Window
 
@@ -39,6 +46,11 @@ class DropoutMasks(NamedTuple):
         widths = [sum(direction.n_units for direction in layer) for layer in network.layers]
         masks = [(random_state.uniform(size=(n_sequences, n)) < keep).astype(dtype) / dtype.type(keep) for n in widths]
         return cls(masks[:-1], masks[-1])
+
+
+def has_masks(masks):
+    """Whether there is dropout between layers, which keeps copies of what they pass on."""
+    return bool(masks.layers)
 
 
 class Backpropagation:
@@ -94,11 +106,11 @@ class Backpropagation:
 
     # ---- One window: forward, and backward segment by segment ----------------------------------------
 
-    def _begin(self, batch, start, stop, masks, borders=(), keeps_hidden=False):
+    def _begin(self, batch, start, stop, masks, borders, budget, keeps_hidden=False):
         """Return the pass over steps ``start`` to ``stop - 1`` of a batch, whose segments begin at ``borders`` too."""
         segments = cut_into_segments(self.network, batch.packing, start, stop, borders)
-        plan = plan_memory(self.network, segments, self.memory_budget, masks.layers is not None)
-        if self.memory_budget is not None:
+        plan = plan_memory(self.network, segments, budget, has_masks(masks))
+        if budget is not None:
             del self._tape_memory[plan.n_tapes :]
 
         def run(segment, state, buffers, keeps_tape):
@@ -117,7 +129,7 @@ class Backpropagation:
         gain = truncation.gains.get(segment.start)
         if gain is not None:
             # Sequences that are over have their own last step's error there, which has not gone through here.
-            n_sequences = segment.packing.batch_sizes[0]
+            n_sequences = segment.whole.batch_sizes[segment.start]
             for d_direction in d_state:
                 d_direction[:, :n_sequences] *= d_direction.dtype.type(gain)
 
@@ -133,35 +145,37 @@ class Backpropagation:
                 continue
             # The next window starts from this one's state at that step.
             cut = stop if following is None else min(following.start, stop)
-            whole = self._begin(batch, window.start, stop, masks, borders=[cut, *truncation.gains])
-            next_state = state
-            for segment, _, state_after in whole.forward(state):
+            whole = self._begin(batch, window.start, stop, masks, [cut, *truncation.gains], self.memory_budget)
+            states = {window.start: state}
+
+            def keep_cut(segment, _, state, cut=cut, states=states):
                 if segment.stop == cut:
-                    next_state = state_after
-                self.state = state_after
+                    states[cut] = state
+
+            self.state = whole.forward(state, keep_cut)
             yield self._window_backward(batch, whole, window.loss_start, truncation, masks)
-            state = next_state
+            state = states[cut]
 
     def _window_backward(self, batch, whole, loss_start, truncation, masks):
         """Carry back the losses of a window from ``loss_start`` on; return their sum and that of their weights."""
         d_state = self.network.initial_state(batch.packing.n_sequences)
         losses, weights = 0.0, 0.0
         for segment, hidden, tape in whole.backward():
-            d_hidden, loss, weight = self._losses_of_segment(batch, segment, hidden, loss_start, masks)
+            d_hidden, loss, weight = self._losses_of_segment(batch, segment, tape.packing, hidden, loss_start, masks)
             d_state = self._send_back(tape, d_hidden, d_state, masks)
             self._amplify(d_state, segment, truncation)
             losses, weights = losses + loss, weights + weight
         return losses, weights
 
-    def _losses_of_segment(self, batch, segment, hidden, loss_start, masks):
+    def _losses_of_segment(self, batch, segment, packing, hidden, loss_start, masks):
         """Losses of a segment's steps from ``loss_start`` on, and the gradient d_hidden of all its rows, if any."""
         if segment.stop <= loss_start:
             return None, 0.0, 0.0
-        first = segment.packing.offsets[max(loss_start - segment.start, 0)]
+        first = packing.offsets[max(loss_start - segment.start, 0)]
         seen = hidden[first:]
         targets, weights = batch.targets[segment.rows][first:], batch.weights[segment.rows][first:]
         if masks.readout is not None:
-            mask = masks.readout[segment.packing.sequence_of_row[first:]]
+            mask = masks.readout[packing.sequence_of_row[first:]]
             seen = seen * mask
         scores = self.network.scores(seen)
         d_scores = self.loss.gradient(scores, targets, weights)
@@ -183,10 +197,10 @@ class Backpropagation:
         pool = self.network.pool(batch.packing.lengths)
         if len(plan) > 1:
             return self._update_once_by_windows(batch, state, plan, truncation, pool, masks)
-        whole = self._begin(batch, 0, batch.packing.n_steps, masks, truncation.gains, keeps_hidden=pool.needs_hidden)
-        for segment, hidden, state_after in whole.forward(state):
-            pool.add(hidden, segment.packing, segment.start)
-            self.state = state_after
+        whole = self._begin(
+            batch, 0, batch.packing.n_steps, masks, truncation.gains, self.memory_budget, pool.needs_hidden
+        )
+        self.state = whole.forward(state, lambda segment, hidden, _: pool.add(hidden, segment.packing, segment.start))
         d_pooled, losses, weights = self._losses_of_sequences(batch, pool, masks)
         self._pool_backward(whole, plan[0], d_pooled, pool, truncation, masks)
         return losses, weights
@@ -194,37 +208,42 @@ class Backpropagation:
     def _run_heads(self, batch, state, n_last, masks):
         """Run all but each sequence's own last steps, without a tape; return the batch that is left, and its state."""
         head, tail, head_rows, tail_rows = batch.packing.split_tails(n_last)
-        state = list(state)
-        self._run_without_tape(batch.rows[head_rows], head, state, masks)
+        state = self._run_without_tape(batch.rows[head_rows], head, state, masks)
         return replace(batch, rows=batch.rows[tail_rows], packing=tail), state
 
     def _run_without_tape(self, rows, packing, state, masks, pool=None, first_step=0):
-        """Bring ``state`` forward in place, and give the hidden states to a pool."""
-        keeps_hidden = pool is not None and pool.needs_hidden
+        """Return the state after some steps; give the hidden states to a pool."""
+        state, keeps_hidden = list(state), pool is not None and pool.needs_hidden
         chunks = self.network.stream(
             self.weights, rows, packing, state, self._work_memory, masks.layers, keeps_hidden=keeps_hidden
         )
         for step, chunk, hidden in chunks:
             if pool is not None:
                 pool.add(hidden, chunk, first_step + step)
+        return state
 
     def _update_once_by_windows(self, batch, state, plan, truncation, pool, masks):
-        """The gradient cut at window borders: all forward first, for the pool, then window by window."""
-        starting_states, state = [], list(state)
-        for start, stop in pairwise([*(window.start for window in plan), batch.packing.n_steps]):
-            starting_states.append(list(state))
-            if start < stop:
-                rows = batch.rows[batch.packing.rows_of_steps(start, stop)]
-                self._run_without_tape(rows, batch.packing.window(start, stop), state, masks, pool, start)
-        self.state = state
+        """The gradient cut at window borders: all forward first, for the pool, then window by window from the last."""
+        packing = batch.packing
+        stretches = list(pairwise([*(window.start for window in plan), packing.n_steps]))  # from start to start
+
+        def run(place, state, pool=None):
+            start, stop = stretches[place]
+            rows = batch.rows[packing.rows_of_steps(start, stop)]
+            return self._run_without_tape(rows, packing.window(start, stop), state, masks, pool, start)
+
+        sizes = (packing, longest_window(packing, plan), len(plan))
+        n_states, budget = plan_starts(self.network, *sizes, self.memory_budget, has_masks(masks))
+        checkpoints = Checkpoints(len(plan), n_states)
+        self.state = checkpoints.forward(state, lambda place, state: run(place, state, pool))
         d_pooled, losses, weights = self._losses_of_sequences(batch, pool, masks)
-        for window, state in zip(plan, starting_states):
-            stop = min(window.stop, batch.packing.n_steps)
+        for place, state in checkpoints.backward(run):
+            window = plan[place]
+            stop = min(window.stop, packing.n_steps)
             if not pool.has_error(window.loss_start, stop):
                 continue
-            whole = self._begin(batch, window.start, stop, masks, [window.loss_start, *truncation.gains])
-            for _ in whole.forward(state):
-                pass
+            whole = self._begin(batch, window.start, stop, masks, [window.loss_start, *truncation.gains], budget)
+            whole.forward(state)
             self._pool_backward(whole, window, d_pooled, pool, truncation, masks)
         return losses, weights
 
@@ -233,7 +252,7 @@ class Backpropagation:
         d_state = self.network.d_final_state(pool.d_final_hidden(d_pooled, window.loss_start, window.stop))
         for segment, _, tape in whole.backward():
             has_loss = segment.start >= window.loss_start  # else its losses are an earlier window's
-            d_hidden = pool.d_hidden(d_pooled, segment.packing, segment.start) if has_loss else None
+            d_hidden = pool.d_hidden(d_pooled, tape.packing, segment.start) if has_loss else None
             d_state = self._send_back(tape, d_hidden, d_state, masks)
             self._amplify(d_state, segment, truncation)
 

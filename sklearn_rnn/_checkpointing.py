@@ -27,12 +27,21 @@ SMALLEST_SEGMENT = 256
 
 
 class Segment(NamedTuple):
-    """Steps ``start`` to ``stop - 1`` of a batch, their packing, and where they stand among the batch's rows."""
+    """Steps ``start`` to ``stop - 1`` of a batch that is packed as ``whole``."""
 
+    whole: Packing
     start: int
     stop: int
-    packing: Packing
-    rows: slice
+
+    @property
+    def rows(self):
+        """Slice of the batch's rows."""
+        return self.whole.rows_of_steps(self.start, self.stop)
+
+    @property
+    def packing(self):
+        """Packing of these rows, made anew: what it remembers of every row goes with it."""
+        return self.whole.window(self.start, self.stop)
 
 
 def cut_into_segments(network, packing, start, stop, borders=()):
@@ -52,14 +61,18 @@ def cut_into_segments(network, packing, start, stop, borders=()):
     -------
     list of Segment
     """
-    n_rows = max(SMALLEST_SEGMENT, SEGMENT_VALUES // sum(direction.n_units for direction in network.directions))
-    steps = {start, stop}.union(step for step in borders if start < step < stop)
-    if not network.is_bidirectional:
+    steps = {step for step in borders if start < step < stop}
+    n_rows = largest_segment(network)
+    if packing.n_rows > n_rows and not network.is_bidirectional:
         steps.update(_borders(packing.offsets, start, stop, n_rows))
-    return [
-        Segment(start, stop, packing.window(start, stop), packing.rows_of_steps(start, stop))
-        for start, stop in pairwise(sorted(steps))
-    ]
+    if not steps:
+        return [Segment(packing, start, stop)]
+    return [Segment(packing, *segment) for segment in pairwise([start, *sorted(steps), stop])]
+
+
+def largest_segment(network):
+    """Rows of a segment at the most, unless a single step has more."""
+    return max(SMALLEST_SEGMENT, SEGMENT_VALUES // network.n_units)
 
 
 def _borders(offsets, start, stop, n_rows):
@@ -90,6 +103,60 @@ class OverBudget(Exception):
     """A budget does not suffice; its argument is the smallest that does, in bytes."""
 
 
+class Sizes(NamedTuple):
+    """Bytes at the most of any segment's tape, of a network state, and of the arrays of the backward pass."""
+
+    tape: int
+    state: int
+    work: int
+
+
+def sizes_of(network, packing, n_rows, has_masks=False):
+    """Return the sizes for segments of a batch.
+
+    Parameters
+    ----------
+    network : RecurrentNetwork
+    packing : Packing
+        Of the batch.
+    n_rows : int
+        Of the window that is cut into segments.
+    has_masks : bool
+        Whether there is dropout between the layers.
+
+    Returns
+    -------
+    Sizes
+    """
+    n_sequences = packing.n_sequences
+    if not network.is_bidirectional:
+        n_rows = min(n_rows, max(largest_segment(network), n_sequences))
+    return Sizes(
+        network.tape_bytes(n_rows, n_sequences, has_masks),
+        network.state_bytes(n_sequences),
+        network.work_bytes(n_rows, n_sequences, packing.is_dense),
+    )
+
+
+def n_rows_of(segments):
+    """Rows of all segments of a window."""
+    return segments[-1].rows.stop - segments[0].rows.start
+
+
+def longest_window(packing, windows):
+    """Rows of the longest of some windows of a batch."""
+    return max(int(packing.offsets[min(w.stop, packing.n_steps)] - packing.offsets[w.start]) for w in windows)
+
+
+def full_bytes(network, segments, has_masks=False):
+    """Bytes that a pass over some segments takes where every tape is kept."""
+    packing, n_rows = segments[0].whole, n_rows_of(segments)
+    sizes = sizes_of(network, packing, n_rows, has_masks)
+    # Every tape begins with the hidden states before the segment.
+    tapes = network.tape_bytes(n_rows, packing.n_sequences, has_masks) + (len(segments) - 1) * sizes.state
+    return tapes + sizes.work
+
+
 def plan_memory(network, segments, budget=None, has_masks=False):
     """Choose what to keep of a forward pass over some segments.
 
@@ -109,48 +176,64 @@ def plan_memory(network, segments, budget=None, has_masks=False):
     Raises
     ------
     OverBudget
-        Where the largest segment does not fit.
+        Where not even one segment fits.
     """
     n_segments = len(segments)
+    if budget is None or full_bytes(network, segments, has_masks) <= budget:
+        return MemoryPlan(n_segments, 0)
+    tape, state, work = sizes_of(network, segments[0].whole, n_rows_of(segments), has_masks)
+    if tape + state + work > budget:
+        raise OverBudget(tape + state + work)
+    # So many tapes that a state for each of the other segments fits too.
+    n_tapes = (budget - work - n_segments * state) // (tape - state)
+    if n_tapes >= 1:
+        n_tapes = min(n_tapes, n_segments - 1)
+        return MemoryPlan(n_tapes, n_segments - n_tapes)
+    return MemoryPlan(1, (budget - work - tape) // state)
+
+
+def plan_starts(network, packing, n_rows, n_windows, budget=None, has_masks=False):
+    """Share a budget between the states that windows begin in, and the windows, which are run one after another.
+
+    Parameters
+    ----------
+    network : RecurrentNetwork
+    packing : Packing
+        Of the batch.
+    n_rows : int
+        Of the longest window.
+    n_windows : int
+    budget : int or None
+    has_masks : bool
+
+    Returns
+    -------
+    n_states : int
+        To keep at once.
+    budget : int or None
+        What is left for the windows: at least the half of what they do not need.
+
+    Raises
+    ------
+    OverBudget
+        Where not even one of each fits.
+    """
     if budget is None:
-        return MemoryPlan(n_segments, 0)
-    tapes, state, work = _sizes(network, segments, has_masks)
-    if tapes.sum() + work <= budget:
-        return MemoryPlan(n_segments, 0)
-    if smallest_budget(network, segments, has_masks) > budget:
-        raise OverBudget(smallest_budget(network, segments, has_masks))
-    budget, largest = budget - work, tapes.max()
-    # Segments that are run again do so in the memory of the first tape that is kept.
-    n_tapes = np.arange(1, n_segments)
-    held = np.cumsum(tapes[:0:-1]) - tapes[:0:-1] + largest
-    fits = held + (n_segments - n_tapes) * state <= budget
-    if fits.any():
-        most = int(n_tapes[fits].max())
-        return MemoryPlan(most, n_segments - most)
-    return MemoryPlan(1, int((budget - largest) // state))
-
-
-def smallest_budget(network, segments, has_masks=False):
-    """Bytes that some segments can do with: the largest tape, a state to begin it from, the backward pass's own."""
-    tapes, state, work = _sizes(network, segments, has_masks)
-    return int(min(tapes.sum(), tapes.max() + state) + work)
+        return n_windows, None
+    tape, state, work = sizes_of(network, packing, n_rows, has_masks)
+    spare = budget - tape - state - work
+    if spare < state:
+        raise OverBudget(tape + 2 * state + work)
+    n_states = min(n_windows, max(1, spare // 2 // state))
+    return n_states, budget - n_states * state
 
 
 def planned_bytes(network, segments, plan, has_masks=False):
     """Bytes that a plan takes at the same time: tapes, states, and the backward pass's own arrays."""
-    tapes, state, work = _sizes(network, segments, has_masks)
     if plan.n_tapes == len(segments):
-        return int(tapes.sum() + work)
-    return int(tapes.max() + tapes[len(segments) - plan.n_tapes + 1 :].sum() + plan.n_states * state + work)
-
-
-def _sizes(network, segments, has_masks):
-    """Bytes of every segment's tape, of a network state, and of the backward pass's own arrays."""
-    packings = [segment.packing for segment in segments]
-    n_sequences = packings[0].n_sequences
-    tapes = [network.tape_bytes(packing.n_rows, n_sequences, has_masks) for packing in packings]
-    largest = max(packings, key=lambda packing: packing.n_rows)
-    return np.array(tapes), network.state_bytes(n_sequences), network.work_bytes(largest)
+        return full_bytes(network, segments, has_masks)
+    tape, state, work = sizes_of(network, segments[0].whole, n_rows_of(segments), has_masks)
+    return plan.n_tapes * tape + plan.n_states * state + work
 
 
 def n_segments_run(n_segments, plan):
@@ -190,6 +273,47 @@ def _repetitions(n_segments, n_states):
     return n
 
 
+class Checkpoints:
+    """Network states before some pieces of a forward pass, given from the last to the first; few of them are kept.
+
+    Parameters
+    ----------
+    n_pieces : int
+    n_states : int
+        To keep at once, at least 1: that before the first piece.
+    """
+
+    def __init__(self, n_pieces, n_states):
+        self._n_pieces, self._n_states = n_pieces, n_states
+        self._kept: list = []  # (piece, state before it), first to last
+
+    def forward(self, state, run):
+        """Run all pieces with ``run(piece, state)``, which returns the state after a piece; return the last state."""
+        self._kept.append((0, state))
+        last = self._n_pieces - 1
+        return run(last, self._run_up_to(last, run))
+
+    def backward(self, run):
+        """Yield (piece, state before it), from the last to the first; pieces are run again for it where they must."""
+        for piece in reversed(range(self._n_pieces)):
+            yield piece, self._run_up_to(piece, run)
+            if self._kept[-1][0] == piece:
+                self._kept.pop()
+
+    def _run_up_to(self, last, run):
+        """Return the state before a piece, run from the last one that is kept; keep some underway."""
+        piece, state = self._kept[-1]
+        while piece < last:
+            n_free = self._n_states - len(self._kept)
+            stop = piece + advance(last + 1 - piece, n_free) if n_free else last
+            for between in range(piece, stop):
+                state = run(between, state)
+            piece = stop
+            if n_free:
+                self._kept.append((piece, state))
+        return state
+
+
 class SegmentedPass:
     """A forward pass over a window, and the segments' tapes from the last to the first.
 
@@ -205,40 +329,44 @@ class SegmentedPass:
     """
 
     def __init__(self, run, segments, plan, memory):
-        self._run, self._segments, self._plan, self._memory = run, segments, plan, memory
+        self._run, self._segments, self._memory = run, segments, memory
         while len(memory) < plan.n_tapes:
             memory.append(NetworkBuffers())
         self._n_again = len(segments) - plan.n_tapes
-        self._states: list = []  # (segment, network state before it) of those that are kept, first to last
+        self._checkpoints = Checkpoints(self._n_again, plan.n_states)
         self._tapes: list = []
 
-    def forward(self, state):
+    def forward(self, state, look=None):
         """Run all segments.
 
         Parameters
         ----------
         state : list of ndarray
             Network state before the first step.
+        look : callable, or None
+            Is called with (segment, hidden, state) after each: its hidden states, until the next one is run, and the
+            network state after it.
 
-        Yields
-        ------
-        segment : Segment
-        hidden : ndarray of shape (n_rows, n_hidden), or None
-            Of the segment; until the next one is run.
-        state : list of ndarray
-            Network state after it.
+        Returns
+        -------
+        list of ndarray
+            Network state after the last step.
         """
+
+        def run(piece, state):
+            hidden, state, _ = self._run(self._segments[piece], state, self._memory[0], False)
+            if look is not None:
+                look(self._segments[piece], hidden, state)
+            return state
+
         if self._n_again:
-            self._states.append((0, state))
-            for segment, hidden, state in self._run_up_to(self._n_again - 1):
-                yield segment, hidden, state
-            segment = self._segments[self._n_again - 1]
-            hidden, state, _ = self._run(segment, state, self._memory[0], False)
-            yield segment, hidden, state
+            state = self._checkpoints.forward(state, run)
         for segment, buffers in zip(self._segments[self._n_again :], self._memory):
             hidden, state, tape = self._run(segment, state, buffers, True)
             self._tapes.append((hidden, tape))
-            yield segment, hidden, state
+            if look is not None:
+                look(segment, hidden, state)
+        return state
 
     def backward(self):
         """Give the tapes, after :meth:`forward` has run all segments.
@@ -253,24 +381,9 @@ class SegmentedPass:
         """
         for segment in reversed(self._segments[self._n_again :]):
             yield segment, *self._tapes.pop()
-        for index in reversed(range(self._n_again)):
-            _, state = self._states[-1]
-            for step in self._run_up_to(index):
-                state = step[-1]
-            hidden, _, tape = self._run(self._segments[index], state, self._memory[0], True)
-            yield self._segments[index], hidden, tape
-            if self._states[-1][0] == index:
-                self._states.pop()
+        for piece, state in self._checkpoints.backward(self._run_again):
+            hidden, _, tape = self._run(self._segments[piece], state, self._memory[0], True)
+            yield self._segments[piece], hidden, tape
 
-    def _run_up_to(self, last):
-        """Run from the last state that is kept up to segment ``last``, whose tape comes next; keep states underway."""
-        index, state = self._states[-1]
-        while index < last:
-            n_free = self._plan.n_states - len(self._states)
-            n_segments = advance(last + 1 - index, n_free) if n_free else last - index
-            for segment in self._segments[index : index + n_segments]:
-                hidden, state, _ = self._run(segment, state, self._memory[0], False)
-                yield segment, hidden, state
-            index += n_segments
-            if n_free:
-                self._states.append((index, state))
+    def _run_again(self, piece, state):
+        return self._run(self._segments[piece], state, self._memory[0], False)[1]

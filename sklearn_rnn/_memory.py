@@ -8,8 +8,19 @@ from typing import NamedTuple
 import numpy as np
 
 from sklearn_rnn._blocks import training_blocks
-from sklearn_rnn._checkpointing import cut_into_segments, n_segments_run, plan_memory, planned_bytes, smallest_budget
+from sklearn_rnn._checkpointing import (
+    MemoryPlan,
+    cut_into_segments,
+    full_bytes,
+    largest_segment,
+    n_segments_run,
+    plan_memory,
+    plan_starts,
+    planned_bytes,
+    sizes_of,
+)
 from sklearn_rnn._packing import Packing
+from sklearn_rnn._truncation import Window
 
 UNITS = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 
@@ -39,14 +50,15 @@ class MemoryEstimate(NamedTuple):
     Attributes
     ----------
     full : int
-        Bytes without a budget: the tapes of all steps of a window, and the backward pass's own arrays.
+        Bytes without a budget: the tapes of all steps of the longest window, and the backward pass's own arrays.
     planned : int
         Bytes with ``memory_budget`` as it is set.
     smallest : int
         The smallest ``memory_budget`` that works, in bytes.
     n_forward_passes : float
-        Forward passes that an update takes as planned: 1 where all tapes fit, up to 2 where those of some segments are
-        made again once, more where the states that segments begin in do not all fit either.
+        Times that the batch is run forward: 1 where all tapes fit and windows do not overlap, up to 2 where segments'
+        tapes are made again once, more where the states that segments begin in do not all fit either. One more for
+        the means and maxima that are cut into windows.
     """
 
     full: int
@@ -64,7 +76,7 @@ def memory_estimate(network, lengths, settings):
     lengths : ndarray of shape (n_sequences,), int
         Network steps of every sequence.
     settings : TrainingSettings
-        Of which the batch size, the truncation, dropout and the budget matter.
+        Of which the batch size, the truncation (drawn once, where it is random), dropout and the budget matter.
 
     Returns
     -------
@@ -76,27 +88,98 @@ def memory_estimate(network, lengths, settings):
         Where the budget does not suffice.
     """
     batch = np.argsort(-lengths, kind="stable")[: settings.batch_size]
+    truncation = settings.truncation.draw(int(lengths.max()), np.random.RandomState(0))
     steps_at_once = settings.truncation.length if network.readout == "each" else None
-    blocks = training_blocks(network, lengths, batch, steps_at_once)
-    budget = settings.memory_budget
+    blocks = [np.sort(lengths[block])[::-1] for block in training_blocks(network, lengths, batch, steps_at_once)]
+    is_ragged = len(np.unique(lengths)) > 1
     has_masks = settings.dropout > 0 and len(network.layers) > 1
-    full = planned = smallest = n_run = n_segments = 0
-    for block in blocks:
-        packing = Packing(np.sort(np.minimum(lengths[block], settings.truncation.longest or lengths.max()))[::-1])
-        segments = cut_into_segments(network, packing, 0, packing.n_steps)
-        full += planned_bytes(network, segments, plan_memory(network, segments), has_masks)
-        smallest = max(smallest, smallest_budget(network, segments, has_masks) * len(blocks))
-        if budget is not None and smallest > budget:
-            raise over_budget(budget, smallest)
-        plan = plan_memory(network, segments, budget if budget is None else budget // len(blocks), has_masks)
-        planned += planned_bytes(network, segments, plan, has_masks)
-        n_run, n_segments = n_run + n_segments_run(len(segments), plan), n_segments + len(segments)
-    return MemoryEstimate(full, planned, smallest, n_run / n_segments)
+    what_may_come = (is_ragged, not settings.truncation.is_certain)
+    needs = [BlockMemory(network, block, truncation, has_masks, *what_may_come) for block in blocks]
+    full = sum(block.full for block in needs)
+    smallest = len(needs) * max(block.smallest for block in needs)
+    if settings.truncation.is_certain:
+        smallest = min(smallest, full)  # no other batch needs more
+    if settings.memory_budget is not None and smallest > settings.memory_budget:
+        raise over_budget(settings.memory_budget, smallest)
+    plans = [block.plan(share_of(settings.memory_budget, full, len(needs))) for block in needs]
+    n_run = sum(n_rows_run for _, n_rows_run in plans) / sum(int(block.sum()) for block in blocks)
+    return MemoryEstimate(full, sum(planned for planned, _ in plans), smallest, n_run)
+
+
+def share_of(budget, full, n_blocks):
+    """Budget of each of a batch's blocks: none where all tapes of all blocks fit, else equal shares."""
+    return None if budget is None or full <= budget else budget // n_blocks
+
+
+class BlockMemory:
+    """What a block of a batch needs.
+
+    Parameters
+    ----------
+    network : RecurrentNetwork
+    lengths : ndarray of shape (n_sequences,), int
+        Non-increasing.
+    truncation : Truncation
+        Of the whole batch.
+    has_masks : bool
+        Whether there is dropout between the layers.
+    is_ragged : bool, default=False
+        Whether sequences of other blocks may have other lengths than these.
+    is_any_window : bool, default=False
+        Whether other windows than these may come.
+
+    Attributes
+    ----------
+    full, smallest : int
+        Bytes without a budget, and with the smallest one.
+    """
+
+    def __init__(self, network, lengths, truncation, has_masks, is_ragged=False, is_any_window=False):
+        self.network, self.has_masks = network, has_masks
+        self.n_rows_of_heads, windows = 0, truncation.windows
+        if network.readout == "last" and truncation.tail is not None:
+            tails, windows = np.minimum(lengths, truncation.tail), [Window(0, 0, truncation.tail)]
+            self.n_rows_of_heads, lengths = int((lengths - tails).sum()), tails
+        self.packing = Packing(lengths)
+        n_steps = self.packing.n_steps
+        self.windows = [window._replace(stop=min(window.stop, n_steps)) for window in windows if window.start < n_steps]
+        longest = max(self.windows, key=self._n_rows)
+        self.segments = cut_into_segments(network, self.packing, longest.start, longest.stop)
+        # One update for all windows: a first pass for the pool, and states that the windows begin in.
+        self.is_by_windows = network.readout != "each" and len(self.windows) > 1
+        n_rows = self.packing.n_rows if is_any_window else self._n_rows(longest)
+        sizes = sizes_of(network, self.packing, n_rows, has_masks)
+        more_work = 0
+        if is_ragged and self.packing.is_dense:
+            more_work = network.work_bytes(min(n_rows, largest_segment(network)), len(lengths), False) - sizes.work
+        self.smallest = sum(sizes) + sizes.state + more_work
+        n_starts = len(self.windows) if self.is_by_windows else 0
+        self.full = full_bytes(network, self.segments, has_masks) + n_starts * sizes.state + more_work
+
+    def _n_rows(self, window):
+        rows = self.packing.rows_of_steps(window.start, window.stop)
+        return rows.stop - rows.start
+
+    def plan(self, budget):
+        """Return (bytes that are planned for the longest window, rows that are run forward for all windows)."""
+        starts, n_run, packing, windows = 0, self.n_rows_of_heads, self.packing, self.windows
+        if self.is_by_windows:
+            n_rows = max(map(self._n_rows, windows))
+            n_starts, budget = plan_starts(self.network, packing, n_rows, len(windows), budget, self.has_masks)
+            starts = n_starts * self.network.state_bytes(packing.n_sequences)
+            n_run += packing.n_rows * (n_segments_run(len(windows), MemoryPlan(0, n_starts)) / len(windows) - 1)
+            if self.network.readout == "last":  # those without an end are not run again
+                windows = [w for w in windows if ((w.start < packing.lengths) & (packing.lengths <= w.stop)).any()]
+        plan = plan_memory(self.network, self.segments, budget, self.has_masks)
+        n_times = n_segments_run(len(self.segments), plan) / len(self.segments)
+        n_run += n_times * sum(map(self._n_rows, windows))
+        return starts + planned_bytes(self.network, self.segments, plan, self.has_masks), n_run
 
 
 def over_budget(budget, smallest):
     """Return the error for a budget that does not suffice."""
     return ValueError(
         f"memory_budget={budget} bytes is too little: the backward pass takes a segment of steps at a time, and the "
-        f"segments of a batch need {smallest} bytes at the least. Raise memory_budget to that, or lower batch_size."
+        f"segments of a batch need {smallest} bytes at the least. Raise memory_budget to that, better to some more: "
+        "the less it is, the oftener steps are run again. Or have fewer sequences in a batch."
     )

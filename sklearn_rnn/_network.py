@@ -88,6 +88,7 @@ class RecurrentNetwork:
         # In the order of a network state.
         self.directions = [direction for layer in self.layers for direction in layer]
         self.n_hidden = n_features
+        self.n_units = sum(direction.n_units for direction in self.directions)
         self.parameters = Parameters(self._parameter_shapes(), dtype)
         self._initialize(random_state)
 
@@ -109,7 +110,7 @@ class RecurrentNetwork:
 
     def state_bytes(self, n_sequences):
         """Bytes of a network state."""
-        return self.cell.n_states * n_sequences * sum(d.n_units for d in self.directions) * self.dtype.itemsize
+        return self.cell.n_states * n_sequences * self.n_units * self.dtype.itemsize
 
     def tape_bytes(self, n_rows, n_sequences, has_masks=False):
         """Bytes of the tape of so many rows; ``has_masks`` where there is dropout between the layers."""
@@ -119,10 +120,11 @@ class RecurrentNetwork:
             values += sum(d.n_units for layer in self.layers[:-1] for d in layer)
         return n_rows * values * self.dtype.itemsize + self.state_bytes(n_sequences)
 
-    def work_bytes(self, packing):
-        """Bytes that a backward pass needs for itself, beside the tape."""
+    def work_bytes(self, n_rows, n_sequences, is_dense):
+        """Bytes that a backward pass over so many rows of a batch needs for itself, beside the tape."""
+        sizes = (n_rows, n_sequences, is_dense)
         return self.dtype.itemsize * sum(
-            self.cell.work_values(packing, d.n_features, d.n_units, self.dtype, needs_d_x=depth > 0)
+            self.cell.work_values(*sizes, d.n_features, d.n_units, self.dtype, needs_d_x=depth > 0)
             for depth, layer in enumerate(self.layers)
             for d in layer
         )

@@ -165,7 +165,10 @@ class Dataset:
             return sequences.take_steps(values, order, packing) if self.per_step else values[order]
 
         targets, weights = _where_given(take, self.targets), _where_given(take, self.weights)
-        return PackedBatch(sequences.packed_rows(order, packing), packing, order, targets, weights)
+        rows = sequences.packed_rows(order, packing)
+        if sequences.common_length is None:
+            packing = Packing(packing.lengths)  # without what the other one remembers of every row
+        return PackedBatch(rows, packing, order, targets, weights)
 
     def subset(self, indices):
         """Return the dataset of the sequences at ``indices``, in that order."""

@@ -11,7 +11,7 @@ from scipy.optimize import minimize
 from sklearn_rnn._blocks import training_blocks
 from sklearn_rnn._bptt import Backpropagation, DropoutMasks
 from sklearn_rnn._checkpointing import OverBudget
-from sklearn_rnn._memory import over_budget
+from sklearn_rnn._memory import BlockMemory, over_budget, share_of
 from sklearn_rnn._truncation import FixedTruncation
 
 
@@ -104,7 +104,7 @@ class Trainer:
         plan = truncation.draw(n_steps, self.random_state)
         steps_at_once = truncation.length if dataset.per_step else None
         blocks = [dataset.pack(part) for part in training_blocks(self.network, lengths, indices, steps_at_once)]
-        backpropagations = self._backpropagations(len(blocks))
+        backpropagations = self._backpropagations(blocks, plan)
         steps = [
             backpropagation.updates(block, plan, self._draw_masks(block), self._state_of(block))
             for backpropagation, block in zip(backpropagations, blocks)
@@ -127,18 +127,22 @@ class Trainer:
                 for states, ended in zip(self.state, backpropagation.state):
                     states[:, block.order] = ended
 
-    def _backpropagations(self, n_blocks):
+    def _backpropagations(self, blocks, truncation):
         """One for each block of a batch, with its share of the memory."""
+        n_blocks, budget = len(blocks), self.settings.memory_budget
         while len(self._blocks) < n_blocks:
             self._blocks.append(Backpropagation(self.network, self._weights, self.loss))
-        if self.settings.memory_budget is not None:
+        if budget is not None:
+            has_masks = self.settings.dropout > 0 and len(self.network.layers) > 1
+            needs = [BlockMemory(self.network, block.packing.lengths, truncation, has_masks).full for block in blocks]
+            del self._blocks[n_blocks:]  # with the tapes in their memory
             for backpropagation in self._blocks:
-                backpropagation.memory_budget = self.settings.memory_budget // n_blocks
+                backpropagation.memory_budget = share_of(budget, sum(needs), n_blocks)
         return self._blocks[:n_blocks]
 
     def _run_updates(self, steps):
         try:
-            return self._run(_next, steps)
+            return list(self._run(_next, steps))
         except OverBudget as error:
             raise over_budget(self.settings.memory_budget, error.args[0] * len(steps)) from error
 

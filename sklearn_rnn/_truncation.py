@@ -97,10 +97,7 @@ class FixedTruncation:
         plan = windows(n_steps, self.length, self.stride)
         return Truncation(plan, self.length if len(plan) > 1 else None)
 
-    @property
-    def longest(self):
-        """Steps of a window at the most; None for any number."""
-        return self.length
+    is_certain = True  # whether windows are the same in every epoch
 
 
 class UnbiasedTruncation:
@@ -116,7 +113,7 @@ class UnbiasedTruncation:
         m, the mean number of steps of a window, at least 2.
     """
 
-    longest = None  # steps of a window at the most: any number
+    is_certain = False
 
     def __init__(self, length):
         self.length = length

@@ -146,11 +146,11 @@ class Cell(ABC):
         """Numbers that the tape has for each row, h among them."""
         return self.n_taped * n_units
 
-    def work_values(self, packing, n_features, n_units, dtype, needs_d_x):
-        """Numbers that a backward pass needs for itself, at the most."""
+    def work_values(self, n_rows, n_sequences, is_dense, n_features, n_units, dtype, needs_d_x):
+        """Numbers that a backward pass over so many rows needs for itself, at the most."""
         # Deltas; where there are gates, a factor of them; the previous states, unless they can be seen in place.
-        n_arrays = self.n_gates + (self.n_gates > 1) + (not packing.is_dense)
-        return packing.n_rows * (n_arrays * n_units + needs_d_x * n_features)
+        n_arrays = self.n_gates + (self.n_gates > 1) + (not is_dense)
+        return n_rows * (n_arrays * n_units + needs_d_x * n_features)
 
     @abstractmethod
     def forward(self, x, packing, state, weights, buffers, keeps_tape=True, keeps_hidden=True):

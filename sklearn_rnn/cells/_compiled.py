@@ -108,11 +108,11 @@ class CompiledCell(Cell):
     def tape_values(self, n_units, dtype):
         return n_units + self._kernel(dtype).tape_row_size(n_units)
 
-    def work_values(self, packing, n_features, n_units, dtype, needs_d_x):
+    def work_values(self, n_rows, n_sequences, is_dense, n_features, n_units, dtype, needs_d_x):
         kernel = self._kernel(dtype)
-        n_rows = kernel.n_delta_rows(packing.batch_sizes, n_units)
-        n_previous = 0 if packing.is_dense else n_rows
-        return (n_rows * kernel.n_deltas + n_previous) * n_units + needs_d_x * packing.n_rows * n_features
+        n_first = min(n_rows, n_sequences)
+        n_delta_rows = kernel.n_delta_rows(np.array([n_first, n_rows - n_first]), n_units)
+        return n_delta_rows * (kernel.n_deltas + (not is_dense)) * n_units + needs_d_x * n_rows * n_features
 
     def forward(self, x, packing, state, weights, buffers, keeps_tape=True, keeps_hidden=True):
         n_sequences, n_units = packing.n_sequences, state.shape[2]
