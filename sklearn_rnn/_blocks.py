@@ -32,6 +32,8 @@ def training_blocks(network, lengths, indices, steps_at_once=None):
     -------
     list of ndarray of int
     """
+    if len(indices) < 2 * SMALLEST_BLOCK:
+        return [indices]
     # A backward pass takes twice the multiplications of a forward pass.
     n_steps = lengths[indices] if steps_at_once is None else np.minimum(lengths[indices], steps_at_once)
     work = 3 * network.work_per_row * int(n_steps.sum())

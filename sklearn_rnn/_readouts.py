@@ -20,7 +20,7 @@ class Pool(ABC):
     Parameters
     ----------
     lengths : ndarray of shape (n_sequences,), int
-        Steps per sequence.
+        Steps per sequence, non-increasing.
     n_units : int
     dtype : dtype
 
@@ -82,6 +82,8 @@ class LastPool(Pool):
         return self._ends(start, stop).any()
 
     def d_final_hidden(self, d_pooled, start, stop):
+        if start == 0 and stop >= self.lengths[0]:  # the longest sequence: all of them end there
+            return d_pooled
         return np.where(self._ends(start, stop)[:, None], d_pooled, d_pooled.dtype.type(0))
 
 

@@ -100,7 +100,7 @@ class Trainer:
         The gradient of the sum is in ``self._gradient``: the blocks' gradients, added to the first in their order.
         """
         lengths, truncation = dataset.sequences.lengths, self.settings.truncation
-        n_steps = int(lengths[indices].max())
+        n_steps = dataset.sequences.common_length or int(lengths[indices].max())
         plan = truncation.draw(n_steps, self.random_state)
         steps_at_once = truncation.length if dataset.per_step else None
         blocks = [dataset.pack(part) for part in training_blocks(self.network, lengths, indices, steps_at_once)]
