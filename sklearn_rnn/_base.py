@@ -34,10 +34,7 @@ from sklearn_rnn._training import (
     train_lbfgs,
     without_overflow_warnings,
 )
-from sklearn_rnn._truncation import FixedTruncation, UnbiasedTruncation
-
-# Steps of a window of unbiased truncation in the mean, where truncation_stride does not tell.
-MEAN_WINDOW = 32
+from sklearn_rnn._truncation import MEAN_WINDOW, FixedTruncation, UnbiasedTruncation
 
 
 def can_partial_fit(estimator):

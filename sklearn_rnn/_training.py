@@ -12,7 +12,7 @@ from sklearn_rnn._blocks import training_blocks
 from sklearn_rnn._bptt import Backpropagation, DropoutMasks
 from sklearn_rnn._checkpointing import OverBudget
 from sklearn_rnn._memory import BlockMemory, over_budget, share_of
-from sklearn_rnn._truncation import FixedTruncation
+from sklearn_rnn._truncation import BaseTruncation, FixedTruncation
 
 
 @dataclass
@@ -21,7 +21,7 @@ class TrainingSettings:
 
     batch_size: int
     shuffle: bool = True
-    truncation: FixedTruncation = field(default_factory=FixedTruncation)
+    truncation: BaseTruncation = field(default_factory=FixedTruncation)
     memory_budget: int | None = None
     clip_norm: float | None = None
     clip_value: float | None = None

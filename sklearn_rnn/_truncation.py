@@ -11,7 +11,12 @@ and an error that gets from a step to the one before it is multiplied by 1 over 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
+
+# Steps of a window of unbiased truncation in the mean, where truncation_stride does not tell.
+MEAN_WINDOW = 32
 
 
 class Window(NamedTuple):
@@ -34,7 +39,7 @@ class Truncation(NamedTuple):
     tail : int or None
         For readout "last": steps of each sequence's own end that its error flows back through; None for those of
         the window that it ends in.
-    gains : dict of int to float
+    gains : mapping of int to float
         By steps inside of windows: what an error is multiplied by on its way from that step to the one before.
     mean_length : int or None
         Steps that windows have in the mean, where updates are to be divided by these rather than by their own: else
@@ -43,7 +48,7 @@ class Truncation(NamedTuple):
 
     windows: list
     tail: int | None = None
-    gains: dict = {}
+    gains: Mapping = MappingProxyType({})
     mean_length: int | None = None
 
 
@@ -74,7 +79,32 @@ def windows(n_steps, truncation=None, stride=None):
     return [Window(max(0, stop - truncation), loss_start, stop) for loss_start, stop in zip([0, *stops[:-1]], stops)]
 
 
-class FixedTruncation:
+class BaseTruncation:
+    """How the batches of a training are truncated.
+
+    Attributes
+    ----------
+    length : int or None
+        Steps of a window, or their mean; None for all.
+    is_certain : bool
+        Whether windows are the same in every epoch.
+    settings : tuple
+        As the estimator was told.
+    """
+
+    length: int | None
+    is_certain: bool = False
+    settings: tuple
+
+    def adapt(self, network, loss, dataset, random_state):
+        """Look at the network before an epoch: there is nothing to choose."""
+
+    def draw(self, n_steps, random_state):
+        """Return the Truncation of a batch whose longest sequence has ``n_steps``."""
+        raise NotImplementedError
+
+
+class FixedTruncation(BaseTruncation):
     """BPTT(h; h').
 
     Parameters
@@ -85,22 +115,19 @@ class FixedTruncation:
         h'; None for h.
     """
 
+    is_certain = True
+
     def __init__(self, length=None, stride=None):
         self.length, self.stride = length, stride
-        self.settings: tuple = (length, stride)  # as the estimator was told
-
-    def adapt(self, network, loss, dataset, random_state):
-        """Look at the network before an epoch: there is nothing to choose."""
+        self.settings = (length, stride)
 
     def draw(self, n_steps, random_state):
         """Return the Truncation of a batch whose longest sequence has ``n_steps``."""
         plan = windows(n_steps, self.length, self.stride)
         return Truncation(plan, self.length if len(plan) > 1 else None)
 
-    is_certain = True  # whether windows are the same in every epoch
 
-
-class UnbiasedTruncation:
+class UnbiasedTruncation(BaseTruncation):
     """Windows of random lengths, whose gradients have the full gradient for their mean.
 
     The probability that a window ends at its step d falls as 3 q / (2 m + d), with m the mean length and d a multiple
@@ -113,15 +140,12 @@ class UnbiasedTruncation:
         m, the mean number of steps of a window, at least 2.
     """
 
-    is_certain = False
+    length: int
 
     def __init__(self, length):
         self.length = length
-        self.settings = ("unbiased", length)  # as the estimator was told
+        self.settings = ("unbiased", length)
         self._q = max(1, length // 4)  # a few places to end at: each costs a passage from segment to segment
-
-    def adapt(self, network, loss, dataset, random_state):
-        """Look at the network before an epoch: there is nothing to choose."""
 
     def draw(self, n_steps, random_state):
         """Draw the Truncation of a batch whose longest sequence has ``n_steps``."""

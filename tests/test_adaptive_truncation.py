@@ -142,6 +142,13 @@ def test_a_chosen_length_is_a_fixed_one_until_the_next_choice():
     assert truncation.draw(90, None) == truncated(90, truncation.length, truncation.stride)
 
 
+def test_a_choice_bounds_no_later_one():
+    truncation, network = AdaptiveTruncation(0.5), make_network()
+    truncation.adapt(network, SquaredError(), make_regression((30,)), np.random.RandomState(0))
+    assert truncation.length <= 30
+    assert truncation.longest is None
+
+
 # ---- The estimators ----------------------------------------------------------------------------------
 
 
