@@ -118,12 +118,17 @@ def shortest(own_norms, kept_norms, tolerance, longest, stride=None):
         From 1 to ``longest``.
     """
     left_out = _left_out(own_norms, longest)
+    rest = left_out[: len(kept_norms)]
+    is_known = np.isfinite(kept_norms) & np.isfinite(rest)
     # The norm of the whole gradient is at least that of what is kept, less what is left out.
-    whole = (kept_norms - left_out[: len(kept_norms)]).max()
+    whole = (kept_norms[is_known] - rest[is_known]).max(initial=0)
     h = np.arange(1, longest + 1)
     h_stride = h if stride is None else np.minimum(h, stride)
-    sums = np.concatenate([[0], np.cumsum(left_out[1:])])
-    is_enough = (sums[h] - sums[h - h_stride]) / h_stride <= tolerance * whole
+    # From the far end, which is the small one: differences keep their digits, and what is infinite comes first.
+    sums = np.append(_sums_from(left_out), 0)
+    first = sums[h + 1 - h_stride]
+    window_sums = np.subtract(first, sums[h + 1], out=np.full(longest, np.inf), where=np.isfinite(first))
+    is_enough = window_sums / h_stride <= tolerance * whole
     is_enough[-1] = True  # nothing is left out
     return 1 + int(is_enough.argmax())
 
@@ -135,7 +140,12 @@ def _left_out(own_norms, longest):
         decay = _decay(own_norms[n_lags // 2 :])
         beyond = own_norms[-1] * decay ** np.arange(1, longest - n_lags + 1)
         own_norms = np.concatenate([own_norms, beyond if decay < 1 else np.full(longest - n_lags, np.inf)])
-    return np.append(np.cumsum(own_norms[::-1])[::-1], 0)
+    return np.append(_sums_from(np.where(np.isnan(own_norms), np.inf, own_norms)), 0)
+
+
+def _sums_from(values):
+    """Sum of the values from each place on."""
+    return np.cumsum(values[::-1])[::-1]
 
 
 def _decay(norms):

@@ -69,7 +69,8 @@ class Trainer:
 
     def choose_truncation(self, dataset):
         """Let the truncation adapt to the network, before an epoch."""
-        self.settings.truncation.adapt(self.network, self.loss, dataset, self.random_state)
+        with without_overflow_warnings():
+            self.settings.truncation.adapt(self.network, self.loss, dataset, self.random_state)
 
     def train_epoch(self, dataset, learning_rate, monitor):
         """Pass once over the data; raise Diverged, before the update, where something is not finite."""

@@ -1,5 +1,6 @@
 """Truncation that is chosen from the decay of gradients."""
 
+import math
 import pickle
 from copy import deepcopy
 
@@ -65,11 +66,33 @@ def test_gradients_that_do_not_decay_need_all_steps(decay):
     assert shortest(*geometric(decay, 50), 0.5, 1000) == 1000
 
 
-def test_gradients_that_are_not_finite_need_all_steps():
+@pytest.mark.parametrize("stride", [None, 1, 7])
+@pytest.mark.parametrize("decay", [1.0, 1.2])
+def test_what_does_not_decay_beyond_what_was_looked_at_gives_no_warning(decay, stride):
+    with np.errstate(all="raise"):
+        assert shortest(*geometric(decay, 64), 0.5, 200, stride) == 200
+
+
+def test_small_tolerances_lose_no_digits():
+    own, kept = geometric(0.9, 1000)
+    for stride in (None, 1, 7):
+        h = shortest(own, kept, 1e-20, 1000, stride)
+
+        def mean(h, stride=stride):
+            first = h + 1 - (h if stride is None else min(h, stride))
+            return math.fsum(own[k:].sum() for k in range(first, h + 1)) / (h + 1 - first)
+
+        # Losses that flow back through a single step always leave something out.
+        assert h == 1000 if stride is None else mean(h) <= 1e-20 * own.sum() < mean(h - 1)
+
+
+@pytest.mark.parametrize("value", [np.inf, np.nan])
+def test_gradients_that_are_not_finite_need_all_steps(value):
     own, kept = geometric(0.5, 50)
-    own[40:] = kept[41:] = np.inf
-    with np.errstate(invalid="ignore"):
-        assert shortest(own, kept, 0.5, 1000) == 1000
+    own[40:] = kept[41:] = value
+    for longest in (50, 1000):
+        for stride in (None, 1, 7):
+            assert shortest(own, kept, 0.5, longest, stride) == longest
 
 
 def test_gradients_that_end_need_no_more_steps():
@@ -229,6 +252,16 @@ def test_a_mapped_array_gives_the_bits_of_one_in_memory(tmp_path):
     one, two = regressor(max_iter=3).fit(X, y), regressor(max_iter=3).fit(mapped, y)
     for name, weights in one.weights_.items():
         assert_array_equal(two.weights_[name], weights)
+
+
+def test_gradients_that_do_not_decay_or_overflow_give_no_warnings():
+    settings = {"cell": "rnn", "activation": "identity", "truncation": "auto", "random_state": 0}
+    y = np.arange(4.0)
+    still = RNNRegressor((5,), max_iter=1, n_iter_no_change=np.inf, **settings).fit(np.zeros((4, 200, 1)), y)
+    assert 1 <= still.truncation_ <= 200
+    still.weights_["layer_0.recurrent"][...] = 1e30
+    with pytest.warns(match="learning_rate_init: training stopped"):
+        still.partial_fit(np.ones((4, 200, 1)), y)
 
 
 def test_zero_weights_and_classes_are_no_obstacle():
