@@ -22,10 +22,16 @@ from sklearn_rnn._truncation import FixedTruncation
 EPOCHS_BETWEEN = 10
 N_LOSSES = 32
 FEWEST_LAGS = 64
+# Steps of a window at the least: where each step has a loss, shorter ones take longer for their many updates than
+# full BPTT takes, up to 70 times as long.
+SHORTEST = 8
 
 
 class AdaptiveTruncation(FixedTruncation):
     """BPTT(h; h') whose h is chosen before the first epoch, and every ``EPOCHS_BETWEEN`` epochs again.
+
+    It is chosen sooner where h has all steps that the sequences had then, and there are longer ones now: chunks of a
+    stream may grow. What has no weight does not matter.
 
     Parameters
     ----------
@@ -47,35 +53,47 @@ class AdaptiveTruncation(FixedTruncation):
         self.settings = ("auto", tolerance, stride)
         self._tolerance, self._largest_stride = tolerance, stride
         self._n_epochs = 0
+        self._cap = np.inf  # steps that h would be more than, if there had been more
 
     def adapt(self, network, loss, dataset, random_state):
         """Choose h for the network as it is; draws the losses to look at."""
-        if self._n_epochs % EPOCHS_BETWEEN == 0:
-            self._choose(network, loss, dataset, random_state)
+        counting = weighted_sequences(dataset)
+        longest = int(dataset.sequences.lengths[counting].max(initial=0))
+        if self._n_epochs % EPOCHS_BETWEEN == 0 or longest > self._cap:
+            self._choose(network, loss, dataset, longest, random_state)
         self._n_epochs += 1
 
-    def _choose(self, network, loss, dataset, random_state):
-        longest = int(dataset.sequences.lengths.max())
-        n_lags = min(longest, max(FEWEST_LAGS, 2 * (self.length or 0)))
-        sample = draw_losses(dataset, n_lags, random_state)
-        if sample.weights.any():
+    def _choose(self, network, loss, dataset, longest, random_state):
+        """Choose h for sequences of up to ``longest`` steps; 0 where none has any weight."""
+        if longest:
+            n_lags = min(longest, max(FEWEST_LAGS, 2 * (self.length or 0)))
+            sample = draw_losses(dataset, n_lags, random_state)
             is_last = network.readout == "last"
             network = copy(network)
             network.readout = "last"
             traced = trace(network, loss, sample, n_lags)
             stride = 1 if is_last else self._largest_stride
-            self.length = shortest(traced.own_norms, traced.kept_norms, self._tolerance, longest, stride)
+            enough = shortest(traced.own_norms, traced.kept_norms, self._tolerance, longest, stride)
+            self.length = max(enough, min(SHORTEST, longest))
         elif self.length is None:  # nothing to go by: all steps
-            self.length = longest
+            self.length = int(dataset.sequences.lengths.max())
+        self._cap = longest if longest <= self.length else np.inf
         self.stride = None if self._largest_stride is None else min(self._largest_stride, self.length)
 
 
+def weighted_sequences(dataset):
+    """Indices of the sequences that have a weight, or a step with one."""
+    weights = dataset.weights > 0
+    return np.flatnonzero(np.logical_or.reduceat(weights, dataset.sequences.starts) if dataset.per_step else weights)
+
+
 def draw_losses(dataset, n_lags, random_state):
-    """Draw losses to trace back: of steps anywhere where each has one, else of sequences' ends.
+    """Draw losses of positive weight to trace back: of steps anywhere where each has one, else of sequences' ends.
 
     Parameters
     ----------
     dataset : Dataset
+        With a weight above 0.
     n_lags : int
     random_state : RandomState
 
@@ -86,15 +104,24 @@ def draw_losses(dataset, n_lags, random_state):
         targets and weights are those of their last steps (of the whole sequences, without a target at every step).
     """
     sequences = dataset.sequences
-    n_losses = N_LOSSES if dataset.per_step else min(N_LOSSES, len(dataset))
-    chosen = random_state.permutation(np.resize(random_state.permutation(len(dataset)), n_losses))
-    ends = sequences.lengths[chosen]
+    counting = weighted_sequences(dataset)
+    n_losses = N_LOSSES if dataset.per_step else min(N_LOSSES, len(counting))
+    chosen = random_state.permutation(np.resize(random_state.permutation(counting), n_losses))
+    starts, ends = sequences.starts[chosen], sequences.lengths[chosen]
     if dataset.per_step:
-        ends = random_state.randint(np.minimum(ends, n_lags), ends + 1)
+        weights = (dataset.weights[start : start + length] for start, length in zip(starts, ends))
+        ends = np.array([_draw_end(of_steps, n_lags, random_state) for of_steps in weights])
     parts = [sequences.load([i]).rows[max(0, end - 2 * n_lags) : end] for i, end in zip(chosen, ends)]
-    rows = sequences.starts[chosen] + ends - 1 if dataset.per_step else chosen
+    rows = starts + ends - 1 if dataset.per_step else chosen
     lengths = np.array([len(part) for part in parts])
     return Dataset(Sequences(np.concatenate(parts), lengths, "list"), dataset.targets[rows], dataset.weights[rows])
+
+
+def _draw_end(weights, n_lags, random_state):
+    """Draw the number of steps up to a loss that has a weight, and ``n_lags`` of them before it if there are any."""
+    ends = 1 + np.flatnonzero(weights)
+    far = ends[ends >= n_lags]
+    return random_state.choice(far) if len(far) else ends[-1]
 
 
 def shortest(own_norms, kept_norms, tolerance, longest, stride=None):
@@ -138,8 +165,10 @@ def _left_out(own_norms, longest):
     n_lags = len(own_norms)
     if longest > n_lags:
         decay = _decay(own_norms[n_lags // 2 :])
-        beyond = own_norms[-1] * decay ** np.arange(1, longest - n_lags + 1)
-        own_norms = np.concatenate([own_norms, beyond if decay < 1 else np.full(longest - n_lags, np.inf)])
+        beyond = np.full(longest - n_lags, np.inf)
+        if decay < 1:
+            beyond = own_norms[-1] * decay ** np.arange(1, longest - n_lags + 1)
+        own_norms = np.concatenate([own_norms, beyond])
     return np.append(_sums_from(np.where(np.isnan(own_norms), np.inf, own_norms)), 0)
 
 

@@ -42,8 +42,8 @@ truncation : int, "auto", "unbiased" or None, default=None
     "last" the gradient flows through each sequence's own last h steps; with "mean" and "max" it is cut
     at the borders of windows. The state is carried on in every case. Cost and memory of a window
     are those of h steps. "auto" chooses h before the first epoch, and every 10 epochs again, as the
-    smallest one whose gradients are biased by less than ``truncation_tolerance``, by a bound from how
-    fast the gradients of 32 losses decay [12]_. "unbiased" draws windows of random lengths for every
+    smallest one, of at least 8, whose gradients are biased by less than ``truncation_tolerance``, by a
+    bound from how fast the gradients of 32 losses decay [12]_. "unbiased" draws windows of random lengths for every
     batch, and multiplies the errors that get from step to step by 1 over the probability that they do:
     the gradients' mean over the draws is that of full BPTT [9]_, at the price of their variance.
 

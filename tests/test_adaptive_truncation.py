@@ -112,6 +112,7 @@ def test_parts_that_cancel_need_more_steps():
 
 def test_losses_at_each_step_are_drawn_from_everywhere_with_their_steps_before():
     dataset = make_regression((300, 50), per_step=True)
+    dataset.weights[...] = 1.5
     sample = draw_losses(dataset, 20, np.random.RandomState(0))
     assert len(sample) == _adaptive_truncation.N_LOSSES
     assert not sample.per_step
@@ -122,7 +123,7 @@ def test_losses_at_each_step_are_drawn_from_everywhere_with_their_steps_before()
         last = np.flatnonzero((dataset.sequences.rows == rows[-1]).all(axis=1)).item()
         assert_array_equal(dataset.sequences.rows[last - len(rows) + 1 : last + 1], rows)
         assert_array_equal(sample.targets[i], dataset.targets[last])
-        assert sample.weights[i] == dataset.weights[last]
+        assert sample.weights[i] == 1.5
         assert last >= 19 if last < 300 else last >= 319
         ends.add(last)
     assert len(ends) > 20
@@ -130,9 +131,40 @@ def test_losses_at_each_step_are_drawn_from_everywhere_with_their_steps_before()
 
 def test_losses_at_the_ends_are_drawn_once():
     dataset = make_regression((30, 50, 7))
+    dataset.weights[...] = 1
     sample = draw_losses(dataset, 20, np.random.RandomState(0))
     assert sorted(sample.sequences.lengths) == [7, 30, 40]
     assert sorted(sample.targets[:, 0]) == sorted(dataset.targets[:, 0])
+
+
+@pytest.mark.parametrize("per_step", [False, True])
+def test_sequences_of_weight_0_are_as_if_they_were_not_there(per_step):
+    lengths = (300, 90, 40, 60, 7, 250)
+    dataset = make_regression(lengths, per_step=per_step)
+    is_there = np.array([False, True, True, False, True, False])
+    dataset.weights[...] = np.repeat(is_there, lengths) if per_step else is_there
+    without = dataset.subset(np.flatnonzero(is_there))
+    one, other = (draw_losses(data, 20, np.random.RandomState(0)) for data in (dataset, without))
+    for name in ("targets", "weights"):
+        assert_array_equal(getattr(one, name), getattr(other, name))
+    assert_array_equal(one.sequences.rows, other.sequences.rows)
+    network = make_network(readout="each" if per_step else "last")
+    lengths = []
+    for data in (dataset, without):
+        truncation = AdaptiveTruncation(1e-9)
+        truncation.adapt(network, SquaredError(), data, np.random.RandomState(0))
+        lengths.append(truncation.length)
+    assert lengths[0] == lengths[1] <= 90
+
+
+def test_steps_of_weight_0_are_not_drawn():
+    dataset = make_regression((300, 50), per_step=True)
+    dataset.weights[...] = 0
+    counting = np.array([3, 100, 180, 290, 300, 305])  # none of the second one has 20 steps up to it
+    dataset.weights[counting] = 1
+    sample = draw_losses(dataset, 20, np.random.RandomState(0))
+    assert sample.weights.all()
+    assert set(sample.targets[:, 0]) == set(dataset.targets[[100, 180, 290, 305], 0])
 
 
 def test_without_any_weight_all_steps_are_taken_and_an_earlier_choice_is_kept():
@@ -146,13 +178,59 @@ def test_without_any_weight_all_steps_are_taken_and_an_earlier_choice_is_kept():
     assert truncation.length == 9
 
 
-def test_the_choice_is_made_again_every_few_epochs(monkeypatch):
-    epochs = []
-    monkeypatch.setattr(AdaptiveTruncation, "_choose", lambda self, *_: epochs.append(self._n_epochs))
+@pytest.fixture
+def epochs_of_choices(monkeypatch):
+    """Epochs before which a choice was made."""
+    epochs, choose = [], AdaptiveTruncation._choose
+
+    def remember(self, *arguments):
+        epochs.append(self._n_epochs)
+        choose(self, *arguments)
+
+    monkeypatch.setattr(AdaptiveTruncation, "_choose", remember)
+    return epochs
+
+
+def adapt_to(truncation, *datasets):
+    for dataset in datasets:
+        truncation.adapt(make_network(), SquaredError(), dataset, np.random.RandomState(0))
+
+
+def test_the_choice_is_made_again_every_few_epochs(epochs_of_choices):
+    adapt_to(AdaptiveTruncation(0.5), *[make_regression((20, 200))] * 21)
+    assert epochs_of_choices == [0, 10, 20]
+
+
+def test_it_is_made_sooner_where_chunks_grow_beyond_what_capped_the_last_one(epochs_of_choices):
+    truncation = AdaptiveTruncation(1e-6)
+    adapt_to(truncation, *(make_regression((n_steps, 2)) for n_steps in (3, 2, 3, 5)))
+    assert truncation.length == 5
+    assert epochs_of_choices == [0, 3]
+    adapt_to(truncation, make_regression((400, 2)), make_regression((500, 2)))
+    assert 5 < truncation.length < 400
+    assert epochs_of_choices == [0, 3, 4]
+
+
+def test_it_is_made_as_soon_as_something_has_weight(epochs_of_choices):
+    nothing, something = make_regression((30, 50)), make_regression((30, 10))
+    nothing.weights[...] = 0
     truncation = AdaptiveTruncation(0.5)
-    for _ in range(21):
-        truncation.adapt(None, None, None, None)
-    assert epochs == [0, 10, 20]
+    adapt_to(truncation, nothing, nothing, something, something)
+    assert truncation.length < 50
+    assert epochs_of_choices == [0, 2]
+
+
+@pytest.mark.parametrize("stride", [None, 1])
+def test_windows_have_some_steps_at_the_least(stride):
+    truncation = AdaptiveTruncation(0.99, stride)
+    network = make_network(readout="each")
+    network.parameters.vector[...] = 0
+    for length, shortest_length in ((90, _adaptive_truncation.SHORTEST), (5, 5)):
+        truncation._n_epochs = 0
+        dataset = make_regression((length,), per_step=True)
+        truncation.adapt(network, SquaredError(), dataset, np.random.RandomState(0))
+        assert truncation.length == shortest_length
+        assert truncation.stride == stride
 
 
 def test_a_chosen_length_is_a_fixed_one_until_the_next_choice():
