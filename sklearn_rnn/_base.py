@@ -482,7 +482,7 @@ class BaseRNN(BaseEstimator, metaclass=ABCMeta):
     def _train(self, dataset, validation=None, is_partial=False, state=None):
         """Train the network in place, for one epoch if ``is_partial``, and set the fitted attributes.
 
-        From ``state`` on the sequences go on together, in one batch.
+        From ``state`` on, which is written to, the sequences go on together, in one batch.
         """
         n_epochs = 1 if is_partial else self.max_iter
         settings = self._settings(len(dataset), state is not None)
@@ -503,20 +503,18 @@ class BaseRNN(BaseEstimator, metaclass=ABCMeta):
         )
         try:
             with threads(self.n_jobs) as run:
-                # The carried state moves on when nothing can go wrong any more.
-                trained_state = copy.deepcopy(state)
                 model = (self._network, self._loss, self._optimizer)
-                trainer = Trainer(*model, settings, self._random_state, run, trained_state)
+                trainer = Trainer(*model, settings, self._random_state, run, state)
                 if self.solver == "lbfgs":
                     train_lbfgs(trainer, dataset, n_epochs, self.max_fun, self.tol, monitor)
-                elif train(trainer, dataset, self._schedule, n_epochs, monitor):
-                    state = trained_state
+                else:
+                    is_complete = train(trainer, dataset, self._schedule, n_epochs, monitor)
         except BaseException:
             parameters[...] = before
             raise
         if monitor.best_parameters is not None:
             parameters[...] = monitor.best_parameters
-        if is_partial:
+        if is_partial and (is_complete or state is None):  # otherwise it is that of the chunk before, resets undone
             self._carried_state = state
         self._set_fitted_attributes(monitor)
 

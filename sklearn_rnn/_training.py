@@ -209,7 +209,12 @@ def train(trainer, dataset, learning_rate, n_epochs, monitor):
     """Train epoch by epoch until the monitor says stop, or ``n_epochs`` are over.
 
     A loss or gradient that is not finite ends training with a ConvergenceWarning and the parameters of
-    the last good epoch, and False is returned; Ctrl-C ends it with those of the last update.
+    the last good epoch; Ctrl-C ends it with those of the last update.
+
+    Returns
+    -------
+    bool
+        Whether training came to its end, its last epoch being complete.
     """
     parameters = trainer.network.parameters.vector
     last_good = parameters.copy()
@@ -222,18 +227,17 @@ def train(trainer, dataset, learning_rate, n_epochs, monitor):
             last_good[...] = parameters
             if monitor.should_stop:
                 if not learning_rate.reduce():
-                    break
+                    return True
                 monitor.wait_again()
-        else:
-            if monitor.expects_convergence and learning_rate.schedule != "cosine":
-                monitor.warn_not_converged("max_iter")
+        if monitor.expects_convergence and learning_rate.schedule != "cosine":
+            monitor.warn_not_converged("max_iter")
+        return True
     except Diverged:
         parameters[...] = last_good
         monitor.warn_diverged()
-        return False
     except KeyboardInterrupt:
         warnings.warn("Training interrupted by user.", stacklevel=2)
-    return True
+    return False
 
 
 def train_lbfgs(trainer, dataset, n_epochs, max_fun, tol, monitor):

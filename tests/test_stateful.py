@@ -1,5 +1,6 @@
 """Training along streams: the state goes on from call to call, and nothing else that should not."""
 
+import itertools
 import pickle
 import re
 import signal
@@ -14,6 +15,7 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 from sklearn_rnn import RNNClassifier, RNNRegressor, _monitor
+from sklearn_rnn._optimizers import Adam
 
 N_STREAMS, N_STEPS, WINDOW = 3, 24, 6
 
@@ -350,14 +352,60 @@ def test_bidirectional_networks_cannot_be_stateful():
         regressor(bidirectional=True, truncation=None).partial_fit(*stream_data())
 
 
-def test_training_that_diverges_leaves_the_state_of_the_chunk_before(running):
+@pytest.mark.parametrize("new_sequence", [None, [True, False, True], [True] * 3])
+def test_training_that_diverges_leaves_the_state_of_the_chunk_before(running, new_sequence):
     estimator, X, y = running
     before = deepcopy(estimator)
     estimator.set_params(clip_norm=None, solver="sgd", learning_rate_init=1e300)
+    X, y = np.tile(X, (1, 2, 1)), np.tile(y, (1, 2))  # the second window has weights beyond reason
     with pytest.warns(match="learning_rate_init: training stopped"):
-        estimator.partial_fit(np.tile(X, (1, 2, 1)), np.tile(y, (1, 2)))  # the second window has weights beyond reason
+        estimator.partial_fit(X, y, new_sequence=new_sequence)
     assert_same_state(before, estimator)
     assert_same_weights(before, estimator)
+
+
+def interrupt_update(monkeypatch, which):
+    """Let Ctrl-C come instead of one of the updates, counted from 1."""
+    update, n_updates = Adam.update, itertools.count(1)
+
+    def update_or_interrupt(self, *arguments):
+        if next(n_updates) == which:
+            raise KeyboardInterrupt
+        update(self, *arguments)
+
+    monkeypatch.setattr(Adam, "update", update_or_interrupt)
+
+
+@pytest.mark.parametrize("new_sequence", [None, [True, False], [True, True]])
+def test_ctrl_c_leaves_the_state_of_the_chunk_before_and_the_weights_of_the_last_update(monkeypatch, new_sequence):
+    X, y = stream_data(n_steps=5 * WINDOW, n_streams=2)
+    first, second = (X[:, :WINDOW], y[:, :WINDOW]), (X[:, WINDOW:], y[:, WINDOW:])  # of one window, and of four
+    estimator = regressor().partial_fit(*first)
+    before = deepcopy(estimator)
+    two_windows = deepcopy(estimator).partial_fit(
+        second[0][:, : 2 * WINDOW], second[1][:, : 2 * WINDOW], new_sequence=new_sequence
+    )
+    interrupt_update(monkeypatch, 3)
+    with pytest.warns(UserWarning, match="Training interrupted by user"):
+        estimator.partial_fit(*second, new_sequence=new_sequence)
+    assert_same_state(before, estimator)
+    assert_same_weights(two_windows, estimator)
+
+
+def test_ctrl_c_in_the_first_chunk_leaves_no_state(monkeypatch):
+    interrupt_update(monkeypatch, 3)
+    estimator = regressor()
+    with pytest.warns(UserWarning, match="Training interrupted by user"):
+        estimator.partial_fit(*stream_data())
+    assert estimator._carried_state is None
+
+
+def test_ctrl_c_without_stateful_leaves_no_state(running, monkeypatch):
+    estimator, X, y = running
+    interrupt_update(monkeypatch, 1)
+    with pytest.warns(UserWarning, match="Training interrupted by user"):
+        estimator.set_params(stateful=False).partial_fit(X, y)
+    assert estimator._carried_state is None
 
 
 # ---- Bad luck ----------------------------------------------------------------------------------------
