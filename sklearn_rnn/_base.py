@@ -346,7 +346,7 @@ class BaseRNN(BaseEstimator, metaclass=ABCMeta):
     def _check_data(self, X, y, sample_weight, reset, classes=None, is_chunk=False):
         """Check X, y and the weights; set what they tell about the data; return a Dataset.
 
-        ``is_chunk`` where the sequences may have begun before X.
+        ``is_chunk`` where the sequences may have begun before X: without any weight it moves the state all the same.
         """
         sequences = check_sequences(self, X, reset=reset, step_features=self.step_features, may_stay_mapped=True)
         if is_chunk and (sequences.lengths % self.patch_size).any():
@@ -359,12 +359,12 @@ class BaseRNN(BaseEstimator, metaclass=ABCMeta):
             self._dtype = sequences.dtype
         sequences = as_dtype(sequences, self, self._dtype)
         targets = self._check_targets(y, sequences, reset, classes)
-        weights = check_weights(sample_weight, sequences, self._dtype)
+        weights = check_weights(sample_weight, sequences, self._dtype, may_be_zero=is_chunk)
         per_step = self.readout == "each"
         if per_step:
             weights = np.repeat(weights, sequences.lengths)
         weights = self._reweigh(weights, targets).astype(self._dtype, copy=False)
-        if not weights.any():
+        if not is_chunk and not weights.any():
             raise ValueError(f"class_weight={self.class_weight} leaves every sequence with weight 0.")
         return Dataset(sequences.patched(self.patch_size), targets, weights, per_step)
 
@@ -545,7 +545,8 @@ class BaseRNN(BaseEstimator, metaclass=ABCMeta):
         history = self._history
         self.loss_curve_ = history.losses
         self.loss_ = history.losses[-1] if history.losses else np.nan
-        self.best_loss_ = None if self.early_stopping or not history.losses else history.best_loss
+        best_loss = history.best_loss if np.isfinite(history.best_loss) else np.nan
+        self.best_loss_ = None if self.early_stopping or not history.losses else best_loss
         self.best_validation_score_ = monitor.best_score if self.early_stopping else None
         self.validation_loss_curve_ = history.validation_losses or None
         self.validation_scores_ = history.validation_scores or None

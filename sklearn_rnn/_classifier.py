@@ -162,7 +162,8 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
             All labels that any call will bring (for multilabel targets the labels' indices). Needed in the
             first call, where it is the first training.
         sample_weight : array-like of shape (n_sequences,), default=None
-            Weights of the sequences.
+            Weights of the sequences. With ``stateful=True`` all may be 0, by ``class_weight`` too: the state moves on,
+            no update is made, and the call's loss and gradient norm are NaN.
         new_sequence : array-like of shape (n_sequences,), bool, default=None
             With ``stateful=True``: which sequences begin anew with this chunk, rather than go on where they were. None
             is none of them.

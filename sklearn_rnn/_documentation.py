@@ -159,7 +159,8 @@ weights_ : dict of str to ndarray
     (LSTM) and r, z, n (GRU).
 
 loss_, best_loss_ : float
-    Training loss of the last epoch, and the smallest of all (None with ``early_stopping``).
+    Training loss of the last epoch, and the smallest of all (None with ``early_stopping``). NaN for
+    calls of ``partial_fit`` without any weight, as in the lists below.
 
 truncation_ : int or None
     Steps that errors flowed back through in the last epoch: ``truncation``, the number that "auto"

@@ -21,9 +21,9 @@ class History:
     ----------
     losses, gradient_norms, validation_losses, validation_scores : list of float
         One entry for each of the last ``N_REMEMBERED`` epochs. Gradient norms are means over the epoch's updates,
-        before clipping.
+        before clipping. Loss and norm of an epoch without updates are NaN.
     best_loss : float
-        The smallest of all epochs.
+        The smallest of all epochs that had an update; inf where none had.
     n_epochs : int
     n_updates, n_clipped, n_samples : int
         Updates, those of them whose gradient was clipped, and sequences seen, since the first epoch.
@@ -42,7 +42,7 @@ class History:
     def add_epoch(self, loss, norm, validation):
         """Write down an epoch; ``validation`` is (loss, score) or None."""
         self.n_epochs += 1
-        self.best_loss = min(self.best_loss, loss)
+        self.best_loss = min(self.best_loss, loss)  # NaN is no less than anything
         self._add(self.losses, loss)
         self._add(self.gradient_norms, norm)
         if validation is not None:
@@ -117,8 +117,10 @@ class Monitor:
 
     def end_epoch(self, n_samples):
         """Print the epoch if ``verbose``, and write it into the history; what may fail comes first."""
-        loss = float(np.average(self._losses, weights=self._weights))
-        norm = float(np.mean(self._norms))
+        loss = norm = np.nan  # of a chunk that has no weight, which moves the state alone
+        if self._losses:
+            loss = float(np.average(self._losses, weights=self._weights))
+            norm = float(np.mean(self._norms))
         validation = None if self._validate is None else self._validate()
         if self._verbose:
             self._print_epoch(loss, norm, validation)
@@ -161,7 +163,7 @@ class Monitor:
         if validation is not None:
             columns.append(f"validation score {validation[1]:.4f}")
         columns.append(f"gradient norm {norm:.2e}")
-        columns.append(f"clipped {self._n_clipped / len(self._norms):4.0%}")
+        columns.append(f"clipped {self._n_clipped / max(1, len(self._norms)):4.0%}")
         columns.append(f"{time.perf_counter() - self._started:.2f} s")
         print("  ".join(columns))
 

@@ -156,7 +156,8 @@ class RNNRegressor(RegressorMixin, BaseRNN):
         y : array-like
             Targets, as for ``fit``.
         sample_weight : array-like of shape (n_sequences,), default=None
-            Weights of the sequences.
+            Weights of the sequences. With ``stateful=True`` all may be 0: the state moves on, no update is made, and
+            the call's loss and gradient norm are NaN.
         new_sequence : array-like of shape (n_sequences,), bool, default=None
             With ``stateful=True``: which sequences begin anew with this chunk, rather than go on where they were. None
             is none of them.

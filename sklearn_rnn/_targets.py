@@ -115,8 +115,8 @@ def check_labels(y, per_step):
     return column_or_1d(y, warn=True)
 
 
-def check_weights(sample_weight, sequences, dtype):
-    """Check sample weights: one per sequence (or one number for all), not negative, not all zero.
+def check_weights(sample_weight, sequences, dtype, may_be_zero=False):
+    """Check sample weights: one per sequence (or one number for all), not negative, not all 0 unless ``may_be_zero``.
 
     Returns
     -------
@@ -131,6 +131,6 @@ def check_weights(sample_weight, sequences, dtype):
         raise ValueError(f"sample_weight has shape {weights.shape}, but X has {n_sequences} sequences: one each.")
     if weights.min() < 0:
         raise ValueError(f"sample_weight[{weights.argmin()}] is {weights.min()}: weights must not be negative.")
-    if not weights.any():
+    if not may_be_zero and not weights.any():
         raise ValueError("sample_weight is zero for every sequence: at least one must be positive.")
     return weights

@@ -35,7 +35,7 @@ def without_overflow_warnings():
 
 
 class Diverged(Exception):
-    """A loss, a gradient or a parameter is not finite."""
+    """A loss, a gradient, a parameter or a carried state is not finite."""
 
 
 class Trainer:
@@ -82,7 +82,7 @@ class Trainer:
             monitor.begin_batch(batch)
             with without_overflow_warnings():
                 self.train_batch(dataset, order[start : start + batch_size], learning_rate, monitor)
-        if not np.isfinite(self.network.parameters.vector).all():
+        if not all(np.isfinite(array).all() for array in [self.network.parameters.vector, *(self.state or [])]):
             raise Diverged
 
     def train_batch(self, dataset, indices, learning_rate, monitor):

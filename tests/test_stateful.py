@@ -10,7 +10,7 @@ from copy import deepcopy
 import numpy as np
 import pytest
 from helpers import make_sequences, run_python
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
@@ -208,6 +208,72 @@ def test_fit_neither_uses_nor_keeps_the_carried_state():
     assert after_stream._carried_state is None
     assert_same_weights(fresh, regressor(stateful=False, **settings).fit(X, y))
     assert fed(regressor(warm_start=True, **settings), chunks(X, y)).fit(X, y)._carried_state is None
+
+
+# ---- Chunks without weight ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("readout", ["last", "mean", "each"])
+@pytest.mark.parametrize("truncation", [None, 4, "auto", "unbiased"])
+@pytest.mark.parametrize("weights", [0, np.zeros(N_STREAMS)])
+def test_a_chunk_without_weight_moves_the_state_alone(readout, truncation, weights):
+    X, y = stream_data()
+    first, second, third, _ = [(X, y if readout == "each" else y[:, -1]) for X, y in chunks(X, y)]
+    estimator = regressor(readout=readout, truncation=truncation).partial_fit(*first)
+    before = deepcopy(estimator)
+    estimator.partial_fit(*second, sample_weight=weights)
+    assert_same_weights(before, estimator)
+    for name, array in vars(before._optimizer).items():
+        assert_array_equal(getattr(estimator._optimizer, name), array)
+    hidden = estimator.stream(N_STREAMS)
+    hidden.state = hidden.state | {"layer_0.h": before._carried_state[0][0]}
+    hidden.predict(second[0])
+    assert_allclose(estimator._carried_state[0][0], hidden.state["layer_0.h"], rtol=1e-12)
+    assert np.isnan([estimator.loss_curve_[1], estimator.gradient_norms_[1], estimator.loss_]).all()
+    assert estimator.best_loss_ == before.best_loss_ == before.loss_
+    assert estimator.n_iter_ == 2
+    estimator.partial_fit(*third)
+    assert weights_differ(before, estimator)
+    assert estimator.best_loss_ == np.nanmin(estimator.loss_curve_)
+
+
+def test_a_stream_may_begin_without_weight_and_tell_of_it(capsys):
+    X, y = stream_data()
+    estimator = regressor(verbose=True).partial_fit(X, y, sample_weight=0)
+    assert np.isnan(estimator.best_loss_)
+    assert estimator.clipped_fraction_ == 0
+    assert "loss nan  gradient norm nan  clipped   0%" in capsys.readouterr().out
+    assert any(states.any() for states in estimator._carried_state)
+
+
+def test_a_class_weight_may_leave_a_chunk_without_weight():
+    X, y = stream_data()
+    labels = (y > 0).astype(int)
+    classifier = RNNClassifier((5,), readout="each", stateful=True, class_weight={0: 1, 1: 0}, random_state=0)
+    before = deepcopy(classifier.partial_fit(X, labels, classes=[0, 1]))
+    classifier.partial_fit(X, np.ones_like(labels))
+    assert_same_weights(before, classifier)
+    assert (before._carried_state[0] != classifier._carried_state[0]).any()
+    with pytest.raises(ValueError, match="class_weight=.* leaves every sequence with weight 0"):
+        classifier.set_params(stateful=False).partial_fit(X, np.ones_like(labels))
+
+
+def test_elsewhere_some_sequence_needs_weight(running):
+    estimator, X, y = running
+    message = "sample_weight is zero for every sequence"
+    with pytest.raises(ValueError, match=message):
+        estimator.fit(X, y, sample_weight=0)
+    assert_refused(estimator.set_params(stateful=False), message, X, y, sample_weight=0)
+
+
+def test_a_state_that_is_not_finite_is_not_carried_on():
+    X, y = stream_data(dtype=np.float32)
+    estimator = regressor(cell="rnn", activation="identity").partial_fit(X, y)
+    before = deepcopy(estimator)
+    estimator.weights_["layer_0.recurrent"][...] = 1e30
+    with pytest.warns(match="learning_rate_init: training stopped"):
+        estimator.partial_fit(X, y, sample_weight=0)
+    assert_same_state(before, estimator)
 
 
 # ---- Part of the fitted estimator --------------------------------------------------------------------
