@@ -14,7 +14,7 @@ from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_rnn._adaptive_truncation import AdaptiveTruncation
-from sklearn_rnn._carried_state import carry_over, reset_rows
+from sklearn_rnn._carried_state import carry_over, check_rows, reset_rows
 from sklearn_rnn._inference import hidden_states, predict_scores
 from sklearn_rnn._losses import Loss
 from sklearn_rnn._memory import in_bytes, memory_estimate
@@ -288,11 +288,18 @@ class BaseRNN(BaseEstimator, metaclass=ABCMeta):
         Raises
         ------
         ValueError, TypeError
-            For rows that are not there; the state stays as it was.
+            For rows that are not there, and with ``stateful=False``; the state stays as it was.
         """
         check_is_fitted(self)
-        if rows is None or self._carried_state is None:
+        if not self.stateful:
+            raise ValueError(
+                "stateful=False: every sequence begins anew with each call, so that there is no state to reset. To go "
+                "on from call to call, set stateful=True."
+            )
+        if rows is None:
             self._carried_state = None
+        elif self._carried_state is None:
+            check_rows(rows)
         else:
             self._carried_state = reset_rows(self._carried_state, rows)
         return self

@@ -30,7 +30,8 @@ def carry_over(state, network, n_sequences, new_sequence=None):
     ValueError
         For a mask of another form, and where sequences go on whose number is not that of the chunk before.
     """
-    is_new = np.zeros(n_sequences, bool) if new_sequence is None else np.asarray(new_sequence)
+    with naming("new_sequence"):
+        is_new = np.zeros(n_sequences, bool) if new_sequence is None else np.asarray(new_sequence)
     if is_new.dtype != bool or is_new.shape != (n_sequences,):
         raise ValueError(
             f"new_sequence has shape {is_new.shape} and dtype {is_new.dtype}, but X has {n_sequences} sequences: one "
@@ -62,14 +63,15 @@ def reset_rows(state, rows):
     return state
 
 
-def check_rows(rows, n_sequences):
+def check_rows(rows, n_sequences=None):
     """Check which sequences are meant.
 
     Parameters
     ----------
     rows : int, array-like of int, or array-like of bool of shape (n_sequences,)
         Indices, of which negative ones count from the end, or a mask.
-    n_sequences : int
+    n_sequences : int or None, default=None
+        None where it is not known: then any number of them is right.
 
     Returns
     -------
@@ -85,6 +87,8 @@ def check_rows(rows, n_sequences):
         array = array.astype(np.intp)
     if array.ndim > 1 or array.dtype.kind not in "biu":
         raise TypeError(f"rows must be indices of sequences or a boolean mask, got {rows!r}.")
+    if n_sequences is None:
+        return array
     if array.dtype.kind == "b":
         if len(array) != n_sequences:
             raise ValueError(f"rows is a mask of {len(array)} sequences, but there are {n_sequences}.")

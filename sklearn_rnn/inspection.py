@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_rnn._base import BaseRNN
 from sklearn_rnn._bptt import Backpropagation, DropoutMasks
 from sklearn_rnn._gradient_flow import in_float64, pack_in_float64, trace
+from sklearn_rnn._sequences import naming
 from sklearn_rnn._threads import threads
 from sklearn_rnn._training import without_overflow_warnings
 from sklearn_rnn._truncation import FixedTruncation
@@ -112,6 +113,11 @@ def gradient_flow(estimator, X, y, *, n_iterations=10, random_state=0):
     ((30,), (31,))
     """
     dataset = _check(estimator, X, y)
+    if dataset.per_step and not dataset.weights[np.cumsum(dataset.sequences.lengths) - 1].any():
+        raise ValueError(
+            f"class_weight={estimator.class_weight} leaves every sequence's last step, whose losses are looked at, with "
+            "weight 0: pass sequences that end in other classes."
+        )
     random_state = check_random_state(random_state)
     with threads(1), without_overflow_warnings():
         traced = trace(estimator._network, estimator._loss, dataset)
@@ -256,7 +262,8 @@ def _check(estimator, X, y):
 
 
 def _check_truncations(truncations, stride):
-    array = np.asarray(truncations)
+    with naming("truncations"):
+        array = np.asarray(truncations)
     if array.ndim != 1 or array.size == 0 or array.dtype.kind not in "iu":
         raise ValueError(f"truncations must be a list of integers of at least 1, got {truncations!r}.")
     if array.min() < 1:

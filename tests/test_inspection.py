@@ -312,6 +312,22 @@ def test_truncations_are_a_list_of_integers(truncations):
         truncation_bias(*make_fitted(), truncations)
 
 
+def test_truncations_of_different_lengths_are_refused_by_name():
+    with pytest.raises(ValueError, match=r"^truncations "):
+        truncation_bias(*make_fitted(), [[1], [2, 3]])
+
+
+def test_losses_without_weight_have_no_gradient_to_follow():
+    X = make_sequences((4, 6))
+    y = [np.arange(len(x)) % 2 for x in X]  # both end in class 1
+    settings = {"readout": "each", "class_weight": {0: 1, 1: 0}, "max_iter": 1, "n_iter_no_change": np.inf}
+    classifier = RNNClassifier((3,), random_state=0, **settings).fit(X, y)
+    with pytest.raises(ValueError, match=r"^class_weight=.* leaves every sequence's last step"):
+        gradient_flow(classifier, X, y)
+    assert np.isfinite(gradient_flow(classifier, X, [1 - labels for labels in y]).loss)
+    assert np.isfinite(truncation_bias(classifier, X, y, [2]).cosine).all()
+
+
 def test_truncations_are_at_least_one_and_at_least_the_stride():
     data = make_fitted()
     with pytest.raises(ValueError, match=r"^truncations\[1\] is 0: it must be at least 1 step"):

@@ -382,6 +382,11 @@ def test_masks_of_another_form_are_refused(running, mask):
     assert_refused(estimator, "new_sequence has shape .* one boolean is needed for each", X, y, new_sequence=mask)
 
 
+def test_masks_of_different_lengths_are_refused_by_name(running):
+    estimator, X, y = running
+    assert_refused(estimator, "^new_sequence ", X, y, new_sequence=[[True], [True, False]])
+
+
 def test_a_mask_needs_stateful(running):
     _, X, y = running
     estimator = regressor(stateful=False).partial_fit(X, y)
@@ -395,6 +400,27 @@ def test_rows_that_are_not_there_are_not_reset(running, rows):
     with pytest.raises((TypeError, ValueError), match=r"rows (contains|is a mask of|must be indices)"):
         estimator.reset_state(rows)
     assert pickle.dumps(estimator) == before
+
+
+@pytest.mark.parametrize("rows", ["a", [0.5], [[0]], None])
+def test_what_rows_are_is_checked_without_a_state_too(running, rows):
+    estimator = running[0].reset_state()
+    if rows is None:
+        estimator.reset_state(rows)
+    else:
+        with pytest.raises(TypeError, match="^rows must be indices of sequences or a boolean mask"):
+            estimator.reset_state(rows)
+    # How many sequences the next chunk has is not known.
+    assert estimator.reset_state(99).reset_state([True, False])._carried_state is None
+
+
+@pytest.mark.parametrize("rows", [None, 0, "a"])
+def test_there_is_nothing_to_reset_without_stateful(running, rows):
+    estimator, _, _ = running
+    before = deepcopy(estimator)
+    with pytest.raises(ValueError, match="^stateful=False: every sequence begins anew"):
+        estimator.set_params(stateful=False).reset_state(rows)
+    assert_same_state(before, estimator)
 
 
 def test_an_estimator_that_is_not_fitted_has_no_state_to_reset():
