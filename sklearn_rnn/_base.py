@@ -51,6 +51,11 @@ def can_partial_fit(estimator):
     return True
 
 
+def _bounded(n_steps):
+    """Return a number of steps that NumPy's integers can hold; anything else as it is."""
+    return min(n_steps, np.iinfo(np.intp).max) if isinstance(n_steps, Integral) else n_steps
+
+
 class BaseRNN(BaseEstimator, metaclass=ABCMeta):
     """Base of RNNClassifier and RNNRegressor; the parameters are documented there."""
 
@@ -453,11 +458,12 @@ class BaseRNN(BaseEstimator, metaclass=ABCMeta):
         self._schedule = LearningRate(self.learning_rate, self.learning_rate_init, self.power_t, self.max_iter)
 
     def _make_truncation(self):
-        if self.truncation == "auto":
-            return AdaptiveTruncation(self.truncation_tolerance, self.truncation_stride)
-        if self.truncation == "unbiased":
-            return UnbiasedTruncation(self.truncation_stride or MEAN_WINDOW)
-        return FixedTruncation(self.truncation, self.truncation_stride)
+        length, stride = _bounded(self.truncation), _bounded(self.truncation_stride)
+        if length == "auto":
+            return AdaptiveTruncation(self.truncation_tolerance, stride)
+        if length == "unbiased":
+            return UnbiasedTruncation(stride or MEAN_WINDOW)
+        return FixedTruncation(length, stride)
 
     def _hold_out(self, dataset):
         """Split off ``validation_fraction`` of the sequences, by class where each has one."""

@@ -16,7 +16,8 @@ activation : {"tanh", "relu", "logistic", "identity"}, default="tanh"
     f of cell "rnn". The gated cells have fixed activations: leave it at "tanh" for them.
 
 bidirectional : bool, default=False
-    Whether every layer also reads the sequences from their ends. Not with ``truncation``.
+    Whether every layer also reads the sequences from their ends. Not with ``truncation``,
+    ``memory_budget`` or ``stateful``.
 
 readout : {"last", "mean", "max", "each"}, default="last"
     What the output layer sees: h_T, the mean or the maximum of h_t over a sequence's own steps (one
@@ -66,7 +67,8 @@ stateful : bool, default=False
     Whether sequences go on from one call of ``partial_fit`` to the next: row i of a chunk begins in the
     state that row i of the chunk before ended in. ``reset_state``, or ``new_sequence`` of
     ``partial_fit``, begins anew. A chunk's rows are trained in one batch, in their order; errors flow
-    back to the chunk's first step at the most. ``fit`` begins every sequence anew.
+    back to the chunk's first step at the most. Every call draws new ``dropout`` masks, and is an epoch
+    to ``learning_rate``. ``fit`` begins every sequence anew.
 
 clip_norm : float or None, default=1.0
     The whole gradient is rescaled to this Euclidean norm where it is larger [6]_. Ignored by "lbfgs".

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from numbers import Integral
 from typing import NamedTuple
 
 import numpy as np
@@ -31,17 +32,18 @@ def in_bytes(memory_budget):
     Raises
     ------
     ValueError
-        For a text that is none of these.
+        For what is none of these, for less than a byte, and for more than a float can tell.
     """
-    if not isinstance(memory_budget, str):
+    if memory_budget is None or (isinstance(memory_budget, Integral) and not isinstance(memory_budget, bool)):
         return memory_budget
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]+)\s*", memory_budget)
-    if match is None or match[2] not in UNITS or float(match[1]) == 0:
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]+)\s*", str(memory_budget))
+    n_bytes = float(match[1]) * UNITS.get(match[2], 0) if match else 0
+    if not 1 <= n_bytes < np.inf:
         raise ValueError(
             f"memory_budget={memory_budget!r} is not a number with one of the units {', '.join(UNITS)}: write, for "
             "instance, '64MB'."
         )
-    return int(float(match[1]) * UNITS[match[2]])
+    return int(n_bytes)
 
 
 class MemoryEstimate(NamedTuple):

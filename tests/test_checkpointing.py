@@ -413,7 +413,9 @@ def test_other_budgets_stay_as_they_are():
     assert in_bytes(1000) == 1000
 
 
-@pytest.mark.parametrize("text", ["64", "MB", "64 M", "-1MB", "0MB", "64mb", "much"])
+@pytest.mark.parametrize(
+    "text", ["64", "MB", "64 M", "-1MB", "0MB", "64mb", "much", "0.5B", "9" * 400 + "GB", "9" * 305 + "GB", True]
+)
 def test_words_that_are_no_budget(text):
     estimator = RNNClassifier(memory_budget=text)
     with pytest.raises(

@@ -380,3 +380,17 @@ def test_windows_without_weight_update_nothing():
     trainer.train_batch(dataset.subset(np.array([0])), np.arange(1), 0.1, Updates())
     assert_allclose(network.parameters.vector, alone.parameters.vector, rtol=1e-12, atol=1e-15)
     assert (network.parameters.vector != start).any()
+
+
+@pytest.mark.parametrize("readout", ["last", "each"])
+@pytest.mark.parametrize("truncation", [10**30, "auto", "unbiased"])
+def test_more_steps_than_integers_hold_are_all_steps(readout, truncation):
+    X = np.random.default_rng(0).normal(size=(3, 20, 1))
+    y = X[..., 0] if readout == "each" else X[:, -1, 0]
+    settings = {"readout": readout, "max_iter": 2, "n_iter_no_change": np.inf, "random_state": 0}
+    bounded = RNNRegressor((4,), truncation=truncation, truncation_stride=10**30, **settings)
+    bounded.fit(X, y).set_params(memory_budget="1MB").partial_fit(X, y)
+    if truncation == 10**30:
+        full = RNNRegressor((4,), **settings).fit(X, y).partial_fit(X, y)
+        for name, weights in full.weights_.items():
+            assert_array_equal(bounded.weights_[name], weights)
