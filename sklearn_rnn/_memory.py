@@ -34,7 +34,7 @@ def in_bytes(memory_budget):
     ValueError
         For what is none of these, for less than a byte, and for more than a float can tell.
     """
-    if memory_budget is None or (isinstance(memory_budget, Integral) and not isinstance(memory_budget, bool)):
+    if memory_budget is None or (isinstance(memory_budget, Integral) and memory_budget is not True):
         return memory_budget
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]+)\s*", str(memory_budget))
     n_bytes = float(match[1]) * UNITS.get(match[2], 0) if match else 0

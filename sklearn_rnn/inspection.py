@@ -115,7 +115,7 @@ def gradient_flow(estimator, X, y, *, n_iterations=10, random_state=0):
     dataset = _check(estimator, X, y)
     if dataset.per_step and not dataset.weights[np.cumsum(dataset.sequences.lengths) - 1].any():
         raise ValueError(
-            f"class_weight={estimator.class_weight} leaves every sequence's last step, whose losses are looked at, with "
+            f"class_weight={estimator.class_weight} leaves every sequence's last step, whose loss is looked at, with "
             "weight 0: pass sequences that end in other classes."
         )
     random_state = check_random_state(random_state)

@@ -254,7 +254,7 @@ def test_a_class_weight_may_leave_a_chunk_without_weight():
     classifier.partial_fit(X, np.ones_like(labels))
     assert_same_weights(before, classifier)
     assert (before._carried_state[0] != classifier._carried_state[0]).any()
-    with pytest.raises(ValueError, match="class_weight=.* leaves every sequence with weight 0"):
+    with pytest.raises(ValueError, match=r"class_weight=.* leaves every sequence with weight 0"):
         classifier.set_params(stateful=False).partial_fit(X, np.ones_like(labels))
 
 
@@ -408,7 +408,7 @@ def test_what_rows_are_is_checked_without_a_state_too(running, rows):
     if rows is None:
         estimator.reset_state(rows)
     else:
-        with pytest.raises(TypeError, match="^rows must be indices of sequences or a boolean mask"):
+        with pytest.raises(TypeError, match=r"^rows must be indices of sequences or a boolean mask"):
             estimator.reset_state(rows)
     # How many sequences the next chunk has is not known.
     assert estimator.reset_state(99).reset_state([True, False])._carried_state is None
@@ -418,7 +418,7 @@ def test_what_rows_are_is_checked_without_a_state_too(running, rows):
 def test_there_is_nothing_to_reset_without_stateful(running, rows):
     estimator, _, _ = running
     before = deepcopy(estimator)
-    with pytest.raises(ValueError, match="^stateful=False: every sequence begins anew"):
+    with pytest.raises(ValueError, match=r"^stateful=False: every sequence begins anew"):
         estimator.set_params(stateful=False).reset_state(rows)
     assert_same_state(before, estimator)
 
