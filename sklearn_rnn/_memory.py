@@ -91,7 +91,9 @@ def memory_estimate(network, lengths, settings):
     """
     batch = np.argsort(-lengths, kind="stable")[: settings.batch_size]
     truncation = settings.truncation.draw(int(lengths.max()), np.random.RandomState(0))
-    steps_at_once = settings.truncation.length if network.readout == "each" else None
+    # What "auto" may choose later has blocks for all steps at the most.
+    is_known = settings.truncation.is_certain or truncation.mean_length is not None
+    steps_at_once = settings.truncation.length if network.readout == "each" and is_known else None
     blocks = [np.sort(lengths[block])[::-1] for block in training_blocks(network, lengths, batch, steps_at_once)]
     is_ragged = len(np.unique(lengths)) > 1
     has_masks = settings.dropout > 0 and len(network.layers) > 1

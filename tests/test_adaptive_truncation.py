@@ -247,7 +247,7 @@ def test_a_choice_bounds_no_later_one():
     truncation, network = AdaptiveTruncation(0.5), make_network()
     truncation.adapt(network, SquaredError(), make_regression((30,)), np.random.RandomState(0))
     assert truncation.length <= 30
-    assert truncation.longest is None
+    assert not truncation.is_certain
 
 
 # ---- The estimators ----------------------------------------------------------------------------------
