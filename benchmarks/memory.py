@@ -28,8 +28,8 @@ def our_pass(cell, n_steps, share):
     from _our_network import make_network, random_sequences
 
     from sklearn_rnn._bptt import Backpropagation, DropoutMasks
-    from sklearn_rnn._checkpointing import cut_into_segments, plan_memory, planned_bytes, smallest_budget
     from sklearn_rnn._losses import SquaredError
+    from sklearn_rnn._memory import BlockMemory
     from sklearn_rnn._packing import Dataset
     from sklearn_rnn._truncation import FixedTruncation
 
@@ -37,12 +37,11 @@ def our_pass(cell, n_steps, share):
     sequences = random_sequences(np.full(N_SEQUENCES, n_steps), N_FEATURES, np.float32)
     ones = np.ones(N_SEQUENCES, np.float32)
     batch = Dataset(sequences, ones[:, None], ones).pack(np.arange(N_SEQUENCES))
-    segments = cut_into_segments(network, batch.packing, 0, n_steps)
-    full = planned_bytes(network, segments, plan_memory(network, segments))
-    budget = None if share == 1 else max(int(share * full), smallest_budget(network, segments))
-    planned = planned_bytes(network, segments, plan_memory(network, segments, budget))
-    backpropagation = Backpropagation(network, network.prepare(), SquaredError(), budget)
     truncation, masks = FixedTruncation().draw(n_steps, None), DropoutMasks(None, None)
+    needs = BlockMemory(network, batch.packing.lengths, truncation, has_masks=False)
+    budget = None if share == 1 else max(int(share * needs.full), needs.smallest)
+    planned, _ = needs.plan(budget)
+    backpropagation = Backpropagation(network, network.prepare(), SquaredError(), budget)
     return lambda: next(backpropagation.updates(batch, truncation, masks)), planned
 
 
