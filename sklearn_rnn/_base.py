@@ -576,14 +576,15 @@ class BaseRNN(BaseEstimator, metaclass=ABCMeta):
         Parameters
         ----------
         X : array-like or list
-            Sequences, as for ``fit``. The estimator need not be fitted, and is not changed.
+            Sequences, as for ``fit``; with ``stateful=True`` a chunk, as for ``partial_fit``. The estimator need not be
+            fitted, and is not changed.
 
         Returns
         -------
         MemoryEstimate
             A named tuple of ``full`` and ``planned``, the bytes without and with ``memory_budget`` for a batch of the
-            longest sequences; ``smallest``, the smallest budget that works; and ``n_forward_passes``, how often an
-            update runs the network forward as planned. The batch's data and the output layer's errors come on top.
+            longest sequences; ``smallest``, the smallest budget that works; and ``n_forward_passes``, how often the
+            batch is run forward as planned. Its data and the output layer's errors come on top.
 
         Raises
         ------

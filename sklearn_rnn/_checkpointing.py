@@ -252,7 +252,7 @@ def n_segments_run(n_segments, plan):
 def fewest_runs(n_segments, n_states):
     """Segments to run without a tape, at the least, for the tapes of ``n_segments`` from the last to the first.
 
-    The state before the first one is there, and ``n_states`` more may be kept (Griewank & Walther 2000, eq. 3).
+    The state before the first one is there, and ``n_states`` more may be kept (Griewank & Walther 2000).
     """
     n = _repetitions(n_segments, n_states)
     return n * n_segments - comb(n_states + 1 + n, n - 1)

@@ -102,18 +102,18 @@ class Trainer:
         """
         lengths, truncation = dataset.sequences.lengths, self.settings.truncation
         n_steps = dataset.sequences.common_length or int(lengths[indices].max())
-        plan = truncation.draw(n_steps, self.random_state)
+        drawn = truncation.draw(n_steps, self.random_state)
         steps_at_once = truncation.length if dataset.per_step else None
         blocks = [dataset.pack(part) for part in training_blocks(self.network, lengths, indices, steps_at_once)]
-        backpropagations = self._backpropagations(blocks, plan)
+        backpropagations = self._backpropagations(blocks, drawn)
         steps = [
-            backpropagation.updates(block, plan, self._draw_masks(block), self._state_of(block))
+            backpropagation.updates(block, drawn, self._draw_masks(block), self._state_of(block))
             for backpropagation, block in zip(backpropagations, blocks)
         ]
-        n_updates = len(plan.windows) if dataset.per_step else 1
+        n_updates = len(drawn.windows) if dataset.per_step else 1
         mean_weight = None
-        if dataset.per_step and plan.mean_length is not None:
-            mean_weight = sum(float(block.weights.sum()) for block in blocks) * plan.mean_length / n_steps
+        if dataset.per_step and drawn.mean_length is not None:
+            mean_weight = sum(float(block.weights.sum()) for block in blocks) * drawn.mean_length / n_steps
         for _ in range(n_updates):
             self._weights.refresh()
             losses, weight = (sum(sums) for sums in zip(*self._run_updates(steps)))
@@ -124,9 +124,13 @@ class Trainer:
                 self._gradient.vector += backpropagation.gradient.vector
             yield losses, weight, weight if mean_weight is None else mean_weight
         if self.state is not None:
-            for backpropagation, block in zip(backpropagations, blocks):
-                for states, ended in zip(self.state, backpropagation.state):
-                    states[:, block.order] = ended
+            self._keep_states(backpropagations, blocks)
+
+    def _keep_states(self, backpropagations, blocks):
+        """Write the states after the blocks' last steps where their sequences stand."""
+        for backpropagation, block in zip(backpropagations, blocks):
+            for states, ended in zip(self.state, backpropagation.state):
+                states[:, block.order] = ended
 
     def _backpropagations(self, blocks, truncation):
         """One for each block of a batch, with its share of the memory."""
