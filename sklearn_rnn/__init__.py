@@ -1,9 +1,11 @@
 """Recurrent neural networks for scikit-learn, trained by backpropagation through time."""
 
 from sklearn_rnn._classifier import RNNClassifier
+from sklearn_rnn._memory import MemoryEstimate
 from sklearn_rnn._regressor import RNNRegressor
+from sklearn_rnn._stream import PredictionStream
 from sklearn_rnn._versions import show_versions
 
 __version__ = "0.1.0"
 
-__all__ = ["RNNClassifier", "RNNRegressor", "show_versions"]
+__all__ = ["MemoryEstimate", "PredictionStream", "RNNClassifier", "RNNRegressor", "show_versions"]
