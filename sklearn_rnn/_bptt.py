@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import pairwise
+from itertools import pairwise, zip_longest
 from typing import NamedTuple
 
 import numpy as np
@@ -13,8 +13,10 @@ from sklearn_rnn._checkpointing import (
     SegmentedPass,
     cut_into_segments,
     longest_window,
+    n_rows_of,
     plan_memory,
     plan_starts,
+    sizes_of,
 )
 from sklearn_rnn._network import NetworkBuffers
 from sklearn_rnn._truncation import Window
@@ -111,13 +113,25 @@ class Backpropagation:
         segments = cut_into_segments(self.network, batch.packing, start, stop, borders)
         plan = plan_memory(self.network, segments, budget, has_masks(masks))
         if budget is not None:
-            del self._tape_memory[plan.n_tapes :]
+            self._make_room(segments, plan, budget, has_masks(masks))
 
         def run(segment, state, buffers, keeps_tape):
             rows, keeps = batch.rows[segment.rows], (keeps_tape, keeps_tape or keeps_hidden)
             return self.network.forward(self.weights, rows, segment.packing, state, buffers, masks.layers, *keeps)
 
         return SegmentedPass(run, segments, plan, self._tape_memory)
+
+    def _make_room(self, segments, plan, budget, has_masks):
+        """Give memory back that other windows' tapes had, where with those of these there would be too much."""
+        taped = segments[len(segments) - plan.n_tapes :]
+        tape, state, work = sizes_of(self.network, segments[0].whole, n_rows_of(segments), has_masks)
+        needed = [self.network.tape_bytes(n_rows_of([one]), one.whole.n_sequences, has_masks) for one in taped]
+        if len(taped) < len(segments):
+            needed[0] = tape  # it is also that of the segments that are run again
+        del self._tape_memory[len(taped) :]
+        held = [buffers.n_bytes for buffers in self._tape_memory]
+        if sum(map(max, zip_longest(held, needed, fillvalue=0))) > budget - work - plan.n_states * state:
+            self._tape_memory.clear()
 
     def _send_back(self, tape, d_hidden, d_state, masks):
         return self.network.backward(
@@ -160,11 +174,15 @@ class Backpropagation:
         """Carry back the losses of a window from ``loss_start`` on; return their sum and that of their weights."""
         d_state = self.network.initial_state(batch.packing.n_sequences)
         losses, weights = 0.0, 0.0
-        for segment, hidden, tape in whole.backward():
+
+        def send_back(segment, hidden, tape):
+            nonlocal d_state, losses, weights
             d_hidden, loss, weight = self._losses_of_segment(batch, segment, tape.packing, hidden, loss_start, masks)
             d_state = self._send_back(tape, d_hidden, d_state, masks)
             self._amplify(d_state, segment, truncation)
             losses, weights = losses + loss, weights + weight
+
+        whole.backward(send_back)
         return losses, weights
 
     def _losses_of_segment(self, batch, segment, packing, hidden, loss_start, masks):
@@ -191,15 +209,15 @@ class Backpropagation:
     def _update_once(self, batch, truncation, masks, state):
         n_steps = batch.packing.n_steps
         plan = [window for window in truncation.windows if window.loss_start < n_steps]
+        budget = self.memory_budget
         if self.network.readout == "last" and truncation.tail is not None:
+            budget = None if budget is None else budget - self.network.stream_bytes(batch.packing)
             batch, state = self._run_heads(batch, state, truncation.tail, masks)
             plan = [Window(0, 0, batch.packing.n_steps)]
         pool = self.network.pool(batch.packing.lengths)
         if len(plan) > 1:
             return self._update_once_by_windows(batch, state, plan, truncation, pool, masks)
-        whole = self._begin(
-            batch, 0, batch.packing.n_steps, masks, truncation.gains, self.memory_budget, pool.needs_hidden
-        )
+        whole = self._begin(batch, 0, batch.packing.n_steps, masks, truncation.gains, budget, pool.needs_hidden)
         self.state = whole.forward(state, lambda segment, hidden, _: pool.add(hidden, segment.packing, segment.start))
         d_pooled, losses, weights = self._losses_of_sequences(batch, pool, masks)
         self._pool_backward(whole, plan[0], d_pooled, pool, truncation, masks)
@@ -250,11 +268,15 @@ class Backpropagation:
     def _pool_backward(self, whole, window, d_pooled, pool, truncation, masks):
         """Carry back through a window what enters it of the pooled states' error from ``loss_start`` on."""
         d_state = self.network.d_final_state(pool.d_final_hidden(d_pooled, window.loss_start, window.stop))
-        for segment, _, tape in whole.backward():
+
+        def send_back(segment, _, tape):
+            nonlocal d_state
             has_loss = segment.start >= window.loss_start  # else its losses are an earlier window's
             d_hidden = pool.d_hidden(d_pooled, tape.packing, segment.start) if has_loss else None
             d_state = self._send_back(tape, d_hidden, d_state, masks)
             self._amplify(d_state, segment, truncation)
+
+        whole.backward(send_back)
 
     def _losses_of_sequences(self, batch, pool, masks):
         """Losses of the pooled states and their gradient d_pooled."""

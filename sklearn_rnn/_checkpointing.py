@@ -111,7 +111,7 @@ class Sizes(NamedTuple):
     work: int
 
 
-def sizes_of(network, packing, n_rows, has_masks=False):
+def sizes_of(network, packing, n_rows, has_masks=False, is_dense=None):
     """Return the sizes for segments of a batch.
 
     Parameters
@@ -123,6 +123,8 @@ def sizes_of(network, packing, n_rows, has_masks=False):
         Of the window that is cut into segments.
     has_masks : bool
         Whether there is dropout between the layers.
+    is_dense : bool or None
+        Whether sequences are equally long; None for what those of the batch are.
 
     Returns
     -------
@@ -134,7 +136,7 @@ def sizes_of(network, packing, n_rows, has_masks=False):
     return Sizes(
         network.tape_bytes(n_rows, n_sequences, has_masks),
         network.state_bytes(n_sequences),
-        network.work_bytes(n_rows, n_sequences, packing.is_dense),
+        network.work_bytes(n_rows, n_sequences, packing.is_dense if is_dense is None else is_dense),
     )
 
 
@@ -221,9 +223,10 @@ def plan_starts(network, packing, n_rows, n_windows, budget=None, has_masks=Fals
     if budget is None:
         return n_windows, None
     tape, state, work = sizes_of(network, packing, n_rows, has_masks)
+    budget -= network.stream_bytes(packing)  # from window to window
     spare = budget - tape - state - work
     if spare < state:
-        raise OverBudget(tape + 2 * state + work)
+        raise OverBudget(tape + 2 * state + work + network.stream_bytes(packing))
     n_states = min(n_windows, max(1, spare // 2 // state))
     return n_states, budget - n_states * state
 
@@ -368,22 +371,21 @@ class SegmentedPass:
                 look(segment, hidden, state)
         return state
 
-    def backward(self):
+    def backward(self, send_back):
         """Give the tapes, after :meth:`forward` has run all segments.
 
-        Yields
-        ------
-        segment : Segment
-            From the last to the first.
-        hidden : ndarray of shape (n_rows, n_hidden)
-        tape : NetworkTape
-            To be used before the next one is asked for.
+        Parameters
+        ----------
+        send_back : callable
+            Is called with (segment, hidden, tape) for every segment, from the last to the first: its hidden states,
+            (n_rows, n_hidden), and its NetworkTape, neither of which it may keep: their memory is to be free again.
         """
         for segment in reversed(self._segments[self._n_again :]):
-            yield segment, *self._tapes.pop()
+            send_back(segment, *self._tapes.pop())
         for piece, state in self._checkpoints.backward(self._run_again):
             hidden, _, tape = self._run(self._segments[piece], state, self._memory[0], True)
-            yield self._segments[piece], hidden, tape
+            send_back(self._segments[piece], hidden, tape)
+            del hidden, tape
 
     def _run_again(self, piece, state):
         return self._run(self._segments[piece], state, self._memory[0], False)[1]

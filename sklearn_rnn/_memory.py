@@ -11,9 +11,9 @@ import numpy as np
 from sklearn_rnn._blocks import training_blocks
 from sklearn_rnn._checkpointing import (
     MemoryPlan,
+    OverBudget,
     cut_into_segments,
     full_bytes,
-    largest_segment,
     n_segments_run,
     plan_memory,
     plan_starts,
@@ -105,14 +105,30 @@ def memory_estimate(network, lengths, settings):
         smallest = min(smallest, full)  # no other batch needs more
     if settings.memory_budget is not None and smallest > settings.memory_budget:
         raise over_budget(settings.memory_budget, smallest)
-    plans = [block.plan(share_of(settings.memory_budget, full, len(needs))) for block in needs]
+    shares = shares_of(settings.memory_budget, needs)
+    try:
+        plans = [block.plan(share) for block, share in zip(needs, shares)]
+    except OverBudget as error:
+        raise over_budget(settings.memory_budget, error.args[0] * len(needs)) from error
     n_run = sum(n_rows_run for _, n_rows_run in plans) / sum(int(block.sum()) for block in blocks)
     return MemoryEstimate(full, sum(planned for planned, _ in plans), smallest, n_run)
 
 
-def share_of(budget, full, n_blocks):
-    """Budget of each of a batch's blocks: none where all tapes of all blocks fit, else equal shares."""
-    return None if budget is None or full <= budget else budget // n_blocks
+def shares_of(budget, needs):
+    """Budgets of a batch's blocks: what they need where all tapes of all blocks fit, else equal shares.
+
+    Parameters
+    ----------
+    budget : int or None
+    needs : list of BlockMemory
+
+    Returns
+    -------
+    list of int, or of None where there is no budget
+    """
+    if budget is not None and sum(block.full for block in needs) <= budget:
+        return [block.full for block in needs]
+    return [None if budget is None else budget // len(needs)] * len(needs)
 
 
 class BlockMemory:
@@ -141,9 +157,12 @@ class BlockMemory:
     def __init__(self, network, lengths, truncation, has_masks, is_ragged=False, is_any_window=False):
         self.network, self.has_masks = network, has_masks
         self.n_rows_of_heads, windows = 0, truncation.windows
+        self.stream = 0  # bytes for the steps that are run without a tape
         if network.readout == "last" and truncation.tail is not None:
+            self.stream = network.stream_bytes(Packing(lengths))
             tails, windows = np.minimum(lengths, truncation.tail), [Window(0, 0, truncation.tail)]
-            self.n_rows_of_heads, lengths = int((lengths - tails).sum()), tails
+            self.n_rows_of_heads = int((lengths - tails).sum())
+            lengths = lengths if is_any_window else tails
         self.packing = Packing(lengths)
         n_steps = self.packing.n_steps
         self.windows = [window._replace(stop=min(window.stop, n_steps)) for window in windows if window.start < n_steps]
@@ -151,14 +170,18 @@ class BlockMemory:
         self.segments = cut_into_segments(network, self.packing, longest.start, longest.stop)
         # One update for all windows: a first pass for the pool, and states that the windows begin in.
         self.is_by_windows = network.readout != "each" and len(self.windows) > 1
+        if self.is_by_windows or (is_any_window and network.readout != "each"):
+            self.stream = network.stream_bytes(self.packing)
         n_rows = self.packing.n_rows if is_any_window else self._n_rows(longest)
-        sizes = sizes_of(network, self.packing, n_rows, has_masks)
-        more_work = 0
-        if is_ragged and self.packing.is_dense:
-            more_work = network.work_bytes(min(n_rows, largest_segment(network)), len(lengths), False) - sizes.work
-        self.smallest = sum(sizes) + sizes.state + more_work
-        n_starts = len(self.windows) if self.is_by_windows else 0
-        self.full = full_bytes(network, self.segments, has_masks) + n_starts * sizes.state + more_work
+        sizes = sizes_of(network, self.packing, n_rows, has_masks, is_dense=self.packing.is_dense and not is_ragged)
+        self.more_work = sizes.work - sizes_of(network, self.packing, n_rows, has_masks).work
+        self.smallest = sum(sizes) + sizes.state + self.stream
+        # Segments also begin where losses do, where the next window does, and where errors are amplified.
+        gains = np.sort(list(truncation.gains))
+        n_borders = max(2 + np.diff(np.searchsorted(gains, [w.start, w.stop]))[0] for w in self.windows)
+        n_states = n_borders + self.is_by_windows * len(self.windows)
+        full = full_bytes(network, self.segments, has_masks)
+        self.full = int(full + n_states * sizes.state + self.more_work + self.stream)
 
     def _n_rows(self, window):
         rows = self.packing.rows_of_steps(window.start, window.stop)
@@ -166,18 +189,23 @@ class BlockMemory:
 
     def plan(self, budget):
         """Return (bytes that are planned for the longest window, rows that are run forward for all windows)."""
-        starts, n_run, packing, windows = 0, self.n_rows_of_heads, self.packing, self.windows
+        more, n_run, packing, windows = self.more_work + self.stream, self.n_rows_of_heads, self.packing, self.windows
+        if budget is None or budget >= self.full:
+            budget = None
+        elif not self.is_by_windows:
+            budget -= self.stream
         if self.is_by_windows:
             n_rows = max(map(self._n_rows, windows))
             n_starts, budget = plan_starts(self.network, packing, n_rows, len(windows), budget, self.has_masks)
-            starts = n_starts * self.network.state_bytes(packing.n_sequences)
+            more += n_starts * self.network.state_bytes(packing.n_sequences)
             n_run += packing.n_rows * (n_segments_run(len(windows), MemoryPlan(0, n_starts)) / len(windows) - 1)
             if self.network.readout == "last":  # those without an end are not run again
                 windows = [w for w in windows if ((w.start < packing.lengths) & (packing.lengths <= w.stop)).any()]
         plan = plan_memory(self.network, self.segments, budget, self.has_masks)
         n_times = n_segments_run(len(self.segments), plan) / len(self.segments)
         n_run += n_times * sum(map(self._n_rows, windows))
-        return starts + planned_bytes(self.network, self.segments, plan, self.has_masks), n_run
+        planned = more + planned_bytes(self.network, self.segments, plan, self.has_masks)
+        return self.full if budget is None else planned, n_run
 
 
 def over_budget(budget, smallest):

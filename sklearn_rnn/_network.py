@@ -240,10 +240,7 @@ class RecurrentNetwork:
         hidden : ndarray of shape (n_rows, n_hidden), or None
             The last layer's h after these steps; the memory is used again for the next ones.
         """
-        n_values_a_step = packing.n_sequences * self._values_per_row(keeps_hidden)
-        n_steps_at_once = max(1, VALUES_AT_ONCE // max(1, n_values_a_step))
-        if self.is_bidirectional or n_steps_at_once >= packing.n_steps:
-            n_steps_at_once = max(1, packing.n_steps)
+        n_steps_at_once = self._steps_at_once(packing, keeps_hidden)
         for start in range(0, packing.n_steps, n_steps_at_once):
             stop = min(start + n_steps_at_once, packing.n_steps)
             chunk = packing.window(start, stop)
@@ -252,6 +249,24 @@ class RecurrentNetwork:
                 weights, chunk_rows, chunk, state, buffers, masks, keeps_tape=False, keeps_hidden=keeps_hidden
             )
             yield start, chunk, hidden
+
+    def _steps_at_once(self, packing, keeps_hidden):
+        """Steps that :meth:`stream` runs at once."""
+        n_values_a_step = packing.n_sequences * self._values_per_row(keeps_hidden)
+        n_steps = max(1, VALUES_AT_ONCE // max(1, n_values_a_step))
+        return max(1, packing.n_steps) if self.is_bidirectional else min(n_steps, max(1, packing.n_steps))
+
+    def stream_bytes(self, packing):
+        """Bytes that :meth:`stream` takes at once, at the most, for what the readout needs."""
+        keeps_hidden = self.readout != "last"
+        n_rows = packing.n_sequences * (1 + self._steps_at_once(packing, keeps_hidden))
+        keeps = [True] * (len(self.layers) - 1) + [keeps_hidden]
+        values = sum(
+            self.cell.stream_values(n_rows, packing.n_sequences, d.n_units, keeps_layer)
+            for layer, keeps_layer in zip(self.layers, keeps)
+            for d in layer
+        )
+        return values * self.dtype.itemsize
 
     def _values_per_row(self, keeps_hidden):
         """Numbers that a pass without a tape holds for each row, in the layer that needs the most."""
@@ -371,6 +386,11 @@ class PreparedWeights:
 
 class NetworkBuffers(dict):
     """One set of work arrays for each direction of each layer."""
+
+    @property
+    def n_bytes(self):
+        """Bytes of all arrays."""
+        return sum(buffers.n_bytes for buffers in self.values())
 
     def of(self, name):
         """Return the buffers of the direction called ``name``."""

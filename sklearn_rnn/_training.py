@@ -11,7 +11,7 @@ from scipy.optimize import minimize
 from sklearn_rnn._blocks import training_blocks
 from sklearn_rnn._bptt import Backpropagation, DropoutMasks
 from sklearn_rnn._checkpointing import OverBudget
-from sklearn_rnn._memory import BlockMemory, over_budget, share_of
+from sklearn_rnn._memory import BlockMemory, over_budget, shares_of
 from sklearn_rnn._truncation import BaseTruncation, FixedTruncation
 
 
@@ -139,10 +139,10 @@ class Trainer:
             self._blocks.append(Backpropagation(self.network, self._weights, self.loss))
         if budget is not None:
             has_masks = self.settings.dropout > 0 and len(self.network.layers) > 1
-            needs = [BlockMemory(self.network, block.packing.lengths, truncation, has_masks).full for block in blocks]
+            needs = [BlockMemory(self.network, block.packing.lengths, truncation, has_masks) for block in blocks]
             del self._blocks[n_blocks:]  # with the tapes in their memory
-            for backpropagation in self._blocks:
-                backpropagation.memory_budget = share_of(budget, sum(needs), n_blocks)
+            for backpropagation, share in zip(self._blocks, shares_of(budget, needs)):
+                backpropagation.memory_budget = share
         return self._blocks[:n_blocks]
 
     def _run_updates(self, steps):

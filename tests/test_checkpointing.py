@@ -2,6 +2,7 @@
 
 import itertools
 import re
+import weakref
 from functools import cache
 
 import numpy as np
@@ -18,7 +19,7 @@ from helpers import (
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn import config_context
 
-from sklearn_rnn import RNNClassifier, RNNRegressor, _base, _blocks, _checkpointing
+from sklearn_rnn import RNNClassifier, RNNRegressor, _base, _blocks, _checkpointing, _network
 from sklearn_rnn._bptt import Backpropagation, DropoutMasks
 from sklearn_rnn._checkpointing import (
     MemoryPlan,
@@ -34,11 +35,12 @@ from sklearn_rnn._checkpointing import (
     sizes_of,
 )
 from sklearn_rnn._losses import SquaredError
-from sklearn_rnn._memory import in_bytes
+from sklearn_rnn._memory import BlockMemory, in_bytes
 from sklearn_rnn._network import RecurrentNetwork
 from sklearn_rnn._optimizers import SGD
 from sklearn_rnn._packing import Packing
 from sklearn_rnn._training import Trainer, TrainingSettings
+from sklearn_rnn._truncation import FixedTruncation
 
 # Training ends here after a number of epochs, not when it has converged.
 pytestmark = pytest.mark.filterwarnings("ignore:max_iter:sklearn.exceptions.ConvergenceWarning")
@@ -55,6 +57,7 @@ def small_segments(monkeypatch):
     """Segments of a few rows, so that short sequences have several."""
     monkeypatch.setattr(_checkpointing, "SEGMENT_VALUES", 1)
     monkeypatch.setattr(_checkpointing, "SMALLEST_SEGMENT", 8)
+    monkeypatch.setattr(_network, "VALUES_AT_ONCE", 64)
 
 
 # ---- Segments ----------------------------------------------------------------------------------------
@@ -141,11 +144,14 @@ def test_every_plan_gives_all_tapes_from_the_last_to_the_first(n_segments):
             assert seen == [(segment, segment + 1) for segment in range(n_segments)]
             assert runs.n_runs == n_segments
             found = []
-            for segment, hidden, tape in whole.backward():
+
+            def send_back(segment, hidden, tape, runs=runs, whole=whole, n_states=n_states, found=found):
                 assert segment == tape == hidden[0]
                 assert runs.memory[hidden[1]] == segment, "the tape has been written over"
                 assert len(whole._checkpoints._kept) <= n_states
                 found.append(segment)
+
+            whole.backward(send_back)
             assert found == list(reversed(range(n_segments)))
             assert len(memory) == n_tapes
             assert runs.n_runs == n_segments_run(n_segments, plan)
@@ -247,10 +253,8 @@ def test_a_budget_changes_no_bit_of_a_gradient(small_segments, engine, cell, rea
     without = updates_of(*problem)
     assert len(without) == (1 if readout != "each" or truncation is None else len(truncated(31, truncation, stride)[0]))
     packing = dataset.pack(np.arange(len(LENGTHS))).packing
-    segments = cut_into_segments(network, packing, 0, 31)
-    smallest = smallest_budget(network, segments, has_masks=True)
-    state = network.state_bytes(6)  # one more, where windows begin in states of their own
-    for budget in (smallest + state, smallest + 2 * state, 2 * smallest, 4 * smallest):
+    smallest = BlockMemory(network, packing.lengths, truncated(31, truncation, stride), has_masks=True).smallest
+    for budget in (smallest, smallest + network.state_bytes(6), 2 * smallest, 4 * smallest):
         for one, other in zip(without, updates_of(*problem, memory_budget=budget), strict=True):
             assert (one.loss, one.weight) == (other.loss, other.weight)
             for name, gradient in one.gradient.items():
@@ -357,7 +361,8 @@ def test_states_that_windows_begin_in_are_within_the_budget_too(readout, monkeyp
     without = updates_of(network, SquaredError(), dataset, 5)
     assert max(kept) == 200
     kept.clear()
-    budget = sum(sizes_of(network, dataset.pack(np.arange(2)).packing, 10)) + 20 * state
+    packing = dataset.pack(np.arange(2)).packing
+    budget = sum(sizes_of(network, packing, 10)) + 20 * state + network.stream_bytes(packing)
     (within,) = updates_of(network, SquaredError(), dataset, 5, memory_budget=budget)
     assert 5 < max(kept) <= 20
     for name, gradient in without[0].gradient.items():
@@ -473,10 +478,67 @@ def test_the_estimate_is_that_of_the_longest_batch_and_of_a_window():
 
     assert full(batch_size=2) == RNNRegressor((8,)).memory_estimate([sequences[0], sequences[2]]).full
     assert full(batch_size=4) > full(batch_size=2)
-    assert full(truncation=50) < 0.25 * full()
-    assert full(truncation=50) <= full(truncation=50, readout="each") < 1.2 * full(truncation=50)
+    assert full(truncation=50, readout="each") < 0.35 * full(readout="each")
+    assert full(truncation=50) < 0.5 * full()
     assert full(truncation=1000) == full()
     assert full(patch_size=4) < 0.3 * full()
     with config_context(assume_finite=True):
         halved = RNNRegressor((16,)).memory_estimate([x.astype(np.float32) for x in sequences])
     assert halved.full == RNNRegressor((16,)).memory_estimate(sequences).full / 2
+
+
+# ---- What is held, over many windows and batches -----------------------------------------------------
+
+
+@pytest.mark.parametrize("lengths", [[300] * 8, [300, 290, 180, 260, 300, 150, 300, 210]])
+@pytest.mark.parametrize("setting", [(None, None), (60, 16), (100, 50), (10, None)])
+@each_readout
+@each_engine
+def test_no_more_is_held_than_the_budget(monkeypatch, engine, readout, setting, lengths):
+    monkeypatch.setattr(_checkpointing, "SEGMENT_VALUES", 4096)
+    monkeypatch.setattr(_network, "VALUES_AT_ONCE", 8192)
+    network = make_network("gru", sizes=(16,), readout=readout, engine=engine)
+    dataset = make_regression(lengths, per_step=readout == "each")
+    truncation = truncated(300, *setting)
+    needs = BlockMemory(network, np.array(sorted(lengths, reverse=True)), truncation, has_masks=False)
+    for budget in (needs.smallest, (needs.smallest + needs.full) // 2, needs.full):
+        settings = TrainingSettings(batch_size=8, memory_budget=budget, truncation=FixedTruncation(*setting))
+        optimizer = SGD(len(network.parameters.vector), np.float64, 0, False)
+        trainer, held = Trainer(network, SquaredError(), optimizer, settings, None), []
+        backward = RecurrentNetwork.backward
+
+        def watched(self, *arguments, trainer=trainer, held=held, backward=backward):
+            result = backward(self, *arguments)
+            blocks = trainer._blocks
+            held.append(sum(held_bytes([*block._tape_memory, block._work_memory]) for block in blocks))
+            return result
+
+        monkeypatch.setattr(RecurrentNetwork, "backward", watched)
+        for _ in range(2):
+            trainer.train_batch(dataset, np.arange(8), 1e-6, Silent())
+        monkeypatch.setattr(RecurrentNetwork, "backward", backward)
+        assert 0 < max(held) <= budget
+
+
+def test_a_tape_is_gone_before_the_next_one_is_made(small_segments):
+    """Of a ragged batch, whose segments differ in size, so that memory grows."""
+    network = make_network("gru", sizes=(32,))
+    lengths = np.arange(400, 40, -9)
+    dataset = make_regression(tuple(lengths))
+    batch = dataset.pack(np.arange(len(lengths)))
+    smallest = BlockMemory(network, batch.packing.lengths, truncated(400), has_masks=False).smallest
+    backpropagation = Backpropagation(network, network.prepare(), SquaredError(), smallest)
+    alive, forward = [], RecurrentNetwork.forward
+
+    def watched(*arguments):
+        alive.append(sum(tape() is not None for tape in tapes))
+        hidden, state, tape = forward(network, *arguments)
+        if tape is not None and arguments[-2]:
+            tapes.append(weakref.ref(tape.cell_tapes[0].saved[0]))
+        return hidden, state, tape
+
+    tapes = []
+    network.forward = watched
+    next(backpropagation.updates(batch, truncated(400), NO_MASKS))
+    assert len(tapes) > 20
+    assert max(alive) == 0

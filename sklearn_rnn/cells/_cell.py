@@ -30,6 +30,11 @@ class Buffers:
     def __init__(self):
         self._memory = {}
 
+    @property
+    def n_bytes(self):
+        """Bytes of all arrays."""
+        return sum(memory.nbytes for memory in self._memory.values())
+
     def array(self, name, shape, dtype):
         """Return an uninitialised array; its last content under ``name`` is lost."""
         size = prod(shape)
@@ -145,6 +150,10 @@ class Cell(ABC):
     def tape_values(self, n_units, dtype):
         """Numbers that the tape has for each row, h among them."""
         return self.n_taped * n_units
+
+    def stream_values(self, n_rows, n_sequences, n_units, keeps_hidden):
+        """Numbers that a pass over so many rows without a tape has in its buffers."""
+        return n_rows * self.n_taped * n_units
 
     def work_values(self, n_rows, n_sequences, is_dense, n_features, n_units, dtype, needs_d_x):
         """Numbers that a backward pass over so many rows needs for itself, at the most."""

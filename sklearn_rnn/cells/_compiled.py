@@ -108,6 +108,9 @@ class CompiledCell(Cell):
     def tape_values(self, n_units, dtype):
         return n_units + self._kernel(dtype).tape_row_size(n_units)
 
+    def stream_values(self, n_rows, n_sequences, n_units, keeps_hidden):
+        return (n_rows if keeps_hidden else 2 * n_sequences) * n_units
+
     def work_values(self, n_rows, n_sequences, is_dense, n_features, n_units, dtype, needs_d_x):
         kernel = self._kernel(dtype)
         n_first = min(n_rows, n_sequences)
