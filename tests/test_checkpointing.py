@@ -469,7 +469,8 @@ def test_the_estimate_leaves_the_estimator_as_it_is():
     assert vars(estimator) == fitted
 
 
-def test_the_estimate_is_that_of_the_longest_batch_and_of_a_window():
+def test_the_estimate_is_that_of_the_longest_batch_and_of_a_window(monkeypatch):
+    monkeypatch.setattr(_network, "VALUES_AT_ONCE", 64)  # steps that are run without a tape: few at once
     lengths = [400, 100, 300, 200]
     sequences = make_sequences(lengths, 1)
 

@@ -688,14 +688,14 @@ def test_memory_does_not_grow_with_the_steps(engine):
     tracemalloc.start()
     try:
         before = tracemalloc.get_traced_memory()[0]
-        for _ in range(1000):
+        for _ in range(3000):
             stream.step(x)
         gc.collect()
         grown = tracemalloc.get_traced_memory()[0] - before
     finally:
         tracemalloc.stop()
-    assert grown < 10_000
-    assert stream.state["n_steps"][0] == 1100
+    assert grown < 30_000  # some caches; a number kept of each step would be 72,000
+    assert stream.state["n_steps"][0] == 3100
 
 
 def test_predictions_are_new_arrays_at_every_step(engine):
