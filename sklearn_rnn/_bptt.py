@@ -50,11 +50,6 @@ class DropoutMasks(NamedTuple):
         return cls(masks[:-1], masks[-1])
 
 
-def has_masks(masks):
-    """Whether there is dropout between layers, which keeps copies of what they pass on."""
-    return bool(masks.layers)
-
-
 class Backpropagation:
     """Computes gradients of a network, in memory of its own: one for every thread.
 
@@ -111,9 +106,10 @@ class Backpropagation:
     def _begin(self, batch, start, stop, masks, borders, budget, keeps_hidden=False):
         """Return the pass over steps ``start`` to ``stop - 1`` of a batch, whose segments begin at ``borders`` too."""
         segments = cut_into_segments(self.network, batch.packing, start, stop, borders)
-        plan = plan_memory(self.network, segments, budget, has_masks(masks))
+        has_masks = masks.layers is not None
+        plan = plan_memory(self.network, segments, budget, has_masks)
         if budget is not None:
-            self._make_room(segments, plan, budget, has_masks(masks))
+            self._make_room(segments, plan, budget, has_masks)
 
         def run(segment, state, buffers, keeps_tape):
             rows, keeps = batch.rows[segment.rows], (keeps_tape, keeps_tape or keeps_hidden)
@@ -159,7 +155,8 @@ class Backpropagation:
                 continue
             # The next window starts from this one's state at that step.
             cut = stop if following is None else min(following.start, stop)
-            whole = self._begin(batch, window.start, stop, masks, [cut, *truncation.gains], self.memory_budget)
+            borders = [cut, *truncation.amplified_steps(window.start, stop)]
+            whole = self._begin(batch, window.start, stop, masks, borders, self.memory_budget)
             states = {window.start: state}
 
             def keep_cut(segment, _, state, cut=cut, states=states):
@@ -217,7 +214,9 @@ class Backpropagation:
         pool = self.network.pool(batch.packing.lengths)
         if len(plan) > 1:
             return self._update_once_by_windows(batch, state, plan, truncation, pool, masks)
-        whole = self._begin(batch, 0, batch.packing.n_steps, masks, truncation.gains, budget, pool.needs_hidden)
+        n_steps = batch.packing.n_steps
+        borders = truncation.amplified_steps(0, n_steps)
+        whole = self._begin(batch, 0, n_steps, masks, borders, budget, pool.needs_hidden)
         self.state = whole.forward(state, lambda segment, hidden, _: pool.add(hidden, segment.packing, segment.start))
         d_pooled, losses, weights = self._losses_of_sequences(batch, pool, masks)
         self._pool_backward(whole, plan[0], d_pooled, pool, truncation, masks)
@@ -251,7 +250,7 @@ class Backpropagation:
             return self._run_without_tape(rows, packing.window(start, stop), state, masks, pool, start)
 
         sizes = (packing, longest_window(packing, plan), len(plan))
-        n_states, budget = plan_starts(self.network, *sizes, self.memory_budget, has_masks(masks))
+        n_states, budget = plan_starts(self.network, *sizes, self.memory_budget, masks.layers is not None)
         checkpoints = Checkpoints(len(plan), n_states)
         self.state = checkpoints.forward(state, lambda place, state: run(place, state, pool))
         d_pooled, losses, weights = self._losses_of_sequences(batch, pool, masks)
@@ -260,7 +259,8 @@ class Backpropagation:
             stop = min(window.stop, packing.n_steps)
             if not pool.has_error(window.loss_start, stop):
                 continue
-            whole = self._begin(batch, window.start, stop, masks, [window.loss_start, *truncation.gains], budget)
+            borders = [window.loss_start, *truncation.amplified_steps(window.start, stop)]
+            whole = self._begin(batch, window.start, stop, masks, borders, budget)
             whole.forward(state)
             self._pool_backward(whole, window, d_pooled, pool, truncation, masks)
         return losses, weights

@@ -14,6 +14,7 @@ from sklearn_rnn._checkpointing import (
     OverBudget,
     cut_into_segments,
     full_bytes,
+    longest_window,
     n_segments_run,
     plan_memory,
     plan_starts,
@@ -96,7 +97,7 @@ def memory_estimate(network, lengths, settings):
     steps_at_once = settings.truncation.length if network.readout == "each" and is_known else None
     blocks = [np.sort(lengths[block])[::-1] for block in training_blocks(network, lengths, batch, steps_at_once)]
     is_ragged = len(np.unique(lengths)) > 1
-    has_masks = settings.dropout > 0 and len(network.layers) > 1
+    has_masks = settings.dropout > 0
     what_may_come = (is_ragged, not settings.truncation.is_certain)
     needs = [BlockMemory(network, block, truncation, has_masks, *what_may_come) for block in blocks]
     full = sum(block.full for block in needs)
@@ -177,11 +178,10 @@ class BlockMemory:
         self.more_work = sizes.work - sizes_of(network, self.packing, n_rows, has_masks).work
         self.smallest = sum(sizes) + sizes.state + self.stream
         # Segments also begin where losses do, where the next window does, and where errors are amplified.
-        gains = np.sort(list(truncation.gains))
-        n_borders = max(2 + np.diff(np.searchsorted(gains, [w.start, w.stop]))[0] for w in self.windows)
+        n_borders = 2 + max(len(truncation.amplified_steps(w.start, w.stop)) for w in self.windows)
         n_states = n_borders + self.is_by_windows * len(self.windows)
         full = full_bytes(network, self.segments, has_masks)
-        self.full = int(full + n_states * sizes.state + self.more_work + self.stream)
+        self.full = full + n_states * sizes.state + self.more_work + self.stream
 
     def _n_rows(self, window):
         rows = self.packing.rows_of_steps(window.start, window.stop)
@@ -195,7 +195,7 @@ class BlockMemory:
         elif not self.is_by_windows:
             budget -= self.stream
         if self.is_by_windows:
-            n_rows = max(map(self._n_rows, windows))
+            n_rows = longest_window(packing, windows)
             n_starts, budget = plan_starts(self.network, packing, n_rows, len(windows), budget, self.has_masks)
             more += n_starts * self.network.state_bytes(packing.n_sequences)
             n_run += packing.n_rows * (n_segments_run(len(windows), MemoryPlan(0, n_starts)) / len(windows) - 1)

@@ -138,8 +138,8 @@ class Trainer:
         while len(self._blocks) < n_blocks:
             self._blocks.append(Backpropagation(self.network, self._weights, self.loss))
         if budget is not None:
-            has_masks = self.settings.dropout > 0 and len(self.network.layers) > 1
-            needs = [BlockMemory(self.network, block.packing.lengths, truncation, has_masks) for block in blocks]
+            settings = (truncation, self.settings.dropout > 0)
+            needs = [BlockMemory(self.network, block.packing.lengths, *settings) for block in blocks]
             del self._blocks[n_blocks:]  # with the tapes in their memory
             for backpropagation, share in zip(self._blocks, shares_of(budget, needs)):
                 backpropagation.memory_budget = share

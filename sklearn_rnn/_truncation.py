@@ -51,6 +51,10 @@ class Truncation(NamedTuple):
     gains: Mapping = MappingProxyType({})
     mean_length: int | None = None
 
+    def amplified_steps(self, start, stop):
+        """Steps inside of a window that have a gain."""
+        return [step for step in range(start + 1, stop) if step in self.gains] if self.gains else []
+
 
 def windows(n_steps, truncation=None, stride=None):
     """Cut a sequence into windows.
