@@ -13,7 +13,7 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 from setuptools.errors import BaseError, CCompilerError
 
-KERNELS = Path("sklearn_rnn/kernels")
+KERNELS = Path("sklearn_rnn/_network/kernels")
 # No -ffast-math: NaN and infinity must stay visible, and exp depends on exact rounding.
 FLAGS = ["-std=c++17", "-O3", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast", "-g0"]
 LEVELS = {"generic": []}
@@ -50,7 +50,7 @@ class BuildKernels(build_ext):
 
 
 extension = Extension(
-    "sklearn_rnn.kernels._kernels",
+    "sklearn_rnn._network.kernels._kernels",
     sources=[str(KERNELS / "_kernels.pyx"), str(KERNELS / "dispatch.cpp")],
     depends=[str(path) for path in [*sorted(KERNELS.glob("*.h*")), KERNELS / "kernels.cpp"]],
     include_dirs=[numpy.get_include(), str(KERNELS)],

@@ -141,7 +141,7 @@ def _this_package():
     import sklearn_rnn
 
     try:
-        from sklearn_rnn import kernels
+        from sklearn_rnn._network import kernels
     except ImportError:
         return sklearn_rnn.__version__, "none"
     return sklearn_rnn.__version__, str(getattr(kernels, "name", "none"))

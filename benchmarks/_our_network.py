@@ -6,14 +6,14 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from sklearn_rnn._losses import SquaredError
-from sklearn_rnn._monitor import History, Monitor
-from sklearn_rnn._network import RecurrentNetwork
-from sklearn_rnn._optimizers import Adam
-from sklearn_rnn._packing import Dataset
-from sklearn_rnn._sequences import Sequences
-from sklearn_rnn._threads import threads
-from sklearn_rnn._training import Trainer, TrainingSettings
+from sklearn_rnn._data.packing import Dataset
+from sklearn_rnn._data.sequences import Sequences
+from sklearn_rnn._network.network import RecurrentNetwork
+from sklearn_rnn._training.losses import SquaredError
+from sklearn_rnn._training.monitor import History, Monitor
+from sklearn_rnn._training.optimizers import Adam
+from sklearn_rnn._training.trainer import Trainer, TrainingSettings
+from sklearn_rnn._utils.threads import threads
 
 
 def make_network(cell, n_features, n_units, dtype):

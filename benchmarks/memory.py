@@ -27,11 +27,11 @@ def our_pass(cell, n_steps, share):
     """Return a function that runs forward and backward within a share of the full memory, and what is planned."""
     from _our_network import make_network, random_sequences
 
-    from sklearn_rnn._bptt import Backpropagation, DropoutMasks
-    from sklearn_rnn._losses import SquaredError
-    from sklearn_rnn._memory import BlockMemory
-    from sklearn_rnn._packing import Dataset
-    from sklearn_rnn._truncation import FixedTruncation
+    from sklearn_rnn._data.packing import Dataset
+    from sklearn_rnn._training.bptt import Backpropagation, DropoutMasks
+    from sklearn_rnn._training.losses import SquaredError
+    from sklearn_rnn._training.memory.budget import BlockMemory
+    from sklearn_rnn._training.truncation.fixed import FixedTruncation
 
     network = make_network(cell, N_FEATURES, N_UNITS, np.float32)
     sequences = random_sequences(np.full(N_SEQUENCES, n_steps), N_FEATURES, np.float32)

@@ -94,8 +94,8 @@ def this_package(case, n_threads):
     """A Trainer's batch, predict_scores, or RNNRegressor.predict."""
     from _our_network import make_network, train_step
 
-    from sklearn_rnn._inference import predict_scores
-    from sklearn_rnn._sequences import Sequences
+    from sklearn_rnn._data.sequences import Sequences
+    from sklearn_rnn._inference.prediction import predict_scores
 
     x, y = padded_data(case)
     if case.what == "latency":

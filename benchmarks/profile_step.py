@@ -17,11 +17,11 @@ import numpy as np
 from _measure import machine, print_machine
 from _our_network import make_network, random_sequences, train_step
 
-from sklearn_rnn._bptt import Backpropagation
-from sklearn_rnn._optimizers import Adam
-from sklearn_rnn._packing import Dataset
-from sklearn_rnn._training import Trainer
-from sklearn_rnn.cells import make_cell
+from sklearn_rnn._data.packing import Dataset
+from sklearn_rnn._network.cells import make_cell
+from sklearn_rnn._training.bptt import Backpropagation
+from sklearn_rnn._training.optimizers import Adam
+from sklearn_rnn._training.trainer import Trainer
 
 SHAPES = [(32, 50, 1, 32), (128, 50, 64, 512)]  # sequences, steps, features, units
 CELL = type(make_cell("gru"))

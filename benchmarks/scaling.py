@@ -71,7 +71,7 @@ def measure(cell, size, is_training, n_jobs, seconds):
     """Return (seconds of a call, bytes of its peak above the data); runs in a process of its own."""
     from _our_network import make_network, random_sequences, train_step
 
-    from sklearn_rnn._inference import predict_scores
+    from sklearn_rnn._inference.prediction import predict_scores
 
     network = make_network(cell, size.n_features, size.n_units, np.float32)
     sequences = random_sequences(np.full(size.n_sequences, size.n_steps), size.n_features, np.float32)

@@ -13,20 +13,18 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_rnn._adaptive_truncation import AdaptiveTruncation
-from sklearn_rnn._carried_state import carry_over, check_rows, reset_rows
-from sklearn_rnn._inference import hidden_states, predict_scores
-from sklearn_rnn._losses import Loss
-from sklearn_rnn._memory import in_bytes, memory_estimate
-from sklearn_rnn._monitor import History, Monitor
-from sklearn_rnn._network import RecurrentNetwork
-from sklearn_rnn._optimizers import SGD, Adam, LearningRate, Optimizer, RMSprop
-from sklearn_rnn._packing import Dataset
-from sklearn_rnn._sequences import as_dtype, check_sequences, unchanged_on_error
-from sklearn_rnn._stream import PredictionStream
-from sklearn_rnn._targets import check_weights
-from sklearn_rnn._threads import threads
-from sklearn_rnn._training import (
+from sklearn_rnn._data.packing import Dataset
+from sklearn_rnn._data.sequences import as_dtype, check_sequences, unchanged_on_error
+from sklearn_rnn._data.targets import check_weights
+from sklearn_rnn._inference.prediction import hidden_states, predict_scores
+from sklearn_rnn._inference.stream import PredictionStream
+from sklearn_rnn._network.network import RecurrentNetwork
+from sklearn_rnn._training.carried_state import carry_over, check_rows, reset_rows
+from sklearn_rnn._training.losses import Loss
+from sklearn_rnn._training.memory.budget import in_bytes, memory_estimate
+from sklearn_rnn._training.monitor import History, Monitor
+from sklearn_rnn._training.optimizers import SGD, Adam, LearningRate, Optimizer, RMSprop
+from sklearn_rnn._training.trainer import (
     Diverged,
     Trainer,
     TrainingSettings,
@@ -34,7 +32,9 @@ from sklearn_rnn._training import (
     train_lbfgs,
     without_overflow_warnings,
 )
-from sklearn_rnn._truncation import MEAN_WINDOW, FixedTruncation, UnbiasedTruncation
+from sklearn_rnn._training.truncation.adaptive import AdaptiveTruncation
+from sklearn_rnn._training.truncation.fixed import MEAN_WINDOW, FixedTruncation, UnbiasedTruncation
+from sklearn_rnn._utils.threads import threads
 
 
 def can_partial_fit(estimator):

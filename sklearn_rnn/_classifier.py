@@ -10,9 +10,9 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import unique_labels
 
 from sklearn_rnn._base import BaseRNN, can_partial_fit
+from sklearn_rnn._data.targets import check_labels, check_weights, check_y
 from sklearn_rnn._documentation import document_rnn
-from sklearn_rnn._losses import BinaryLogLoss, MulticlassLogLoss
-from sklearn_rnn._targets import check_labels, check_weights, check_y
+from sklearn_rnn._training.losses import BinaryLogLoss, MulticlassLogLoss
 
 
 @document_rnn

@@ -8,9 +8,9 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
 
 from sklearn_rnn._base import BaseRNN, can_partial_fit
+from sklearn_rnn._data.targets import check_weights, check_y
 from sklearn_rnn._documentation import document_rnn
-from sklearn_rnn._losses import REGRESSION_LOSSES
-from sklearn_rnn._targets import check_weights, check_y
+from sklearn_rnn._training.losses import REGRESSION_LOSSES
 
 
 @document_rnn

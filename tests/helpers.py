@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from sklearn_rnn import kernels
-from sklearn_rnn._bptt import Backpropagation, DropoutMasks
-from sklearn_rnn._network import RecurrentNetwork
-from sklearn_rnn._packing import Dataset
-from sklearn_rnn._sequences import Sequences
-from sklearn_rnn._truncation import FixedTruncation
-from sklearn_rnn.cells import make_cell, make_numpy_cell
+from sklearn_rnn._data.packing import Dataset
+from sklearn_rnn._data.sequences import Sequences
+from sklearn_rnn._network import kernels
+from sklearn_rnn._network.cells import make_cell, make_numpy_cell
+from sklearn_rnn._network.network import RecurrentNetwork
+from sklearn_rnn._training.bptt import Backpropagation, DropoutMasks
+from sklearn_rnn._training.truncation.fixed import FixedTruncation
 
 NO_MASKS = DropoutMasks(None, None)
 
@@ -41,9 +41,10 @@ def import_torch():
 def run_python(program, *arguments, kernel=None, timeout=300, exit_status=0):
     """Run a program in a process of its own, with ``kernel`` forced if it is given; return what it printed.
 
-    It can import the modules of this folder.
+    It can import the modules of this folder and of those in it.
     """
-    path = [str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])]
+    folders = {str(file.parent) for file in Path(__file__).parent.rglob("*.py")}
+    path = [*sorted(folders), *filter(None, [os.environ.get("PYTHONPATH")])]
     forced = {} if kernel is None else {kernels.VARIABLE: kernel}
     process = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(program), *map(str, arguments)],

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from sklearn_rnn import kernels
-from sklearn_rnn._packing import Packing
-from sklearn_rnn.cells import Buffers, make_numpy_cell
+from sklearn_rnn._data.packing import Packing
+from sklearn_rnn._network import kernels
+from sklearn_rnn._network.cells import Buffers, make_numpy_cell
 
 try:
-    from sklearn_rnn.kernels._kernels import Kernel, OutputKernel, Stepper
+    from sklearn_rnn._network.kernels._kernels import Kernel, OutputKernel, Stepper
 except ModuleNotFoundError:
     Kernel = OutputKernel = Stepper = None
 

@@ -453,7 +453,9 @@ def check_n_jobs_does_not_change_a_bit(name, estimator_orig):
     X, y = make_data(estimator_orig)
     assert_bits_do_not_depend_on_n_jobs(estimator_orig, X, y)
     # In earnest only batches of tens of wide sequences are cut into blocks, which threads take.
-    with patch.multiple("sklearn_rnn._blocks", SMALLEST_BLOCK=2, USUAL_BLOCK=2, LARGEST_BLOCK=4, SMALLEST_WORK=1):
+    with patch.multiple(
+        "sklearn_rnn._network.blocks", SMALLEST_BLOCK=2, USUAL_BLOCK=2, LARGEST_BLOCK=4, SMALLEST_WORK=1
+    ):
         assert_bits_do_not_depend_on_n_jobs(estimator_orig, X, y)
 
 

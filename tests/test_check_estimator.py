@@ -55,7 +55,7 @@ def test_check_estimator_passes_on_plain_defaults(estimator_class):
 def test_check_estimator_passes_on_plain_defaults_where_no_kernels_are_compiled():
     program = """
         import test_check_estimator
-        from sklearn_rnn import kernels
+        from sklearn_rnn._network import kernels
 
         assert kernels.name == "numpy"
         for estimator_class in test_check_estimator.ESTIMATORS:

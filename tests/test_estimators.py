@@ -20,9 +20,9 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.class_weight import compute_class_weight
 
 from sklearn_rnn import RNNClassifier, RNNRegressor
-from sklearn_rnn._blocks import LARGEST_BLOCK, prediction_blocks
-from sklearn_rnn._network import VALUES_AT_ONCE
-from sklearn_rnn._optimizers import SGD
+from sklearn_rnn._network.blocks import LARGEST_BLOCK, prediction_blocks
+from sklearn_rnn._network.network import VALUES_AT_ONCE
+from sklearn_rnn._training.optimizers import SGD
 from sklearn_rnn.preprocessing import TimeDistributed
 
 LENGTHS = (5, 3, 7, 4, 2, 6, 3, 5, 1, 4)
@@ -1020,7 +1020,7 @@ def test_many_sequences_are_predicted_like_few(readout, bidirectional, monkeypat
     reg = regressor(readout=readout, bidirectional=bidirectional, cell="lstm", max_iter=1).fit(X, targets)
     lengths = np.random.default_rng(0).integers(1, 60, size=2 * LARGEST_BLOCK + 44)
     many = make_sequences(lengths, seed=7)
-    monkeypatch.setattr("sklearn_rnn._blocks.SMALLEST_WORK", 1)
+    monkeypatch.setattr("sklearn_rnn._network.blocks.SMALLEST_WORK", 1)
     assert len(prediction_blocks(reg._network, lengths)) == 2
     for method in (reg.predict, reg.hidden_states):
         at_once = method(many)
@@ -1037,7 +1037,7 @@ def test_the_state_is_carried_from_chunk_to_chunk_of_long_sequences(readout, cel
     reg = regressor(readout=readout, cell=cell, hidden_layer_sizes=(3, 2), max_iter=1).fit(X, targets)
     long = make_sequences((50, 33, 64, 1, 17), seed=7)
     expected = reg.predict(long), reg.hidden_states(long)
-    monkeypatch.setattr("sklearn_rnn._network.VALUES_AT_ONCE", 64)
+    monkeypatch.setattr("sklearn_rnn._network.network.VALUES_AT_ONCE", 64)
     for actual, whole in zip((reg.predict(long), reg.hidden_states(long)), expected):
         for a, b in zip(actual, whole):
             assert_allclose(a, b, rtol=1e-10, atol=1e-13)

@@ -10,7 +10,8 @@ from sequence_checks import (
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sklearn_rnn import RNNClassifier, RNNRegressor, _blocks
+from sklearn_rnn import RNNClassifier, RNNRegressor
+from sklearn_rnn._network import blocks
 from sklearn_rnn.preprocessing import TimeDistributed
 
 TWO_EPOCHS = {"max_iter": 2, "n_iter_no_change": np.inf}
@@ -81,8 +82,8 @@ def test_n_jobs_does_not_change_a_bit_of_a_batch_that_is_cut_into_blocks(cell, m
 
         return cut
 
-    monkeypatch.setattr("sklearn_rnn._training.training_blocks", counting(_blocks.training_blocks))
-    monkeypatch.setattr("sklearn_rnn._inference.prediction_blocks", counting(_blocks.prediction_blocks))
+    monkeypatch.setattr("sklearn_rnn._training.trainer.training_blocks", counting(blocks.training_blocks))
+    monkeypatch.setattr("sklearn_rnn._inference.prediction.prediction_blocks", counting(blocks.prediction_blocks))
     lengths = (2, 3, 1) * 100
     estimator = classifier(cell=cell, hidden_layer_sizes=(200,), batch_size=len(lengths))
     assert_bits_do_not_depend_on_n_jobs(estimator, *make_data(estimator, lengths))

@@ -17,7 +17,7 @@ from helpers import (
 from numpy.testing import assert_allclose
 
 from sklearn_rnn import RNNClassifier, RNNRegressor
-from sklearn_rnn._losses import REGRESSION_LOSSES, BinaryLogLoss, MulticlassLogLoss
+from sklearn_rnn._training.losses import REGRESSION_LOSSES, BinaryLogLoss, MulticlassLogLoss
 
 torch = import_torch()
 

@@ -1,0 +1,1 @@
+"""The network: layers of recurrent cells, readouts, parameters, and the engines that run them."""

@@ -1,0 +1,1 @@
+"""Training: epochs and batches, backpropagation through time, losses, optimizers, records."""

@@ -1,0 +1,1 @@
+"""Bounded activation memory: segments of a forward pass, recomputation, budgets."""

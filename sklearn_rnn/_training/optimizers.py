@@ -1,0 +1,144 @@
+"""First-order optimizers and learning rate schedules. They know vectors only."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from math import sqrt
+
+import numpy as np
+
+from sklearn_rnn._network import kernels
+
+
+class Optimizer(ABC):
+    """Changes a parameter vector in place, given its gradient; what it remembers is pickled with it."""
+
+    @abstractmethod
+    def update(self, parameters, gradient, learning_rate):
+        """Take one step.
+
+        Parameters
+        ----------
+        parameters : ndarray of shape (n_parameters,)
+            Changed in place.
+        gradient : ndarray of shape (n_parameters,)
+        learning_rate : float
+        """
+
+
+class SGD(Optimizer):
+    """Gradient descent with momentum, classical (Polyak 1964) or Nesterov's (Sutskever et al. 2013).
+
+    In the form that torch and Keras have: v = momentum * v + gradient, the step is -learning_rate * v,
+    or with Nesterov -learning_rate * (gradient + momentum * v).
+    """
+
+    def __init__(self, n_parameters, dtype, momentum, nesterov):
+        self.momentum = momentum
+        self.nesterov = nesterov
+        self.velocity = np.zeros(n_parameters, dtype)
+
+    def update(self, parameters, gradient, learning_rate):
+        self.velocity *= self.momentum
+        self.velocity += gradient
+        if self.nesterov:
+            parameters -= learning_rate * (gradient + self.momentum * self.velocity)
+        else:
+            parameters -= learning_rate * self.velocity
+
+
+class Adam(Optimizer):
+    """Adam (Kingma & Ba 2015, algorithm 1: bias-corrected moments, epsilon outside of the root)."""
+
+    def __init__(self, n_parameters, dtype, beta_1, beta_2, epsilon):
+        self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
+        self.n_updates = 0
+        self.mean = np.zeros(n_parameters, dtype)
+        self.uncentered_variance = np.zeros(n_parameters, dtype)
+
+    def update(self, parameters, gradient, learning_rate):
+        self.n_updates += 1
+        adam(
+            parameters,
+            gradient,
+            self.mean,
+            self.uncentered_variance,
+            beta_1=self.beta_1,
+            beta_2=self.beta_2,
+            epsilon=self.epsilon,
+            step=learning_rate / (1 - self.beta_1**self.n_updates),
+            scale=1 / sqrt(1 - self.beta_2**self.n_updates),
+        )
+
+
+def _adam(parameters, gradient, mean, variance, *, beta_1, beta_2, epsilon, step, scale):
+    mean *= beta_1
+    mean += (1 - beta_1) * gradient
+    variance *= beta_2
+    variance += (1 - beta_2) * gradient * gradient
+    denominator = np.sqrt(variance)
+    denominator *= scale
+    denominator += epsilon
+    change = mean / denominator
+    change *= step
+    parameters -= change
+
+
+adam = _adam if kernels.name == "numpy" else kernels.adam
+
+
+class RMSprop(Optimizer):
+    """RMSprop (Tieleman & Hinton 2012, lecture 6.5), its average decaying by ``beta_2``."""
+
+    def __init__(self, n_parameters, dtype, beta_2, epsilon):
+        self.beta_2, self.epsilon = beta_2, epsilon
+        self.uncentered_variance = np.zeros(n_parameters, dtype)
+
+    def update(self, parameters, gradient, learning_rate):
+        variance = self.uncentered_variance
+        variance *= self.beta_2
+        variance += (1 - self.beta_2) * gradient * gradient
+        parameters -= learning_rate * gradient / (np.sqrt(variance) + self.epsilon)
+
+
+class LearningRate:
+    """The learning rate of each epoch (a call of ``partial_fit`` counts as one).
+
+    Parameters
+    ----------
+    schedule : {"constant", "invscaling", "adaptive", "cosine"}
+        With epochs counted from 1: "invscaling" is ``initial / epoch**power_t``; "adaptive" stays
+        until :meth:`reduce` divides it by 5; "cosine" is half a cosine from ``initial`` towards 0 over
+        ``n_epochs`` (Loshchilov & Hutter 2017, eq. 5, without restarts).
+    initial : float
+    power_t : float
+    n_epochs : int
+    """
+
+    SMALLEST = 1e-6
+
+    def __init__(self, schedule, initial, power_t, n_epochs):
+        self.schedule, self.initial, self.power_t, self.n_epochs = (
+            schedule,
+            initial,
+            power_t,
+            n_epochs,
+        )
+        self.reduced = initial
+        self.epoch = 0
+
+    def next_epoch(self):
+        """Return the learning rate of the epoch that begins."""
+        self.epoch += 1
+        if self.schedule == "invscaling":
+            return self.initial / self.epoch**self.power_t
+        if self.schedule == "cosine":
+            return self.initial * 0.5 * (1 + np.cos(np.pi * (self.epoch - 1) / self.n_epochs))
+        return self.reduced
+
+    def reduce(self):
+        """Divide an adaptive rate by 5; return False where there is nothing left to divide."""
+        if self.schedule != "adaptive" or self.reduced <= self.SMALLEST:
+            return False
+        self.reduced /= 5
+        return True

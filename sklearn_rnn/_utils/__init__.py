@@ -1,0 +1,1 @@
+"""Threads, and the versions that bug reports need."""

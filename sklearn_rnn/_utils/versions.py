@@ -1,0 +1,33 @@
+"""show_versions: what a bug report needs to know."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from importlib.metadata import PackageNotFoundError, version
+
+from threadpoolctl import threadpool_info
+
+from sklearn_rnn._network import kernels
+
+PACKAGES = ("sklearn-rnn", "numpy", "scipy", "scikit-learn", "joblib", "threadpoolctl")
+
+
+def show_versions():
+    """Print the versions of Python, of the packages in use and of the BLAS library, for bug reports."""
+    print(f"python: {platform.python_version()} ({sys.executable})")
+    print(f"machine: {platform.platform()}")
+    for package in PACKAGES:
+        print(f"{package}: {_installed_version(package)}")
+    for library in threadpool_info():
+        print(
+            f"{library['user_api']}: {library['internal_api']} {library['version']}, {library['num_threads']} threads"
+        )
+    print(f"recurrence: {kernels.name}")
+
+
+def _installed_version(package):
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"

@@ -1,0 +1,5 @@
+"""Preprocessing of sequences: any transformer of scikit-learn, applied step by step."""
+
+from sklearn_rnn.preprocessing._time_distributed import TimeDistributed
+
+__all__ = ["TimeDistributed"]

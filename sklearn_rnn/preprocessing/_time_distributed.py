@@ -1,0 +1,454 @@
+"""TimeDistributed: any transformer of scikit-learn, applied step by step."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+from numbers import Integral
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.base import BaseEstimator, TransformerMixin, _fit_context, clone
+from sklearn.compose import ColumnTransformer
+from sklearn.pipeline import FeatureUnion, Pipeline
+from sklearn.utils import get_tags
+from sklearn.utils._param_validation import HasMethods, Interval
+from sklearn.utils._set_output import _get_output_config
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
+
+from sklearn_rnn._data.sequences import check_sequences, unchanged_on_error
+from sklearn_rnn._data.targets import check_weights, check_y
+
+
+def _transformer_has(method):
+    """Whether the transformer has a method; for ``available_if``."""
+
+    def has_method(self):
+        getattr(getattr(self, "transformer_", self.transformer), method)  # or its AttributeError
+        return True
+
+    return has_method
+
+
+class TimeDistributed(TransformerMixin, BaseEstimator):
+    """Apply a transformer of 2-D data to every step of sequences.
+
+    The transformer is fitted on the steps of all sequences together, one step a sample: a scaler
+    learns one mean for each feature, whatever the time and the sequence. What comes back has the
+    form of X.
+
+    Parameters
+    ----------
+    transformer : transformer
+        Any transformer of dense, numeric 2-D data, a pipeline of them included. It is cloned, not
+        changed. Its output must be dense and have one row per step.
+    step_features : int, default=1
+        Features per step of 2-D X, whose columns are a sequence's steps, one after the other: a
+        row is a sequence of n_columns / ``step_features`` steps. 3-D X and lists tell it
+        themselves.
+
+    Attributes
+    ----------
+    transformer_ : transformer
+        The fitted transformer.
+    n_features_in_ : int
+        Columns of 2-D X; features per step of any other.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,), object
+        Column names; only where X was a data frame whose column names are all strings.
+
+    See Also
+    --------
+    sklearn_rnn.RNNClassifier : Classifier of sequences.
+    sklearn_rnn.RNNRegressor : Regressor of sequences.
+
+    Notes
+    -----
+    The accepted forms of X (axes: sequence, time, feature), and what ``transform`` gives back
+    where the transformer makes k features of each step:
+
+    * 2-D, (n_sequences, n_columns): an array (n_sequences, n_steps * k), or the data frame that
+      ``set_output`` asks for;
+    * 3-D, (n_sequences, n_steps, n_features): an array (n_sequences, n_steps, k);
+    * a list or tuple of arrays (n_steps_i, n_features) or (n_steps_i,): a list of arrays
+      (n_steps_i, k);
+    * an object array of such arrays: an object array of arrays (n_steps_i, k).
+
+    float32 reaches the transformer as float32, all else as float64. NaN is accepted if the
+    transformer accepts it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from sklearn_rnn.preprocessing import TimeDistributed
+    >>> X = [np.array([[0.0, 10.0]]), np.array([[4.0, 10.0], [2.0, 40.0]])]
+    >>> scaler = TimeDistributed(StandardScaler()).fit(X)
+    >>> scaler.transformer_.mean_
+    array([ 2., 20.])
+    >>> [sequence.shape for sequence in scaler.transform(X)]
+    [(1, 2), (2, 2)]
+    """
+
+    _parameter_constraints: dict = {
+        "transformer": [HasMethods(["fit", "transform"])],
+        "step_features": [Interval(Integral, 1, None, closed="left")],
+    }
+
+    def __init__(self, transformer, *, step_features=1):
+        self.transformer = transformer
+        self.step_features = step_features
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        of_transformer = get_tags(self.transformer)
+        tags.input_tags.two_d_array = True
+        tags.input_tags.three_d_array = True
+        tags.input_tags.allow_nan = _allows_nan(self.transformer)
+        tags.input_tags.positive_only = of_transformer.input_tags.positive_only
+        tags.target_tags = of_transformer.target_tags
+        tags.transformer_tags = of_transformer.transformer_tags or tags.transformer_tags
+        tags.requires_fit = of_transformer.requires_fit
+        tags.non_deterministic = of_transformer.non_deterministic
+        return tags
+
+    @_fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X, y=None, **fit_params):
+        """Fit the transformer on the steps of all sequences.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_sequences, n_columns), array-like of shape \
+                (n_sequences, n_steps, n_features), or list of arrays of shape \
+                (n_steps_i, n_features) or (n_steps_i,)
+            The sequences.
+        y : array-like of shape (n_sequences,) or (n_sequences, n_outputs), array-like of shape \
+                (n_sequences, n_steps) or (n_sequences, n_steps, n_outputs), or list of arrays \
+                of shape (n_steps_i,) or (n_steps_i, n_outputs), default=None
+            Targets, for transformers that read them. A target (or row) per sequence is repeated
+            for each of its steps; where every entry of y is as long as its sequence, the entries
+            hold a target (or row) per step.
+        **fit_params : dict
+            Passed to the transformer's ``fit``. Sample weights, ``sample_weight`` of shape
+            (n_sequences,) or, of a pipeline's step, ``<step>__sample_weight``, are repeated for
+            each step of their sequence.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For bad input, and for parameters that the transformer does not take; the estimator
+            stays as it was.
+        """
+        with unchanged_on_error(self):
+            _, data, params = self._check_for_fit(X, y, fit_params, reset=True)
+            transformer = clone(self.transformer)
+            transformer.fit(*data, **params)
+            self.transformer_ = transformer
+        return self
+
+    @available_if(_transformer_has("partial_fit"))
+    @_fit_context(prefer_skip_nested_validation=False)
+    def partial_fit(self, X, y=None, **fit_params):
+        """Fit the transformer to more sequences; for transformers with ``partial_fit``.
+
+        Parameters
+        ----------
+        X : array-like or list
+            Sequences, as for ``fit``.
+        y : array-like or list, default=None
+            Targets, as for ``fit``.
+        **fit_params : dict
+            Passed to the transformer's ``partial_fit``, as for ``fit``.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For bad input, and for parameters that the transformer does not take; the estimator
+            stays as it was.
+        """
+        with unchanged_on_error(self):
+            is_first = not hasattr(self, "transformer_")
+            _, data, params = self._check_for_fit(X, y, fit_params, reset=is_first)
+            # A copy, which an error may leave half-way: the estimator then keeps the original.
+            transformer = clone(self.transformer) if is_first else copy.deepcopy(self.transformer_)
+            transformer.partial_fit(*data, **params)
+            self.transformer_ = transformer
+        return self
+
+    @_fit_context(prefer_skip_nested_validation=False)
+    def fit_transform(self, X, y=None, **fit_params):
+        """Fit the transformer on the steps of all sequences, and transform them.
+
+        This calls the transformer's own ``fit_transform``, which can be faster than ``fit`` and
+        ``transform``, and differs from them where scikit-learn means it to (``TargetEncoder``).
+
+        Parameters
+        ----------
+        X : array-like or list
+            Sequences, as for ``fit``.
+        y : array-like or list, default=None
+            Targets, as for ``fit``.
+        **fit_params : dict
+            Passed to the transformer's ``fit_transform``, as for ``fit``.
+
+        Returns
+        -------
+        ndarray of shape (n_sequences, n_steps * n_features_out) for 2-D X, ndarray of shape \
+                (n_sequences, n_steps, n_features_out) for 3-D X, else list or object array of \
+                ndarrays of shape (n_steps_i, n_features_out)
+            The transformed sequences, in the form of X and the dtype of the transformer's output.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As ``fit`` and ``transform``; the estimator stays as it was.
+        """
+        with unchanged_on_error(self):
+            sequences, data, params = self._check_for_fit(X, y, fit_params, reset=True)
+            self._check_container(sequences)
+            transformer = clone(self.transformer)
+            if hasattr(transformer, "fit_transform"):
+                values = transformer.fit_transform(*data, **params)
+            else:
+                transformer.fit(*data, **params)
+                values = transformer.transform(sequences.rows)
+            if isinstance(values, tuple):  # cross decomposition: the scores of X and of y
+                values = values[0]
+            values = _in_form_of(sequences, self._check_values(values, sequences))
+            self.transformer_ = transformer
+        return values
+
+    def transform(self, X):
+        """Transform every step.
+
+        Parameters
+        ----------
+        X : array-like or list
+            Sequences, as for ``fit``: 2-D if the estimator was fitted on 2-D X, else 3-D or a
+            list.
+
+        Returns
+        -------
+        ndarray of shape (n_sequences, n_steps * n_features_out) for 2-D X, ndarray of shape \
+                (n_sequences, n_steps, n_features_out) for 3-D X, else list or object array of \
+                ndarrays of shape (n_steps_i, n_features_out)
+            The transformed sequences, in the form of X and the dtype of the transformer's output.
+
+        Raises
+        ------
+        ValueError
+            For bad input; if the transformer does not give one row per step; if ``set_output``
+            asks for data frames and X is not 2-D.
+        TypeError
+            For bad input; if the transformer's output is sparse.
+        """
+        if not hasattr(self, "transformer_") and not get_tags(self).requires_fit:
+            return clone(self).fit_transform(X)  # stateless: fit learns nothing
+        check_is_fitted(self, "transformer_")
+        sequences = self._check_sequences(X, reset=False)
+        self._check_container(sequences)
+        values = self.transformer_.transform(sequences.rows)
+        return _in_form_of(sequences, self._check_values(values, sequences))
+
+    @available_if(_transformer_has("inverse_transform"))
+    def inverse_transform(self, X):
+        """Undo ``transform``, for transformers that can.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_sequences, n_steps * n_features_out), array-like of shape \
+                (n_sequences, n_steps, n_features_out), or list of arrays of shape \
+                (n_steps_i, n_features_out)
+            Sequences as ``transform`` returns them, with ``n_features_out`` features per step.
+
+        Returns
+        -------
+        ndarray of shape (n_sequences, n_columns) for 2-D X, ndarray of shape \
+                (n_sequences, n_steps, n_features) for 3-D X, else list or object array of \
+                ndarrays of shape (n_steps_i, n_features)
+            The sequences in the features of ``fit``, in the form of X.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For bad input.
+        """
+        check_is_fitted(self, "transformer_")
+        sequences = self._check_transformed(X)
+        values = self.transformer_.inverse_transform(sequences.rows)
+        values = self._check_values(values, sequences)
+        n_features = self.step_features if self._fitted_on_rows else self.n_features_in_
+        # A scaler fitted on one feature broadcasts it to any number of features.
+        if values.shape[1] != n_features:
+            raise ValueError(
+                f"X has {sequences.rows.shape[1]} features per step, which is not what "
+                f"transformer={self.transformer} gives for {n_features} features per step."
+            )
+        return _in_form_of(sequences, values)
+
+    @available_if(_transformer_has("get_feature_names_out"))
+    def get_feature_names_out(self, input_features=None):
+        """Names of the output features.
+
+        Parameters
+        ----------
+        input_features : array-like of str of shape (`n_features_in_`,), default=None
+            Names of the input features; None is ``feature_names_in_`` or, without them, x0, x1, ….
+
+        Returns
+        -------
+        ndarray of shape (n_features_out,) or, for 2-D X, (n_steps * n_features_out,), object
+            The transformer's names of a step's features. For 2-D X, those of all steps, each from
+            the names of its own columns; where these are not unique, as PCA's, which ignore the
+            columns, each follows its step: step0_pca0, step1_pca0, ….
+
+        Raises
+        ------
+        ValueError
+            If ``input_features`` are other than ``feature_names_in_``, or not ``n_features_in_``.
+        """
+        check_is_fitted(self, "transformer_")
+        names_in = _check_feature_names_in(self, input_features)
+        if not self._fitted_on_rows:
+            return self.transformer_.get_feature_names_out(names_in)
+        columns = names_in.reshape(-1, self.step_features)  # of each step
+        by_step = [self.transformer_.get_feature_names_out(names) for names in columns]
+        if len(set().union(*by_step)) < sum(map(len, by_step)):
+            by_step = [[f"step{t}_{name}" for name in names] for t, names in enumerate(by_step)]
+        return np.concatenate(by_step).astype(object)
+
+    # ---- Checks ----------------------------------------------------------------------------------
+
+    def _check_sequences(self, X, *, reset):
+        return check_sequences(
+            self,
+            X,
+            reset=reset,
+            step_features=self.step_features,
+            ensure_all_finite="allow-nan" if get_tags(self).input_tags.allow_nan else True,
+        )
+
+    def _check_for_fit(self, X, y, fit_params, *, reset):
+        """Return the sequences, and the transformer's arguments (X and y) and parameters."""
+        sequences = self._check_sequences(X, reset=reset)
+        data = [sequences.rows]
+        # Whether a transformer reads y, its tags do not tell: they say no for SelectKBest, PLS and
+        # pipelines. So it gets y where there is one, as from scikit-learn's own pipelines.
+        if y is not None or get_tags(self).target_tags.required:
+            data.append(_targets_of_steps(y, sequences))
+        params = {
+            name: _weights_of_steps(value, sequences) if name.endswith("sample_weight") else value
+            for name, value in fit_params.items()
+            if value is not None
+        }
+        return sequences, data, params
+
+    def _check_container(self, sequences):
+        """Refuse, before anything is computed, data frames of what is no table."""
+        container = _get_output_config("transform", self)["dense"]
+        is_wrapped = container != "default" and hasattr(self, "get_feature_names_out")
+        if is_wrapped and sequences.form != "rows":
+            raise ValueError(
+                f"X is {_described(is_table=False)}, but set_output(transform={container!r}) asks "
+                "for a data frame, which holds 2-D X alone: call set_output(transform='default') "
+                f"on this {type(self).__name__}."
+            )
+
+    def _check_values(self, values, sequences):
+        """Return the transformer's output as an array with one row per step."""
+        if sp.issparse(values):
+            raise TypeError(
+                f"transformer={self.transformer} gives sparse output, but sequences are dense: "
+                "set its sparse_output=False, or a ColumnTransformer's sparse_threshold=0."
+            )
+        # This takes data frames too. The transformer's own set_output stays as it is: the steps of
+        # a pipeline may rely on each other's column names.
+        values = np.asarray(values)
+        n_rows = len(sequences.rows)
+        if values.ndim != 2 or len(values) != n_rows or values.shape[1] == 0:
+            raise ValueError(
+                f"transformer={self.transformer} gives an array of shape {values.shape} for "
+                f"{n_rows} steps: it must give one row, of at least one feature, for each step."
+            )
+        return values
+
+    def _check_transformed(self, X):
+        """Check X as ``transform`` gives it; only the transformer knows its number of features."""
+        other = TimeDistributed(self.transformer)
+        sequences = check_sequences(other, X, reset=True, ensure_all_finite=False)
+        if other._fitted_on_rows != self._fitted_on_rows:
+            raise ValueError(
+                f"X is {_described(other._fitted_on_rows)}, but this {type(self).__name__} was "
+                f"fitted on {_described(self._fitted_on_rows)}: pass what transform gives."
+            )
+        if not self._fitted_on_rows:
+            return sequences
+        n_steps = self.n_features_in_ // self.step_features
+        n_columns = other.n_features_in_
+        if n_columns % n_steps:
+            raise ValueError(
+                f"X has {n_columns} columns, but this {type(self).__name__} was fitted on "
+                f"sequences of {n_steps} steps: pass the same number of columns for each step."
+            )
+        return replace(
+            sequences,
+            rows=sequences.rows.reshape(-1, n_columns // n_steps),
+            lengths=np.full(len(sequences), n_steps),
+        )
+
+
+def _described(is_table):
+    return "2-D" if is_table else "a 3-D array or a list of sequences"
+
+
+def _in_form_of(sequences, values):
+    """Give values of every step, (n_rows, k), back in the form of X; those of 2-D X as a table."""
+    values = sequences.split(values)
+    return values.reshape(len(values), -1) if sequences.form == "rows" else values
+
+
+def _allows_nan(transformer):
+    """Whether a transformer accepts NaN. Compositions leave that to their parts, untagged."""
+    if isinstance(transformer, Pipeline):
+        parts = [step for _, step in transformer.steps if not _is_placeholder(step)][:1]
+    elif isinstance(transformer, FeatureUnion):
+        parts = [part for _, part in transformer.transformer_list]
+    elif isinstance(transformer, ColumnTransformer):
+        parts = [part for _, part, _ in transformer.transformers]
+    else:
+        return get_tags(transformer).input_tags.allow_nan
+    return all(_is_placeholder(part) or _allows_nan(part) for part in parts)
+
+
+def _is_placeholder(part):
+    """Whether a part of a composition is "passthrough", "drop" or None."""
+    return part is None or isinstance(part, str)
+
+
+def _targets_of_steps(y, sequences):
+    """Return y with an entry for every row: those of steps joined, those of sequences repeated."""
+    per_step = _is_per_step(y, sequences)
+    y = check_y(y, sequences, per_step=per_step, numeric=False)
+    return y if per_step else np.repeat(np.asarray(y), sequences.lengths, axis=0)
+
+
+def _is_per_step(y, sequences):
+    """Whether the entries of y are as long as their sequences, or at least differ in length."""
+    entries = y if isinstance(y, (list, tuple)) else np.atleast_1d(np.asarray(y))
+    lengths = [len(entry) if np.ndim(entry) else 0 for entry in entries]
+    return lengths == sequences.lengths.tolist() or len(set(lengths)) > 1
+
+
+def _weights_of_steps(sample_weight, sequences):
+    weights = check_weights(sample_weight, sequences, sequences.rows.dtype)
+    return np.repeat(weights, sequences.lengths)

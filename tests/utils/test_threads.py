@@ -1,0 +1,256 @@
+"""Threads: any number of them gives the same bits, in one fit, in fits side by side, and in forked processes."""
+
+import multiprocessing
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from helpers import make_sequences, run_python
+from numpy.testing import assert_array_equal
+from threadpoolctl import threadpool_info
+
+from sklearn_rnn import RNNClassifier, RNNRegressor
+from sklearn_rnn._inference import prediction
+from sklearn_rnn._training import trainer
+from sklearn_rnn._utils.threads import threads
+
+SETTINGS = {
+    "rnn": {"cell": "rnn"},
+    "lstm": {"cell": "lstm"},
+    "gru": {"cell": "gru"},
+    "two bidirectional layers": {"cell": "gru", "bidirectional": True, "hidden_layer_sizes": (60, 40), "dropout": 0.2},
+    "a loss at each step": {
+        "cell": "rnn",
+        "hidden_layer_sizes": (200,),  # a window has work for several blocks
+        "readout": "each",
+        "truncation": 4,
+        "truncation_stride": 2,
+    },
+}
+N_FEATURES = 3
+
+
+def draw_data(settings, n_sequences, dtype=np.float64):
+    """Ragged sequences of 1 to 12 steps, and as targets the signs of sums over a feature."""
+    lengths = np.random.default_rng(1).integers(1, 13, size=n_sequences)
+    X = make_sequences(lengths, N_FEATURES, dtype=dtype)
+    if settings.get("readout") == "each":
+        return X, [(np.cumsum(sequence[:, 0]) > 0).astype(int) for sequence in X]
+    return X, np.array([int(sequence[:, 0].sum() > 0) for sequence in X])
+
+
+def make_classifier(n_jobs, **settings):
+    defaults = {"hidden_layer_sizes": (100,), "batch_size": 200, "max_iter": 2, "n_iter_no_change": np.inf}
+    return RNNClassifier(**defaults | settings, random_state=0, n_jobs=n_jobs)
+
+
+def flat(values):
+    """One array, of an array or of a list of them."""
+    return np.concatenate([np.ravel(value) for value in values])
+
+
+def results_of(estimator, X):
+    """Whatever training and prediction give."""
+    return {
+        **estimator.weights_,
+        "losses": np.array(estimator.loss_curve_),
+        "norms": np.array(estimator.gradient_norms_),
+        "probabilities": flat(estimator.predict_proba(X)),
+        "hidden states": flat(estimator.hidden_states(X)),
+    }
+
+
+def assert_same_bits(actual, expected):
+    assert list(actual) == list(expected)
+    for name, array in expected.items():
+        assert_array_equal(actual[name], array, err_msg=name)
+        assert actual[name].dtype == array.dtype
+
+
+@pytest.fixture
+def numbers_of_blocks(monkeypatch):
+    """A set that takes the number of blocks of every batch, and one for those of predictions."""
+    numbers = {"training": set(), "prediction": set()}
+
+    def count(module, name, kind):
+        original = getattr(module, name)
+
+        def cut(*args):
+            blocks = original(*args)
+            numbers[kind].add(len(blocks))
+            return blocks
+
+        monkeypatch.setattr(module, name, cut)
+
+    count(trainer, "training_blocks", "training")
+    count(prediction, "prediction_blocks", "prediction")
+    return numbers
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
+def test_any_number_of_threads_gives_the_same_bits(settings, dtype, numbers_of_blocks):
+    X, y = draw_data(settings, 400, dtype)
+    alone = results_of(make_classifier(1, **settings).fit(X, y), X)
+    assert min(numbers_of_blocks["training"]) > 2
+    assert min(numbers_of_blocks["prediction"]) > 1
+    for n_jobs in (2, 3):
+        assert_same_bits(results_of(make_classifier(n_jobs, **settings).fit(X, y), X), alone)
+    assert alone["probabilities"].dtype == dtype
+    assert np.ptp(alone["probabilities"]) > 0.01
+
+
+def test_fits_side_by_side_give_the_bits_of_fits_alone():
+    X, y = draw_data({}, 200)
+    cells = ["rnn", "lstm", "gru"]
+    expected = {cell: results_of(make_classifier(1, cell=cell).fit(X, y), X) for cell in cells}
+    ready = threading.Barrier(3)
+
+    def fit(worker):
+        ready.wait(timeout=60)
+        # Each begins elsewhere in the list: at any time different fits run side by side.
+        tasks = [(n_jobs, cell) for n_jobs in (1, 2) for cell in np.roll(cells, worker)]
+        return [(cell, results_of(make_classifier(n_jobs, cell=cell).fit(X, y), X)) for n_jobs, cell in tasks]
+
+    with ThreadPoolExecutor(3) as executor:
+        for results in executor.map(fit, range(3)):
+            assert len(results) == 6
+            for cell, actual in results:
+                assert_same_bits(actual, expected[cell])
+
+
+def test_one_estimator_predicts_in_several_threads_at_once():
+    X, y = draw_data({}, 300)
+    classifier = make_classifier(2, cell="lstm").fit(X, y)
+    parts = [X[start::4] for start in range(4)] * 5
+    expected = [classifier.predict_proba(part) for part in parts]
+    with ThreadPoolExecutor(4) as executor:
+        for actual, alone in zip(executor.map(classifier.predict_proba, parts), expected, strict=True):
+            assert_array_equal(actual, alone)
+
+
+# ---- BLAS ------------------------------------------------------------------------------------------------------------
+
+
+def blas_threads():
+    """Threads of each BLAS library."""
+    return [library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"]
+
+
+def in_a_thread(function):
+    """Call a function in a thread of its own."""
+    with ThreadPoolExecutor(1) as executor:
+        return executor.submit(function).result()
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_blas_is_held_to_one_thread_in_whatever_thread_is_at_work(n_jobs):
+    before = blas_threads()
+
+    def held():
+        with threads(n_jobs) as run:
+            return list(run(lambda _: blas_threads(), range(5)))
+
+    for result in (held(), in_a_thread(held), held(), in_a_thread(held)):
+        assert result == [[1] * len(before)] * 5
+        assert blas_threads() == before
+
+
+def test_blas_gets_its_threads_back_from_the_last_one_out():
+    before = blas_threads()
+    first, second = threads(1), threads(1)
+    with ThreadPoolExecutor(1) as here, ThreadPoolExecutor(1) as there:
+        here.submit(first.__enter__).result()
+        there.submit(second.__enter__).result()
+        here.submit(first.__exit__, None, None, None).result()
+        assert blas_threads() == [1] * len(before)
+        there.submit(second.__exit__, None, None, None).result()
+        assert blas_threads() == before
+
+
+# ---- The map of threads ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2, 3])
+def test_results_come_in_order_each_item_once(n_jobs):
+    calls = []
+
+    def square(item):
+        calls.append(item)
+        return item**2
+
+    with threads(n_jobs) as run:
+        for n_items in (0, 1, 2, 17):
+            assert list(run(square, range(n_items))) == [item**2 for item in range(n_items)]
+            assert sorted(calls) == list(range(n_items))
+            calls.clear()
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2, 3])
+@pytest.mark.parametrize("at", [0, 1, 7])
+@pytest.mark.parametrize("error", [ValueError, MemoryError, KeyboardInterrupt])
+def test_an_error_in_any_item_is_raised_and_nobody_works_on(n_jobs, at, error):
+    working = set()
+
+    def work(item):
+        working.add(item)
+        if item == at:
+            raise error(f"item {item}")
+        threading.Event().wait(0.01)
+        working.discard(item)
+
+    with threads(n_jobs) as run, pytest.raises(error, match=f"^item {at}$"):
+        list(run(work, range(8)))
+    assert working == {at}
+    with threads(n_jobs) as run:  # and the threads are good for more
+        assert list(run(abs, [-1, -2])) == [1, 2]
+
+
+# ---- Forked processes ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(
+    "fork" not in multiprocessing.get_all_start_methods() or sys.platform == "darwin",
+    reason="this system has no fork, or libraries that do not survive it",
+)
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_children_forked_after_a_fit_can_fit_as_well(n_jobs):
+    # In a process of its own: pytest and its plugins may have threads, which forking warns of.
+    program = """
+        import multiprocessing
+        import sys
+
+        from test_threads import assert_same_bits, draw_data, make_classifier, results_of
+
+        n_jobs = int(sys.argv[1])
+        X, y = draw_data({}, 400)
+
+        def fit(cell):
+            return results_of(make_classifier(n_jobs, cell=cell).fit(X, y), X)
+
+        def fit_again():
+            for cell, alone in expected.items():
+                assert_same_bits(fit(cell), alone)
+
+        expected = {cell: fit(cell) for cell in ("rnn", "lstm", "gru")}
+        # No daemons, whose threads joblib forbids.
+        children = [multiprocessing.get_context("fork").Process(target=fit_again) for _ in range(2)]
+        for child in children:
+            child.start()
+        fit_again()
+        for child in children:
+            child.join(60)
+        print(*[child.exitcode for child in children])
+    """
+    assert run_python(program, n_jobs, timeout=200) == "0 0\n"
+
+
+def test_cross_validation_in_processes_gives_the_scores_of_this_one():
+    from sklearn.model_selection import cross_val_score
+
+    X, y = make_sequences((5, 3, 7, 4, 2, 6, 3, 5), N_FEATURES), np.arange(8) / 4
+    regressor = RNNRegressor((20,), max_iter=3, n_iter_no_change=np.inf, random_state=0)
+    alone, in_processes = (cross_val_score(regressor, X, y, cv=2, n_jobs=n_jobs) for n_jobs in (None, 2))
+    assert_array_equal(in_processes, alone)
