@@ -1,0 +1,53 @@
+"""Predictions in blocks of sequences and in chunks of steps."""
+
+import numpy as np
+import pytest
+from helpers import make_sequences
+from numpy.testing import assert_allclose
+from small_estimators import GATES, READOUTS, regressor, small_data
+
+from sklearn_rnn._network.blocks import LARGEST_BLOCK, prediction_blocks
+from sklearn_rnn._network.network import VALUES_AT_ONCE
+
+
+@pytest.mark.parametrize("readout", READOUTS)
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_many_sequences_are_predicted_like_few(readout, bidirectional, monkeypatch):
+    X, _, targets = small_data(readout)
+    reg = regressor(readout=readout, bidirectional=bidirectional, cell="lstm", max_iter=1).fit(X, targets)
+    lengths = np.random.default_rng(0).integers(1, 60, size=2 * LARGEST_BLOCK + 44)
+    many = make_sequences(lengths, seed=7)
+    monkeypatch.setattr("sklearn_rnn._network.blocks.SMALLEST_WORK", 1)
+    assert len(prediction_blocks(reg._network, lengths)) == 2
+    for method in (reg.predict, reg.hidden_states):
+        at_once = method(many)
+        parts = [value for start in range(0, len(many), 70) for value in method(many[start : start + 70])]
+        assert len(at_once) == len(parts) == len(many)
+        for actual, expected in zip(at_once, parts):
+            assert_allclose(actual, expected, rtol=1e-10, atol=1e-13)
+
+
+@pytest.mark.parametrize("readout", READOUTS)
+@pytest.mark.parametrize("cell", GATES)
+def test_the_state_is_carried_from_chunk_to_chunk_of_long_sequences(readout, cell, monkeypatch):
+    X, _, targets = small_data(readout)
+    reg = regressor(readout=readout, cell=cell, hidden_layer_sizes=(3, 2), max_iter=1).fit(X, targets)
+    long = make_sequences((50, 33, 64, 1, 17), seed=7)
+    expected = reg.predict(long), reg.hidden_states(long)
+    monkeypatch.setattr("sklearn_rnn._network.network.VALUES_AT_ONCE", 64)
+    for actual, whole in zip((reg.predict(long), reg.hidden_states(long)), expected):
+        for a, b in zip(actual, whole):
+            assert_allclose(a, b, rtol=1e-10, atol=1e-13)
+
+
+def test_a_very_long_sequence_is_predicted_like_its_parts():
+    X, _, targets = small_data("each")
+    reg = regressor(readout="each", cell="rnn", max_iter=1).fit(X, targets)
+    n_steps_at_once = VALUES_AT_ONCE // reg._network._values_per_row(keeps_hidden=True)
+    (long,) = make_sequences((n_steps_at_once + 100,), seed=7)
+    hidden, predicted = reg.hidden_states([long])[0], reg.predict([long])[0]
+    W, U, b = (reg.weights_[f"layer_0.{name}"] for name in ("input", "recurrent", "bias"))
+    t = np.arange(n_steps_at_once - 50, n_steps_at_once + 50)  # on both sides of where a chunk ends
+    assert_allclose(hidden[t], np.tanh(long[t] @ W + hidden[t - 1] @ U + b), rtol=1e-10, atol=1e-13)
+    scores = hidden @ reg.weights_["readout.weight"] + reg.weights_["readout.bias"]
+    assert_allclose(predicted, scores[:, 0], rtol=1e-10, atol=1e-13)
