@@ -8,11 +8,15 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import unique_labels
+from sklearn.utils.validation import check_is_fitted
 
-from sklearn_rnn._base import BaseRNN, can_partial_fit
-from sklearn_rnn._data.targets import check_labels, check_weights, check_y
+from sklearn_rnn._base import BaseRNN
+from sklearn_rnn._data.coding import ClassCoding
+from sklearn_rnn._data.targets import check_labels, check_y
 from sklearn_rnn._documentation import document_rnn
+from sklearn_rnn._settings import can_partial_fit
 from sklearn_rnn._training.losses import BinaryLogLoss, MulticlassLogLoss
+from sklearn_rnn._utils.atomic import draft_of
 
 
 @document_rnn
@@ -101,46 +105,7 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
         n_jobs=None,
         class_weight=None,
     ):
-        super().__init__(
-            hidden_layer_sizes=hidden_layer_sizes,
-            cell=cell,
-            activation=activation,
-            bidirectional=bidirectional,
-            readout=readout,
-            step_features=step_features,
-            patch_size=patch_size,
-            dropout=dropout,
-            truncation=truncation,
-            truncation_stride=truncation_stride,
-            truncation_tolerance=truncation_tolerance,
-            memory_budget=memory_budget,
-            stateful=stateful,
-            clip_norm=clip_norm,
-            clip_value=clip_value,
-            solver=solver,
-            alpha=alpha,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            learning_rate_init=learning_rate_init,
-            power_t=power_t,
-            max_iter=max_iter,
-            shuffle=shuffle,
-            random_state=random_state,
-            tol=tol,
-            n_iter_no_change=n_iter_no_change,
-            early_stopping=early_stopping,
-            validation_fraction=validation_fraction,
-            momentum=momentum,
-            nesterovs_momentum=nesterovs_momentum,
-            beta_1=beta_1,
-            beta_2=beta_2,
-            epsilon=epsilon,
-            max_fun=max_fun,
-            warm_start=warm_start,
-            verbose=verbose,
-            n_jobs=n_jobs,
-        )
-        self.class_weight = class_weight
+        self._set_parameters(locals())
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -178,8 +143,9 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
         ValueError, TypeError
             For bad input; the estimator stays as it was.
         """
-        classes = self._check_classes(classes)
-        return self._partial_fit(X, y, sample_weight, new_sequence, classes)
+        with draft_of(self) as draft:
+            draft._partial_fit(X, y, sample_weight, new_sequence, self._check_classes(classes))
+        return self
 
     def _check_classes(self, classes):
         if self.class_weight == "balanced":
@@ -196,73 +162,37 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
             raise ValueError("classes must be passed on the first call to partial_fit.")
         return classes
 
-    def _check_targets(self, y, sequences, reset, classes):
-        y = check_y(y, sequences, per_step=self.readout == "each", numeric=False)
-        y = check_labels(y, per_step=self.readout == "each")
-        if reset:
-            self._set_classes(y, classes)
-        if self._is_multilabel != (y.ndim == 2) or (y.ndim == 2 and y.shape[1] != len(self.classes_)):
-            raise ValueError(
-                f"y has shape {y.shape}, but {type(self).__name__} was fitted on "
-                f"{f'{len(self.classes_)} labels a sequence' if self._is_multilabel else 'one label each'}."
-            )
-        if self._is_multilabel:
-            return y.astype(self._dtype)
-        codes = self._encode(y)
-        if self.n_outputs_ == 1:
-            return codes[:, None].astype(self._dtype)
-        return np.eye(self.n_outputs_, dtype=self._dtype)[codes]
+    def _check_y(self, y, sequences, dtype, name="y"):
+        per_step = self.readout == "each"
+        return check_labels(check_y(y, sequences, per_step=per_step, numeric=False, name=name), per_step, name)
 
-    def _set_classes(self, y, classes):
-        self._is_multilabel = y.ndim == 2
-        found = np.arange(y.shape[1]) if self._is_multilabel else np.unique(y)
-        self.classes_ = found if classes is None else classes
-        n_classes = len(self.classes_)
-        if n_classes < 2 and not self._is_multilabel:
-            raise ValueError(f"y has only one class, {self.classes_.tolist()[0]!r}: at least 2 classes are needed.")
-        self.n_outputs_ = 1 if n_classes == 2 and not self._is_multilabel else n_classes
+    def _learn_coding(self, y, classes):
+        return ClassCoding.learn(y, classes)
 
-    def _encode(self, y):
-        """Place of every label in ``classes_``."""
-        unseen = np.setdiff1d(y, self.classes_)
-        if len(unseen):
-            raise ValueError(
-                f"y contains labels that are not in classes_: {unseen.tolist()}; classes_ is {self.classes_.tolist()}."
-            )
-        return np.searchsorted(self.classes_, y)
+    def _make_loss(self, coding):
+        return MulticlassLogLoss() if coding.n_outputs > 1 and not coding.is_multilabel else BinaryLogLoss()
 
-    def _codes_of(self, targets):
-        """Class index of every encoded target or row of raw scores."""
-        return targets.argmax(axis=1) if self.n_outputs_ > 1 else (targets[:, 0] > 0).astype(np.intp)
-
-    def _reweigh(self, weights, targets):
+    def _reweigh(self, weights, targets, coding):
         if self.class_weight is None:
             return weights
-        if self._is_multilabel:
+        if coding.is_multilabel:
             raise ValueError(f"class_weight={self.class_weight!r} does not go with multilabel y: use sample_weight.")
-        codes = self._codes_of(targets)
+        codes = coding.codes_of(targets)
         if self.class_weight == "balanced":
-            counts = np.bincount(codes, weights, minlength=len(self.classes_))
+            counts = np.bincount(codes, weights, minlength=len(coding.classes))
             present = counts > 0
             class_weights = np.divide(counts.sum(), present.sum() * counts, out=np.zeros_like(counts), where=present)
         else:
-            class_weights = compute_class_weight(self.class_weight, classes=self.classes_, y=self.classes_)
+            class_weights = compute_class_weight(self.class_weight, classes=coding.classes, y=coding.classes)
             if not np.isfinite(class_weights).all() or class_weights.min() < 0:
                 raise ValueError(f"class_weight={self.class_weight}: weights must be finite and not negative.")
         return weights * class_weights[codes]
 
-    def _strata(self, dataset):
-        return None if dataset.per_step or self._is_multilabel else self._codes_of(dataset.targets)
-
-    def _make_loss(self):
-        return MulticlassLogLoss() if self.n_outputs_ > 1 and not self._is_multilabel else BinaryLogLoss()
-
-    def _score_of(self, scores, targets, weights):
-        if self._is_multilabel:
-            hits = ((scores > 0) == (targets > 0)).all(axis=1)
-        else:
-            hits = self._codes_of(scores) == self._codes_of(targets)
-        return float(np.average(hits, weights=weights))
+    def _set_fitted_attributes(self, best):
+        super()._set_fitted_attributes(best)
+        coding = self._model.coding
+        assert isinstance(coding, ClassCoding)
+        self.classes_ = coding.classes
 
     def predict(self, X):
         """Predict class labels.
@@ -278,11 +208,7 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
             For readout "each" one label per step, in the form of X: (n_sequences, n_steps) or a list of
             arrays (n_steps_i,).
         """
-        scores, sequences = self._predict_scores(X)
-        return self._in_form_of(sequences, self._predictions_of(scores))
-
-    def _predictions_of(self, scores):
-        return (scores > 0).astype(int) if self._is_multilabel else self.classes_[self._codes_of(scores)]
+        return self._apply(X, lambda scores: self._model.decode(scores))
 
     def predict_proba(self, X):
         """Predict probabilities of the classes.
@@ -299,15 +225,7 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
             "each" one row per step, in the form of X: (n_sequences, n_steps, n_classes) or a list of arrays
             (n_steps_i, n_classes).
         """
-        scores, sequences = self._predict_scores(X)
-        return self._in_form_of(sequences, self._probabilities_of(scores))
-
-    def _probabilities_of(self, scores):
-        """Return what ``predict_proba`` gives, (n, n_classes), for raw scores (n, n_outputs)."""
-        outputs = self._loss.predict(scores)
-        if self.n_outputs_ == 1 and not self._is_multilabel:
-            return np.hstack([1 - outputs, outputs])
-        return outputs
+        return self._apply(X, lambda scores: self._model.probabilities(scores))
 
     def predict_log_proba(self, X):
         """Predict logarithms of the probabilities of the classes.
@@ -322,9 +240,8 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
         ndarray or list of ndarray
             Of the shapes that ``predict_proba`` has.
         """
-        scores, sequences = self._predict_scores(X)
         with np.errstate(divide="ignore"):
-            return self._in_form_of(sequences, np.log(self._probabilities_of(scores)))
+            return self._apply(X, lambda scores: np.log(self._model.probabilities(scores)))
 
     def score(self, X, y, sample_weight=None):
         """Return the accuracy; for readout "each" over all steps of all sequences.
@@ -343,11 +260,10 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
         float
             For multilabel targets the share of sequences whose labels are all right.
         """
-        if self.readout != "each":
+        check_is_fitted(self)
+        if not self._model.is_per_step:
             return super().score(X, y, sample_weight)
-        sequences = self._check_new_sequences(X)
-        y = check_y(y, sequences, per_step=True, numeric=False)
-        weights = np.repeat(check_weights(sample_weight, sequences, np.float64), sequences.lengths)
         from sklearn.metrics import accuracy_score  # here: importing it takes longer than all of this package
 
-        return accuracy_score(y, np.concatenate(list(self.predict(X))), sample_weight=weights)
+        y_true, y_pred, weights = self._join_steps(X, y, sample_weight)
+        return accuracy_score(y_true, y_pred, sample_weight=weights)

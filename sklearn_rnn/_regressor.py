@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import numpy as np
 from sklearn.base import RegressorMixin, _fit_context
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
 
-from sklearn_rnn._base import BaseRNN, can_partial_fit
-from sklearn_rnn._data.targets import check_weights, check_y
+from sklearn_rnn._base import BaseRNN
+from sklearn_rnn._data.coding import ValueCoding
+from sklearn_rnn._data.targets import check_y
 from sklearn_rnn._documentation import document_rnn
+from sklearn_rnn._settings import can_partial_fit
 from sklearn_rnn._training.losses import REGRESSION_LOSSES
+from sklearn_rnn._utils.atomic import draft_of
 
 
 @document_rnn
@@ -98,46 +101,7 @@ class RNNRegressor(RegressorMixin, BaseRNN):
         verbose=False,
         n_jobs=None,
     ):
-        super().__init__(
-            hidden_layer_sizes=hidden_layer_sizes,
-            cell=cell,
-            activation=activation,
-            bidirectional=bidirectional,
-            readout=readout,
-            step_features=step_features,
-            patch_size=patch_size,
-            dropout=dropout,
-            truncation=truncation,
-            truncation_stride=truncation_stride,
-            truncation_tolerance=truncation_tolerance,
-            memory_budget=memory_budget,
-            stateful=stateful,
-            clip_norm=clip_norm,
-            clip_value=clip_value,
-            solver=solver,
-            alpha=alpha,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            learning_rate_init=learning_rate_init,
-            power_t=power_t,
-            max_iter=max_iter,
-            shuffle=shuffle,
-            random_state=random_state,
-            tol=tol,
-            n_iter_no_change=n_iter_no_change,
-            early_stopping=early_stopping,
-            validation_fraction=validation_fraction,
-            momentum=momentum,
-            nesterovs_momentum=nesterovs_momentum,
-            beta_1=beta_1,
-            beta_2=beta_2,
-            epsilon=epsilon,
-            max_fun=max_fun,
-            warm_start=warm_start,
-            verbose=verbose,
-            n_jobs=n_jobs,
-        )
-        self.loss = loss
+        self._set_parameters(locals())
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -172,26 +136,21 @@ class RNNRegressor(RegressorMixin, BaseRNN):
         ValueError, TypeError
             For bad input; the estimator stays as it was.
         """
-        return self._partial_fit(X, y, sample_weight, new_sequence)
+        with draft_of(self) as draft:
+            draft._partial_fit(X, y, sample_weight, new_sequence)
+        return self
 
-    def _check_targets(self, y, sequences, reset, classes):
-        y = check_y(y, sequences, per_step=self.readout == "each", numeric=True, dtype=self._dtype)
-        n_outputs = 1 if y.ndim == 1 else y.shape[1]
-        if reset:
-            self.n_outputs_, self._y_is_flat = n_outputs, y.ndim == 1
-        if n_outputs != self.n_outputs_:
-            raise ValueError(f"y has {n_outputs} outputs, but {type(self).__name__} was fitted on {self.n_outputs_}.")
+    def _check_y(self, y, sequences, dtype, name="y"):
+        y = check_y(y, sequences, per_step=self.readout == "each", numeric=True, dtype=dtype, name=name)
         if self.loss == "poisson" and y.min() < 0:
-            raise ValueError(f"y contains {y.min()}, but loss='poisson' needs targets that are not negative.")
-        return y.reshape(-1, n_outputs)
+            raise ValueError(f"{name} contains {y.min()}, but loss='poisson' needs targets that are not negative.")
+        return y
 
-    def _make_loss(self):
+    def _learn_coding(self, y, classes):
+        return ValueCoding.learn(y)
+
+    def _make_loss(self, coding):
         return REGRESSION_LOSSES[self.loss]()
-
-    def _score_of(self, scores, targets, weights):
-        from sklearn.metrics import r2_score  # here: importing it takes longer than all of this package
-
-        return r2_score(targets, self._loss.predict(scores), sample_weight=weights)
 
     def predict(self, X):
         """Predict targets.
@@ -207,12 +166,7 @@ class RNNRegressor(RegressorMixin, BaseRNN):
             For readout "each" one target (or row) per step, in the form of X: (n_sequences, n_steps) or
             (n_sequences, n_steps, n_outputs), or a list of arrays (n_steps_i,) or (n_steps_i, n_outputs).
         """
-        scores, sequences = self._predict_scores(X)
-        return self._in_form_of(sequences, self._predictions_of(scores))
-
-    def _predictions_of(self, scores):
-        outputs = self._loss.predict(scores)
-        return outputs.ravel() if self._y_is_flat else outputs
+        return self._apply(X, lambda scores: self._model.decode(scores))
 
     def score(self, X, y, sample_weight=None):
         """Return R^2, the coefficient of determination; for readout "each" over all steps.
@@ -230,11 +184,10 @@ class RNNRegressor(RegressorMixin, BaseRNN):
         -------
         float
         """
-        if self.readout != "each":
+        check_is_fitted(self)
+        if not self._model.is_per_step:
             return super().score(X, y, sample_weight)
-        sequences = self._check_new_sequences(X)
-        y = check_y(y, sequences, per_step=True, numeric=True, dtype=np.float64)
-        weights = np.repeat(check_weights(sample_weight, sequences, np.float64), sequences.lengths)
         from sklearn.metrics import r2_score  # here: importing it takes longer than all of this package
 
-        return r2_score(y, np.concatenate(list(self.predict(X))), sample_weight=weights)
+        y_true, y_pred, weights = self._join_steps(X, y, sample_weight)
+        return r2_score(y_true, y_pred, sample_weight=weights)

@@ -1,18 +1,22 @@
-"""Every accepted form of y and of sample_weight, turned into one row per sequence or per step."""
+"""Every accepted form of y and of sample_weight, checked and read as one row per sequence or per step."""
 
 from __future__ import annotations
 
 from numbers import Real
+from typing import Any
 
 import numpy as np
 from sklearn.utils import check_array, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import _num_samples
 
-from sklearn_rnn._data.sequences import naming
+from sklearn_rnn._data.reading import naming
+from sklearn_rnn._data.sequences import BaseSequences
 
 
-def check_y(y, sequences, *, per_step, numeric, dtype=None):
+def check_y(
+    y: Any, sequences: BaseSequences, *, per_step: bool, numeric: bool, dtype: Any = None, name: str = "y"
+) -> Any:
     """Check y in any of its forms against the sequences that it belongs to.
 
     Parameters
@@ -26,6 +30,8 @@ def check_y(y, sequences, *, per_step, numeric, dtype=None):
         Whether y holds numbers, checked to be finite, rather than labels.
     dtype : dtype or None
         Of numeric targets.
+    name : str, default="y"
+        The argument, for messages.
 
     Returns
     -------
@@ -37,60 +43,62 @@ def check_y(y, sequences, *, per_step, numeric, dtype=None):
     ValueError, TypeError
     """
     if y is None:
-        raise ValueError("requires y to be passed, but the target y is None.")
-    if per_step:
-        y = _join_steps(y, sequences)
-    else:
-        y = _one_per_sequence(y)
+        raise ValueError(f"requires {name} to be passed, but the target {name} is None.")
+    y = _join_steps(y, sequences, name) if per_step else _one_per_sequence(y, name)
     if not per_step and _num_samples(y) != len(sequences):
         raise ValueError(
-            f"y has {_num_samples(y)} entries, but X has {len(sequences)} sequences: one is needed for each "
-            "(inconsistent numbers of samples)."
+            f"{name} has {_num_samples(y)} entries, but {sequences.name} has {len(sequences)} sequences: one is needed "
+            "for each (inconsistent numbers of samples)."
         )
     if numeric:
-        with naming("y"):
-            y = check_array(y, dtype=np.float64, ensure_2d=False, input_name="y")
+        with naming(name):
+            y = check_array(y, dtype=np.float64, ensure_2d=False, input_name=name)
         with np.errstate(over="ignore"):
             converted = y.astype(dtype, copy=False)
         if not np.isfinite(converted).all():
-            raise ValueError(f"y contains {y[~np.isfinite(converted)][0]}, which is too large for the {dtype} of X.")
+            raise ValueError(
+                f"{name} contains {y[~np.isfinite(converted)][0]}, which is too large for the {dtype} of "
+                f"{sequences.name}."
+            )
         return converted
     return y
 
 
-def _one_per_sequence(y):
+def _one_per_sequence(y: Any, name: str) -> Any:
     if not isinstance(y, (list, tuple)):
         return y
     try:
         return np.asarray(y)
     except ValueError as error:
         raise ValueError(
-            "y has entries of different lengths, but this readout takes one target (or row of targets) per "
+            f"{name} has entries of different lengths, but this readout takes one target (or row of targets) per "
             "sequence: for one per step use readout='each'."
         ) from error
 
 
-def _join_steps(y, sequences):
+def _join_steps(y: Any, sequences: BaseSequences, name: str) -> np.ndarray:
     """Join targets of every step, sequence after sequence, as the rows of X stand."""
+    X = sequences.name
     parts = [np.asarray(part) for part in (y if isinstance(y, (list, tuple)) else np.asarray(y))]
     if len(parts) != len(sequences):
-        raise ValueError(f"y has targets for {len(parts)} sequences, but X has {len(sequences)} sequences.")
+        raise ValueError(f"{name} has targets for {len(parts)} sequences, but {X} has {len(sequences)} sequences.")
     for i, (part, length) in enumerate(zip(parts, sequences.lengths)):
         if part.ndim == 0:
             raise ValueError(
-                f"y[{i}] is a single value, but readout='each' needs one target for each of the {length} steps "
-                f"of X[{i}]. For one target per sequence use readout='last', 'mean' or 'max'."
+                f"{name}[{i}] is a single value, but readout='each' needs one target for each of the {length} steps "
+                f"of {X}[{i}]. For one target per sequence use readout='last', 'mean' or 'max'."
             )
         if len(part) != length:
-            raise ValueError(f"y[{i}] has {len(part)} targets, but X[{i}] has {length} steps: one is needed for each.")
-    if len({part.shape[1:] for part in parts}) > 1:
-        raise ValueError(
-            f"y has different numbers of outputs for different sequences: {sorted({p.shape[1:] for p in parts})}."
-        )
+            raise ValueError(
+                f"{name}[{i}] has {len(part)} targets, but {X}[{i}] has {length} steps: one is needed for each."
+            )
+    shapes = sorted({part.shape[1:] for part in parts})
+    if len(shapes) > 1:
+        raise ValueError(f"{name} has different numbers of outputs for different sequences: {shapes}.")
     return np.concatenate(parts)
 
 
-def check_labels(y, per_step):
+def check_labels(y: Any, per_step: bool, name: str = "y") -> np.ndarray:
     """Check class labels; return them as (n,), or multilabel indicators as (n, n_labels).
 
     Raises
@@ -98,24 +106,30 @@ def check_labels(y, per_step):
     ValueError
         For continuous targets, several multiclass outputs, multilabel y where every step has labels.
     """
-    y = check_array(y, ensure_2d=False, dtype=None, ensure_all_finite=True, input_name="y", allow_nd=True)
+    y = check_array(y, ensure_2d=False, dtype=None, ensure_all_finite=True, input_name=name, allow_nd=True)
     check_classification_targets(y)
-    kind = type_of_target(y, input_name="y")
+    kind = type_of_target(y, input_name=name)
     if kind == "multilabel-indicator":
         if not np.isin(y, (0, 1)).all():
-            raise ValueError(f"y is multilabel with values {np.unique(y).tolist()}: indicators must be 0 or 1.")
+            raise ValueError(f"{name} is multilabel with values {np.unique(y).tolist()}: indicators must be 0 or 1.")
         if per_step:
-            raise ValueError("y is multilabel, which readout='each' does not support: give one label per step.")
+            raise ValueError(f"{name} is multilabel, which readout='each' does not support: give one label per step.")
         return y
     if kind == "multiclass-multioutput":
         raise ValueError(
-            "y has several multiclass outputs, which are not supported: fit one classifier for each column "
+            f"{name} has several multiclass outputs, which are not supported: fit one classifier for each column "
             "(sklearn.multioutput.MultiOutputClassifier), or give multilabel indicators."
         )
     return column_or_1d(y, warn=True)
 
 
-def check_weights(sample_weight, sequences, dtype, may_be_zero=False):
+def check_weights(
+    sample_weight: Any,
+    sequences: BaseSequences,
+    dtype: Any,
+    may_be_zero: bool = False,
+    name: str = "sample_weight",
+) -> np.ndarray:
     """Check sample weights: one per sequence (or one number for all), not negative, not all 0 unless ``may_be_zero``.
 
     Returns
@@ -126,11 +140,13 @@ def check_weights(sample_weight, sequences, dtype, may_be_zero=False):
     if sample_weight is None or isinstance(sample_weight, Real):
         weights = np.full(n_sequences, 1 if sample_weight is None else sample_weight, dtype)
     else:
-        weights = check_array(sample_weight, ensure_2d=False, dtype=dtype, input_name="sample_weight")
+        weights = check_array(sample_weight, ensure_2d=False, dtype=dtype, input_name=name)
     if weights.shape != (n_sequences,):
-        raise ValueError(f"sample_weight has shape {weights.shape}, but X has {n_sequences} sequences: one each.")
+        raise ValueError(
+            f"{name} has shape {weights.shape}, but {sequences.name} has {n_sequences} sequences: one each."
+        )
     if weights.min() < 0:
-        raise ValueError(f"sample_weight[{weights.argmin()}] is {weights.min()}: weights must not be negative.")
+        raise ValueError(f"{name}[{weights.argmin()}] is {weights.min()}: weights must not be negative.")
     if not may_be_zero and not weights.any():
-        raise ValueError("sample_weight is zero for every sequence: at least one must be positive.")
+        raise ValueError(f"{name} is zero for every sequence: at least one must be positive.")
     return weights

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-import copy
+from collections.abc import Callable
 from numbers import Integral
+from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_array
 
-from sklearn_rnn._data.sequences import FLOATS, Sequences, _form_of, naming
+from sklearn_rnn._data.coding import ClassCoding
+from sklearn_rnn._data.reading import naming
+from sklearn_rnn._data.sequences import Sequences
 from sklearn_rnn._inference.prediction import RunningState, predict_scores
+from sklearn_rnn._model import Model
 from sklearn_rnn._training.carried_state import check_rows
 
-# What predictions do not read, of an estimator.
-TRAINING_STATE = ("_optimizer", "_schedule", "_history", "_random_state", "_truncation", "_carried_state")
 
-
-def _has_probabilities(stream):
-    """Whether the estimator has ``predict_proba``; for ``available_if``."""
-    return bool(stream._estimator.predict_proba)
+def _has_probabilities(stream: PredictionStream) -> bool:
+    """Whether the model predicts classes; for ``available_if``."""
+    if not isinstance(stream._model.coding, ClassCoding):
+        raise AttributeError("predict_proba: a regressor's stream predicts no probabilities.")
+    return True
 
 
 class PredictionStream:
@@ -37,10 +38,12 @@ class PredictionStream:
 
     Parameters
     ----------
-    estimator : RNNClassifier or RNNRegressor
-        Fitted, and not bidirectional.
+    model : Model
+        Of the fitted estimator, not bidirectional. The stream keeps it: give it a copy.
     n_sequences : int
         Sequences that go on side by side.
+    n_jobs : int or None, default=None
+        Threads, as the estimator has it.
 
     Notes
     -----
@@ -61,8 +64,8 @@ class PredictionStream:
     True
     """
 
-    def __init__(self, estimator, n_sequences=1):
-        if estimator._architecture["bidirectional"]:
+    def __init__(self, model: Model, n_sequences: Any = 1, n_jobs: int | None = None) -> None:
+        if model.network.is_bidirectional:
             raise ValueError(
                 "bidirectional=True does not go with streams: the reverse pass begins at the end of the whole "
                 "sequence, which a stream has not seen. Fit with bidirectional=False."
@@ -71,21 +74,21 @@ class PredictionStream:
             raise TypeError(f"n_sequences must be an integer of at least 1, got {n_sequences!r}.")
         if n_sequences < 1:
             raise ValueError(f"n_sequences must be at least 1, got {n_sequences}.")
-        self._begin(_copy_for_predictions(estimator), int(n_sequences))
+        self._begin(model, int(n_sequences), n_jobs)
 
-    def _begin(self, estimator, n_sequences):
-        self._estimator = estimator
-        network = estimator._network
+    def _begin(self, model: Model, n_sequences: int, n_jobs: int | None) -> None:
+        self._model, self._n_jobs = model, n_jobs
+        network = model.network
         self._weights = network.prepare(for_backward=False)
         self._running = RunningState(network, n_sequences)
         self._stepper = network.cell.make_stepper(network, self._weights, self._running)
 
     # The panels of weights are packed again, for whichever kernels serve where a pickle is loaded.
-    def __getstate__(self):
-        return {"estimator": self._estimator, "state": self.state}
+    def __getstate__(self) -> dict[str, Any]:
+        return {"model": self._model, "n_jobs": self._n_jobs, "state": self.state}
 
-    def __setstate__(self, state):
-        self._begin(state["estimator"], len(state["state"]["n_steps"]))
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self._begin(state["model"], len(state["state"]["n_steps"]), state["n_jobs"])
         self._running.assign(state["state"])
 
     @property
@@ -115,13 +118,13 @@ class PredictionStream:
         ValueError, TypeError
             For bad input; the stream stands where it stood.
         """
-        stepper = self._stepper
+        stepper, model = self._stepper, self._model
         if stepper is None:
-            x = self._check_step(x)
+            x = model.schema.read_step(x, self.n_sequences)
             scores = self._scores(Sequences(x, np.ones(len(x), np.int64), "array"))
         else:
-            scores = stepper.step(x if stepper.is_ready(x) else self._check_step(x))
-        return self._estimator._predictions_of(scores)
+            scores = stepper.step(x if stepper.is_ready(x) else model.schema.read_step(x, self.n_sequences))
+        return model.decode(scores)
 
     def predict(self, X):
         """Take the next several steps of every sequence, and predict.
@@ -144,7 +147,7 @@ class PredictionStream:
         ValueError, TypeError
             For bad input; the stream stands where it stood.
         """
-        return self._predict(X, self._estimator._predictions_of)
+        return self._predict(X, self._model.decode)
 
     @available_if(_has_probabilities)
     def predict_proba(self, X):
@@ -166,18 +169,18 @@ class PredictionStream:
         ValueError, TypeError
             For bad input; the stream stands where it stood.
         """
-        return self._predict(X, self._estimator._probabilities_of)
+        return self._predict(X, self._model.probabilities)
 
-    def _predict(self, X, predictions_of):
-        sequences = self._check_chunk(X)
-        return self._estimator._in_form_of(sequences, predictions_of(self._scores(sequences)))
+    def _predict(self, X: Any, function: Callable[[np.ndarray], np.ndarray]) -> Any:
+        sequences = self._model.schema.read_chunk(X, self.n_sequences)
+        return self._model.in_form_of(sequences, function(self._scores(sequences)))
 
-    def _scores(self, sequences):
+    def _scores(self, sequences: Sequences) -> np.ndarray:
         """Raw scores; the stream moves on when they are all there: an interrupt leaves it where it stood."""
-        network = self._estimator._network
+        network = self._model.network
         running = RunningState(network, self.n_sequences)
         running.assign(self._running.arrays)
-        scores = predict_scores(network, sequences, self._estimator.n_jobs, self._weights, running)
+        scores = predict_scores(network, sequences, self._n_jobs, self._weights, running)
         self._running.assign(running.arrays)
         return scores
 
@@ -211,88 +214,9 @@ class PredictionStream:
             For indices out of range or anything else; nothing is changed.
         """
         rows = slice(None) if rows is None else check_rows(rows, self.n_sequences)
-        beginning = RunningState(self._estimator._network, 1)
+        beginning = RunningState(self._model.network, 1)
         for name, array in self._running.arrays.items():
             array[rows] = beginning.arrays[name]
-
-    # ---- Checks --------------------------------------------------------------------------------------
-
-    def _check_step(self, x):
-        """Return one step's input, (n_sequences, n_inputs), in the network's dtype; refuse anything else."""
-        n, patch_size = self.n_sequences, self._estimator._architecture["patch_size"]
-        n_features, dtype = self._estimator.n_features_in_, self._estimator._dtype
-        if sp.issparse(x):
-            raise TypeError("x is sparse, but dense data is required. Use '.toarray()'.")
-        with naming("x"):
-            x = np.asarray(x)
-        if x.dtype.kind not in "biufO":
-            raise ValueError(f"x has dtype {x.dtype}: a step is an array of real numbers.")
-        shapes = _shapes_of_step(n, patch_size, n_features)
-        if x.shape not in shapes:
-            raise ValueError(
-                f"x has shape {x.shape}, but a step of {n} sequence{'s' * (n > 1)} has shape "
-                f"{' or '.join(map(str, shapes))}."
-            )
-        with naming("x"), np.errstate(over="ignore"):
-            x = np.ascontiguousarray(x.reshape(n, -1), dtype)
-        if not np.isfinite(x).all():
-            row, feature = np.argwhere(~np.isfinite(x))[0]
-            what = "NaN" if np.isnan(x[row, feature]) else f"infinity (or a number too large for {dtype})"
-            raise ValueError(
-                f"x contains {what} in sequence {row}, feature {feature}: {type(self._estimator).__name__} does not "
-                "accept it. Impute it, or leave the step out."
-            )
-        return x
-
-    def _check_chunk(self, X):
-        """Return the steps of a chunk as the network takes them, in patches."""
-        estimator = self._estimator
-        if estimator._takes_rows and _form_of(X, fitted_on_rows=True) == "rows":
-            X = self._rows_as_steps(X)
-        sequences = estimator._check_new_steps(X)
-        if len(sequences) != self.n_sequences:
-            raise ValueError(
-                f"X has {len(sequences)} sequences, but the stream has {self.n_sequences}: pass the next steps of each."
-            )
-        patch_size = estimator._architecture["patch_size"]
-        incomplete = np.flatnonzero(sequences.lengths % patch_size)
-        if len(incomplete):
-            raise ValueError(
-                f"X[{incomplete[0]}] has {sequences.lengths[incomplete[0]]} steps, but the network reads patch_size="
-                f"{patch_size} steps at a time: pass a multiple of {patch_size} steps, and keep the others for later."
-            )
-        return sequences.patched(patch_size)
-
-    def _rows_as_steps(self, X):
-        """2-D X, (n_sequences, n_steps * step_features), as (n_sequences, n_steps, step_features)."""
-        n_features = self._estimator.n_features_in_
-        with naming("X"):
-            X = check_array(X, dtype=FLOATS, order="C", ensure_all_finite=False, estimator=self._estimator)
-        if X.shape[1] % n_features:
-            raise ValueError(
-                f"X has {X.shape[1]} columns, which are no whole steps: pass a multiple of step_features={n_features}."
-            )
-        return X.reshape(len(X), -1, n_features)
-
-
-def _copy_for_predictions(estimator):
-    """Deep copy of a fitted estimator that takes sequences of any number of steps, even if fitted on 2-D X."""
-    attributes = {name: value for name, value in vars(estimator).items() if name not in TRAINING_STATE}
-    snapshot = object.__new__(type(estimator))
-    vars(snapshot).update(copy.deepcopy(attributes))
-    snapshot._takes_rows = estimator._fitted_on_rows
-    if snapshot._takes_rows:
-        snapshot._fitted_on_rows = False
-        snapshot.n_features_in_ = estimator._architecture["step_features"]
-        vars(snapshot).pop("feature_names_in_", None)
-    return snapshot
-
-
-def _shapes_of_step(n_sequences, patch_size, n_features):
-    """Return the shapes that one network step of data may have."""
-    flat, in_patches = (n_sequences, patch_size * n_features), (n_sequences, patch_size, n_features)
-    shapes = [flat] if patch_size == 1 else [flat, in_patches]
-    return shapes if n_sequences > 1 else [*shapes, *(shape[1:] for shape in shapes)]
 
 
 def _check_state(state, present):

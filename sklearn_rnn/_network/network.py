@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import NamedTuple
 
 import numpy as np
@@ -91,6 +92,12 @@ class RecurrentNetwork:
         self.n_units = sum(direction.n_units for direction in self.directions)
         self.parameters = Parameters(self._parameter_shapes(), dtype)
         self._initialize(random_state)
+
+    def copy(self, dtype=None):
+        """Return the same network with parameters of its own; in another dtype if one is given."""
+        twin = copy(self)
+        twin.parameters = self.parameters.copy(dtype)
+        return twin
 
     @property
     def dtype(self):

@@ -54,6 +54,12 @@ class Parameters:
         """Return zeros of the same layout: a gradient."""
         return Parameters(self.shapes, self.vector.dtype)
 
+    def copy(self, dtype=None):
+        """Return parameters of the same values, in memory of their own; in another dtype if one is given."""
+        twin = Parameters(self.shapes, self.vector.dtype if dtype is None else dtype)
+        twin.vector[...] = self.vector
+        return twin
+
     # A copied or unpickled view owns its memory: carry the vector alone and build the views again.
     def __getstate__(self):
         return {k: v for k, v in self.__dict__.items() if k not in ("views", "_groups")}

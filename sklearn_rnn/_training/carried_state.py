@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sklearn_rnn._data.sequences import naming
+from sklearn_rnn._data.reading import naming
 
 
 def carry_over(state, network, n_sequences, new_sequence=None):

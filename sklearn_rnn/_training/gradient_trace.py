@@ -94,7 +94,7 @@ def trace(network, loss, dataset, n_steps=None):
     Kept are x, the states and their errors of the steps that are followed, in float64 for each layer. To have
     BLAS use one thread, which small products are fastest in, is left to the caller.
     """
-    network, batch = in_float64(network), pack_in_float64(dataset, np.arange(len(dataset)))
+    network, batch = network.copy(np.float64), pack_in_float64(dataset, np.arange(len(dataset)))
     if dataset.per_step:
         network, batch = _with_losses_at_the_ends(network, batch)
     packing = batch.packing
@@ -110,14 +110,6 @@ def trace(network, loss, dataset, n_steps=None):
         for layer in reversed(layers):
             d_hidden = layer.backward(d_hidden)
     return Trace(mean_loss, lags.batch_sizes, layers)
-
-
-def in_float64(network):
-    """Return the same network with parameters of its own, in float64."""
-    twin = copy(network)
-    twin.parameters = Parameters(network.parameters.shapes, np.float64)
-    twin.parameters.vector[...] = network.parameters.vector
-    return twin
 
 
 def pack_in_float64(dataset, indices):

@@ -1,7 +1,7 @@
 """Losses of raw scores. Each merges its link (softmax, sigmoid, exp), so that nothing overflows.
 
-Every loss is summed over samples with their weights, in float64: the mean is taken by whoever knows the
-batch's whole weight. A sample is a sequence or, with readout "each", a step.
+Every loss is summed over samples with their weights, in float64. The trainer knows the weight of the whole batch,
+and takes the mean. A sample is a sequence or, with readout "each", a step.
 """
 
 from __future__ import annotations
@@ -12,35 +12,33 @@ from collections.abc import Callable
 import numpy as np
 from scipy.special import expit, log_softmax, softmax, xlogy
 
+from sklearn_rnn._network.links import EXP, IDENTITY, LOGISTIC, SOFTMAX, Link
+
 
 class Loss(ABC):
-    """A loss, its gradient with respect to the raw scores, and its link's inverse.
+    """A loss, and its gradient with respect to the raw scores.
 
     Attributes
     ----------
-    out_activation : str
-        g in y_t = g(h_t V + c), by the name that MLPClassifier's ``out_activation_`` has for it.
+    link : Link
+        g in y_t = g(h_t V + c).
     """
 
-    out_activation = "identity"
+    link: Link = IDENTITY
 
     @abstractmethod
-    def per_sample(self, scores, targets):
+    def per_sample(self, scores: np.ndarray, targets: np.ndarray) -> np.ndarray:
         """Losses, (n,), of ``scores`` (n, n_outputs) against ``targets`` (n, n_outputs)."""
 
     @abstractmethod
-    def derivative(self, scores, targets):
+    def derivative(self, scores: np.ndarray, targets: np.ndarray) -> np.ndarray:
         """Gradient of the losses with respect to ``scores``, (n, n_outputs)."""
 
-    def predict(self, scores):
-        """Predictions g(scores)."""
-        return scores
-
-    def value(self, scores, targets, weights):
+    def value(self, scores: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> float:
         """Sum of ``weights`` times losses, a float."""
         return float(np.dot(self.per_sample(scores, targets), weights.astype(np.float64, copy=False)))
 
-    def gradient(self, scores, targets, weights):
+    def gradient(self, scores: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> np.ndarray:
         """Gradient of :meth:`value` with respect to ``scores``."""
         return self.derivative(scores, targets) * weights[:, None]
 
@@ -48,78 +46,68 @@ class Loss(ABC):
 class MulticlassLogLoss(Loss):
     """Cross-entropy of the softmax; targets are one-hot."""
 
-    out_activation = "softmax"
+    link = SOFTMAX
 
-    def per_sample(self, scores, targets):
+    def per_sample(self, scores: np.ndarray, targets: np.ndarray) -> np.ndarray:
         return -(targets * log_softmax(scores, axis=1)).sum(axis=1)
 
-    def derivative(self, scores, targets):
+    def derivative(self, scores: np.ndarray, targets: np.ndarray) -> np.ndarray:
         return softmax(scores, axis=1) - targets
-
-    def predict(self, scores):
-        return softmax(scores, axis=1)
 
 
 class BinaryLogLoss(Loss):
     """Cross-entropy of the sigmoid, summed over outputs: one for two classes, one a label for multilabel."""
 
-    out_activation = "logistic"
+    link = LOGISTIC
 
-    def per_sample(self, scores, targets):
+    def per_sample(self, scores: np.ndarray, targets: np.ndarray) -> np.ndarray:
         return (np.logaddexp(0, scores) - targets * scores).sum(axis=1)
 
-    def derivative(self, scores, targets):
+    def derivative(self, scores: np.ndarray, targets: np.ndarray) -> np.ndarray:
         return expit(scores) - targets
-
-    def predict(self, scores):
-        return expit(scores)
 
 
 class SquaredError(Loss):
     """(s - y)^2 / 2, the mean over outputs."""
 
-    def per_sample(self, scores, targets):
+    def per_sample(self, scores: np.ndarray, targets: np.ndarray) -> np.ndarray:
         return np.square(scores - targets).sum(axis=1) * (0.5 / scores.shape[1])
 
-    def derivative(self, scores, targets):
+    def derivative(self, scores: np.ndarray, targets: np.ndarray) -> np.ndarray:
         return (scores - targets) / scores.shape[1]
 
 
 class AbsoluteError(Loss):
     """|s - y|, the mean over outputs."""
 
-    def per_sample(self, scores, targets):
+    def per_sample(self, scores: np.ndarray, targets: np.ndarray) -> np.ndarray:
         return np.abs(scores - targets).mean(axis=1)
 
-    def derivative(self, scores, targets):
+    def derivative(self, scores: np.ndarray, targets: np.ndarray) -> np.ndarray:
         return np.sign(scores - targets) / scores.shape[1]
 
 
 class Huber(Loss):
     """Quadratic within 1 of the target, linear beyond (Huber 1964, with k = 1); the mean over outputs."""
 
-    def per_sample(self, scores, targets):
+    def per_sample(self, scores: np.ndarray, targets: np.ndarray) -> np.ndarray:
         distance = np.abs(scores - targets)
         return np.where(distance <= 1, 0.5 * distance * distance, distance - 0.5).mean(axis=1)
 
-    def derivative(self, scores, targets):
+    def derivative(self, scores: np.ndarray, targets: np.ndarray) -> np.ndarray:
         return np.clip(scores - targets, -1, 1) / scores.shape[1]
 
 
 class Poisson(Loss):
     """Half the Poisson deviance with a log link: exp(s) - y s - y + y log(y), the mean over outputs."""
 
-    out_activation = "exp"
+    link = EXP
 
-    def per_sample(self, scores, targets):
-        return (self.predict(scores) - targets * scores - targets + xlogy(targets, targets)).mean(axis=1)
+    def per_sample(self, scores: np.ndarray, targets: np.ndarray) -> np.ndarray:
+        return (self.link.predict(scores) - targets * scores - targets + xlogy(targets, targets)).mean(axis=1)
 
-    def derivative(self, scores, targets):
-        return (self.predict(scores) - targets) / scores.shape[1]
-
-    def predict(self, scores):
-        with np.errstate(over="ignore"):  # inf stays visible: training stops on it with a message
-            return np.exp(scores)
+    def derivative(self, scores: np.ndarray, targets: np.ndarray) -> np.ndarray:
+        return (self.link.predict(scores) - targets) / scores.shape[1]
 
 
 REGRESSION_LOSSES: dict[str, Callable[[], Loss]] = {

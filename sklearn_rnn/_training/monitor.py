@@ -1,67 +1,32 @@
-"""What training is told: history, when to stop, progress, warnings."""
+"""Monitor: takes the figures of training, decides when it stops, prints progress, warns."""
 
 from __future__ import annotations
 
 import time
-import warnings
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-# Epochs whose figures are kept: a stream that is trained on without end must not fill the memory with them.
-N_REMEMBERED = 10_000
+from sklearn_rnn._training.history import N_REMEMBERED, Epoch, History
+from sklearn_rnn._utils.warnings import warn_user
 
 
-@dataclass
-class History:
-    """Figures of an estimator's training, over all its calls.
+class Best(NamedTuple):
+    """The best validation score so far, and the parameters that got it; None before the first."""
 
-    Attributes
-    ----------
-    losses, gradient_norms, validation_losses, validation_scores : list of float
-        One entry for each of the last ``N_REMEMBERED`` epochs. Gradient norms are means over the epoch's updates,
-        before clipping. Loss and norm of an epoch without updates are NaN.
-    best_loss : float
-        The smallest of all epochs that had an update; inf where none had.
-    n_epochs : int
-    n_updates, n_clipped, n_samples : int
-        Updates, those of them whose gradient was clipped, and sequences seen, since the first epoch.
-    """
-
-    losses: list = field(default_factory=list)
-    gradient_norms: list = field(default_factory=list)
-    validation_losses: list = field(default_factory=list)
-    validation_scores: list = field(default_factory=list)
-    best_loss: float = np.inf
-    n_epochs: int = 0
-    n_updates: int = 0
-    n_clipped: int = 0
-    n_samples: int = 0
-
-    def add_epoch(self, loss, norm, validation):
-        """Write down an epoch; ``validation`` is (loss, score) or None."""
-        self.n_epochs += 1
-        self.best_loss = min(self.best_loss, loss)  # NaN is no less than anything
-        self._add(self.losses, loss)
-        self._add(self.gradient_norms, norm)
-        if validation is not None:
-            self._add(self.validation_losses, validation[0])
-            self._add(self.validation_scores, validation[1])
-
-    @staticmethod
-    def _add(figures, figure):
-        figures.append(figure)
-        del figures[:-N_REMEMBERED]
+    score: float = -np.inf
+    parameters: np.ndarray | None = None
 
 
 class Monitor:
-    """Is told numbers, writes the history, answers ``should_stop``.
+    """Takes figures, keeps a record of every epoch, answers ``should_stop``.
 
     Parameters
     ----------
     history : History
-        Written to.
+        Of earlier calls.
     parameters : ndarray
         The vector being trained, copied whenever the validation score is the best so far.
     tol, n_iter_no_change, early_stopping, verbose
@@ -69,24 +34,29 @@ class Monitor:
     validate : callable or None
         Returns (loss, score) on the validation data.
     watches_loss : bool, default=True
-        Whether a training loss that no longer falls is a reason to stop.
+        Whether training stops when its loss no longer falls.
+
+    Attributes
+    ----------
+    best : Best
+        Of the validation scores; with ``early_stopping`` alone.
     """
 
     def __init__(
         self,
-        history,
-        parameters,
+        history: History,
+        parameters: np.ndarray,
         *,
-        tol,
-        n_iter_no_change,
-        early_stopping,
-        verbose,
-        validate=None,
-        watches_loss=True,
-    ):
-        self.history = history
-        self.best_score = -np.inf
-        self.best_parameters = None
+        tol: float,
+        n_iter_no_change: float,
+        early_stopping: bool,
+        verbose: bool | int,
+        validate: Callable[[], tuple[float, float]] | None = None,
+        watches_loss: bool = True,
+    ) -> None:
+        self.best = Best()
+        # One attribute, so that one assignment (or one append) records an epoch: Ctrl-C cannot tear it.
+        self._recorded: tuple[History, list[Epoch]] = (history, [])
         self._parameters = parameters
         self._tol, self._patience = tol, n_iter_no_change
         self._early_stopping, self._verbose = early_stopping, verbose
@@ -94,94 +64,114 @@ class Monitor:
         self._best_loss = np.inf
         self._n_epochs_without_improvement = 0
 
-    def begin_epoch(self):
+    @property
+    def history(self) -> History:
+        """History of all calls, this one included."""
+        history, epochs = self._recorded
+        return history.extended(epochs)
+
+    @property
+    def n_epochs(self) -> int:
+        """Complete epochs of all calls."""
+        history, epochs = self._recorded
+        return history.n_epochs + len(epochs)
+
+    # ---- Figures -------------------------------------------------------------------------------------
+
+    def begin_epoch(self) -> None:
         """Forget the last epoch's updates."""
         self._batch = 1
-        self._losses, self._weights, self._norms, self._n_clipped = [], [], [], 0
+        self._losses: list[float] = []
+        self._weights: list[float] = []
+        self._norms: list[float] = []
+        self._n_clipped = 0
         self._started = time.perf_counter()
 
-    def begin_batch(self, batch):
+    def begin_batch(self, batch: int) -> None:
         """Remember the batch's number, for the warning."""
         self._batch = batch
 
-    def end_update(self, loss, weight, norm, is_clipped):
+    def end_update(self, loss: float, weight: float, norm: float, is_clipped: bool) -> None:
         """Take an update's loss, the weight of its samples, its gradient's norm before clipping."""
         self._losses.append(loss)
         self._weights.append(weight)
         self._norms.append(norm)
         self._n_clipped += is_clipped
 
-    def end_evaluation(self, loss, norm):
+    def end_evaluation(self, loss: float, norm: float) -> None:
         """Take an evaluation of L-BFGS: the last one before an iteration ends is the accepted one."""
         self._losses, self._weights, self._norms = [loss], [1.0], [norm]
 
-    def end_epoch(self, n_samples):
-        """Print the epoch if ``verbose``, and write it into the history; what may fail comes first."""
-        loss = norm = np.nan  # of a chunk that has no weight, which moves the state alone
+    def end_epoch(self, n_samples: int) -> None:
+        """Record the epoch, print it if ``verbose``, and look for an improvement."""
+        loss = norm = np.nan  # of a chunk without weight, which only moves the state
         if self._losses:
             loss = float(np.average(self._losses, weights=self._weights))
             norm = float(np.mean(self._norms))
-        validation = None if self._validate is None else self._validate()
+        validation = (None, None) if self._validate is None else self._validate()
+        epoch = Epoch(loss, norm, len(self._norms), self._n_clipped, n_samples, *validation)
         if self._verbose:
-            self._print_epoch(loss, norm, validation)
-        history = self.history
-        history.add_epoch(loss, norm, validation)
-        history.n_updates += len(self._norms)
-        history.n_clipped += self._n_clipped
-        history.n_samples += n_samples
-        self._look_for_improvement()
+            self._print_epoch(epoch)
+        self._record(epoch)
+        self._look_for_improvement(epoch)
 
-    def _look_for_improvement(self):
+    def _record(self, epoch: Epoch) -> None:
+        _, epochs = self._recorded
+        if len(epochs) >= N_REMEMBERED:
+            self._recorded = (self.history, [])
+        self._recorded[1].append(epoch)
+
+    def _look_for_improvement(self, epoch: Epoch) -> None:
         if self._early_stopping:
-            score = self.history.validation_scores[-1]
-            is_improved = score > self.best_score + self._tol
-            if score > self.best_score:
-                self.best_score = score
-                self.best_parameters = self._parameters.copy()
+            assert epoch.validation_score is not None
+            is_improved = epoch.validation_score > self.best.score + self._tol
+            if epoch.validation_score > self.best.score:
+                self.best = Best(epoch.validation_score, self._parameters.copy())
         else:
-            loss = self.history.losses[-1]
-            is_improved = loss < self._best_loss - self._tol
-            self._best_loss = min(self._best_loss, loss)
+            is_improved = epoch.loss < self._best_loss - self._tol
+            self._best_loss = min(self._best_loss, epoch.loss)
         self._n_epochs_without_improvement = 0 if is_improved else self._n_epochs_without_improvement + 1
 
-    @property
-    def expects_convergence(self):
-        """Whether want of improvement is to end training before its last epoch."""
-        return (self._early_stopping or self._watches_loss) and self._patience < np.inf
-
-    @property
-    def should_stop(self):
-        """Whether ``n_iter_no_change`` epochs brought no improvement of more than ``tol``."""
-        return self.expects_convergence and self._n_epochs_without_improvement >= self._patience
-
-    def wait_again(self):
-        """Give a reduced learning rate its own ``n_iter_no_change`` epochs."""
-        self._n_epochs_without_improvement = 0
-
-    def _print_epoch(self, loss, norm, validation):
-        columns = [f"Epoch {self.history.n_epochs + 1:4d}", f"loss {loss:.6f}"]
-        if validation is not None:
-            columns.append(f"validation score {validation[1]:.4f}")
-        columns.append(f"gradient norm {norm:.2e}")
-        columns.append(f"clipped {self._n_clipped / max(1, len(self._norms)):4.0%}")
+    def _print_epoch(self, epoch: Epoch) -> None:
+        columns = [f"Epoch {self.n_epochs + 1:4d}", f"loss {epoch.loss:.6f}"]
+        if epoch.validation_score is not None:
+            columns.append(f"validation score {epoch.validation_score:.4f}")
+        columns.append(f"gradient norm {epoch.gradient_norm:.2e}")
+        columns.append(f"clipped {epoch.n_clipped / max(1, epoch.n_updates):4.0%}")
         columns.append(f"{time.perf_counter() - self._started:.2f} s")
         print("  ".join(columns))
 
-    def warn_not_converged(self, limits):
+    # ---- When training stops -------------------------------------------------------------------------
+
+    @property
+    def expects_convergence(self) -> bool:
+        """Whether training is to stop without improvement, before its last epoch."""
+        return (self._early_stopping or self._watches_loss) and self._patience < np.inf
+
+    @property
+    def should_stop(self) -> bool:
+        """Whether ``n_iter_no_change`` epochs brought no improvement of more than ``tol``."""
+        return self.expects_convergence and self._n_epochs_without_improvement >= self._patience
+
+    def wait_again(self) -> None:
+        """Give a reduced learning rate its own ``n_iter_no_change`` epochs."""
+        self._n_epochs_without_improvement = 0
+
+    # ---- Warnings ------------------------------------------------------------------------------------
+
+    def warn_not_converged(self, limits: str) -> None:
         """Warn that the parameters named in ``limits`` ended training."""
-        self._warn(
-            f"{limits}: training ended after {self.history.n_epochs} epochs, before it converged to within tol. "
-            f"Raise {limits}, or tol; learning_rate='cosine' and n_iter_no_change=inf are meant to end there."
+        warn_user(
+            f"{limits}: training ended after {self.n_epochs} epochs, before it converged to within tol. "
+            f"Raise {limits}, or tol; learning_rate='cosine' and n_iter_no_change=inf are meant to end there.",
+            ConvergenceWarning,
         )
 
-    def warn_diverged(self):
+    def warn_diverged(self) -> None:
         """Warn that training met a loss, gradient or weight that is not finite."""
-        self._warn(
-            f"learning_rate_init: training stopped in epoch {self.history.n_epochs + 1}, batch "
+        warn_user(
+            f"learning_rate_init: training stopped in epoch {self.n_epochs + 1}, batch "
             f"{self._batch}, at a loss, gradient or weight that is not finite; the weights are those of the "
-            "last good epoch. Lower learning_rate_init, set clip_norm, or scale the data."
+            "last good epoch. Lower learning_rate_init, set clip_norm, or scale the data.",
+            ConvergenceWarning,
         )
-
-    @staticmethod
-    def _warn(message):
-        warnings.warn(message, ConvergenceWarning, stacklevel=2)

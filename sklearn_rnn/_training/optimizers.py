@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from math import sqrt
+from typing import Any
 
 import numpy as np
 
@@ -25,6 +27,10 @@ class Optimizer(ABC):
         learning_rate : float
         """
 
+    @abstractmethod
+    def reset(self) -> None:
+        """Forget all earlier updates."""
+
 
 class SGD(Optimizer):
     """Gradient descent with momentum, classical (Polyak 1964) or Nesterov's (Sutskever et al. 2013).
@@ -45,6 +51,9 @@ class SGD(Optimizer):
             parameters -= learning_rate * (gradient + self.momentum * self.velocity)
         else:
             parameters -= learning_rate * self.velocity
+
+    def reset(self):
+        self.velocity[...] = 0
 
 
 class Adam(Optimizer):
@@ -69,6 +78,10 @@ class Adam(Optimizer):
             step=learning_rate / (1 - self.beta_1**self.n_updates),
             scale=1 / sqrt(1 - self.beta_2**self.n_updates),
         )
+
+    def reset(self):
+        self.n_updates = 0
+        self.mean[...] = self.uncentered_variance[...] = 0
 
 
 def _adam(parameters, gradient, mean, variance, *, beta_1, beta_2, epsilon, step, scale):
@@ -99,6 +112,18 @@ class RMSprop(Optimizer):
         variance *= self.beta_2
         variance += (1 - self.beta_2) * gradient * gradient
         parameters -= learning_rate * gradient / (np.sqrt(variance) + self.epsilon)
+
+    def reset(self):
+        self.uncentered_variance[...] = 0
+
+
+# From the names of solvers, and the estimators' parameters, to optimizers. "lbfgs" has none: see lbfgs.py.
+SOLVERS: dict[str, Callable[[int, np.dtype, Any], Optimizer | None]] = {
+    "adam": lambda n, dtype, parameters: Adam(n, dtype, parameters.beta_1, parameters.beta_2, parameters.epsilon),
+    "sgd": lambda n, dtype, parameters: SGD(n, dtype, parameters.momentum, parameters.nesterovs_momentum),
+    "rmsprop": lambda n, dtype, parameters: RMSprop(n, dtype, parameters.beta_2, parameters.epsilon),
+    "lbfgs": lambda n, dtype, parameters: None,
+}
 
 
 class LearningRate:

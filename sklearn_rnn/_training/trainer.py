@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,11 +12,15 @@ from sklearn_rnn._training.bptt import Backpropagation, DropoutMasks
 from sklearn_rnn._training.memory.budget import BlockMemory, over_budget, shares_of
 from sklearn_rnn._training.memory.segments import OverBudget
 from sklearn_rnn._training.truncation.fixed import BaseTruncation, FixedTruncation
+from sklearn_rnn._utils.warnings import warn_user
 
 
 @dataclass
 class TrainingSettings:
-    """How to train; the names are those of the estimators' parameters, ``memory_budget`` is in bytes."""
+    """How to train: the estimators' parameters by their names.
+
+    Of these differ: ``batch_size``, which is a number; ``truncation``, which is a policy; ``memory_budget``, in bytes.
+    """
 
     batch_size: int
     shuffle: bool = True
@@ -27,6 +30,13 @@ class TrainingSettings:
     clip_value: float | None = None
     alpha: float = 0.0
     dropout: float = 0.0
+    max_iter: int = 200
+    max_fun: int = 15000
+    tol: float = 1e-4
+    n_iter_no_change: float = 10
+    early_stopping: bool = False
+    verbose: bool | int = False
+    n_jobs: int | None = None
 
 
 def without_overflow_warnings():
@@ -54,6 +64,12 @@ class Trainer:
     state : list of ndarray, or None
         Network state before the first step of every sequence, in their order; those that have been trained on have the
         state after their last step there. None for zeros, which are left as they are.
+
+    Attributes
+    ----------
+    is_updating : bool
+        Whether the optimizer is at work: an exception in the middle of it leaves its memory torn. The parameters change
+        by one operation at its end, which no exception tears.
     """
 
     def __init__(self, network, loss, optimizer, settings, random_state, run=map, state=None):
@@ -65,6 +81,7 @@ class Trainer:
         self.state = state
         self._run = run
         self._weights = network.prepare()
+        self.is_updating = False
         self._blocks = []  # one Backpropagation for each block of a batch
 
     def choose_truncation(self, dataset):
@@ -92,7 +109,9 @@ class Trainer:
             norm, is_clipped = self._clip()
             if not np.isfinite(loss) or not np.isfinite(norm):
                 raise Diverged
+            self.is_updating = True
             self.optimizer.update(self.network.parameters.vector, self._gradient.vector, learning_rate)
+            self.is_updating = False
             monitor.end_update(loss, weight, norm, is_clipped)
 
     def sums(self, dataset, indices):
@@ -240,7 +259,7 @@ def train(trainer, dataset, learning_rate, n_epochs, monitor):
         parameters[...] = last_good
         monitor.warn_diverged()
     except KeyboardInterrupt:
-        warnings.warn("Training interrupted by user.", stacklevel=2)
+        warn_user("Training interrupted by user.")
     return False
 
 
@@ -285,7 +304,7 @@ def train_lbfgs(trainer, dataset, n_epochs, max_fun, tol, monitor):
         pass
     except KeyboardInterrupt:
         parameters[...] = last_good
-        warnings.warn("Training interrupted by user.", stacklevel=2)
+        warn_user("Training interrupted by user.")
 
 
 class _EarlyStop(Exception):

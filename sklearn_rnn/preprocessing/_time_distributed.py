@@ -17,8 +17,9 @@ from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
-from sklearn_rnn._data.sequences import check_sequences, unchanged_on_error
+from sklearn_rnn._data.reading import check_sequences
 from sklearn_rnn._data.targets import check_weights, check_y
+from sklearn_rnn._utils.atomic import draft_of
 
 
 def _transformer_has(method):
@@ -144,11 +145,11 @@ class TimeDistributed(TransformerMixin, BaseEstimator):
             For bad input, and for parameters that the transformer does not take; the estimator
             stays as it was.
         """
-        with unchanged_on_error(self):
-            _, data, params = self._check_for_fit(X, y, fit_params, reset=True)
+        with draft_of(self) as draft:
+            _, data, params = draft._check_for_fit(X, y, fit_params, reset=True)
             transformer = clone(self.transformer)
             transformer.fit(*data, **params)
-            self.transformer_ = transformer
+            draft.transformer_ = transformer
         return self
 
     @available_if(_transformer_has("partial_fit"))
@@ -176,13 +177,12 @@ class TimeDistributed(TransformerMixin, BaseEstimator):
             For bad input, and for parameters that the transformer does not take; the estimator
             stays as it was.
         """
-        with unchanged_on_error(self):
+        with draft_of(self) as draft:
             is_first = not hasattr(self, "transformer_")
-            _, data, params = self._check_for_fit(X, y, fit_params, reset=is_first)
-            # A copy, which an error may leave half-way: the estimator then keeps the original.
+            _, data, params = draft._check_for_fit(X, y, fit_params, reset=is_first)
             transformer = clone(self.transformer) if is_first else copy.deepcopy(self.transformer_)
             transformer.partial_fit(*data, **params)
-            self.transformer_ = transformer
+            draft.transformer_ = transformer
         return self
 
     @_fit_context(prefer_skip_nested_validation=False)
@@ -213,9 +213,9 @@ class TimeDistributed(TransformerMixin, BaseEstimator):
         ValueError, TypeError
             As ``fit`` and ``transform``; the estimator stays as it was.
         """
-        with unchanged_on_error(self):
-            sequences, data, params = self._check_for_fit(X, y, fit_params, reset=True)
-            self._check_container(sequences)
+        with draft_of(self) as draft:
+            sequences, data, params = draft._check_for_fit(X, y, fit_params, reset=True)
+            draft._check_container(sequences)
             transformer = clone(self.transformer)
             if hasattr(transformer, "fit_transform"):
                 values = transformer.fit_transform(*data, **params)
@@ -224,8 +224,8 @@ class TimeDistributed(TransformerMixin, BaseEstimator):
                 values = transformer.transform(sequences.rows)
             if isinstance(values, tuple):  # cross decomposition: the scores of X and of y
                 values = values[0]
-            values = _in_form_of(sequences, self._check_values(values, sequences))
-            self.transformer_ = transformer
+            values = _in_form_of(sequences, draft._check_values(values, sequences))
+            draft.transformer_ = transformer
         return values
 
     def transform(self, X):
@@ -330,13 +330,17 @@ class TimeDistributed(TransformerMixin, BaseEstimator):
     # ---- Checks ----------------------------------------------------------------------------------
 
     def _check_sequences(self, X, *, reset):
-        return check_sequences(
+        sequences = check_sequences(
             self,
             X,
             reset=reset,
+            fitted_on_rows=None if reset else getattr(self, "_fitted_on_rows", None),
             step_features=self.step_features,
             ensure_all_finite="allow-nan" if get_tags(self).input_tags.allow_nan else True,
         )
+        if reset:
+            self._fitted_on_rows = sequences.form == "rows"
+        return sequences
 
     def _check_for_fit(self, X, y, fit_params, *, reset):
         """Return the sequences, and the transformer's arguments (X and y) and parameters."""
@@ -386,9 +390,10 @@ class TimeDistributed(TransformerMixin, BaseEstimator):
         """Check X as ``transform`` gives it; only the transformer knows its number of features."""
         other = TimeDistributed(self.transformer)
         sequences = check_sequences(other, X, reset=True, ensure_all_finite=False)
-        if other._fitted_on_rows != self._fitted_on_rows:
+        is_table = sequences.form == "rows"
+        if is_table != self._fitted_on_rows:
             raise ValueError(
-                f"X is {_described(other._fitted_on_rows)}, but this {type(self).__name__} was "
+                f"X is {_described(is_table)}, but this {type(self).__name__} was "
                 f"fitted on {_described(self._fitted_on_rows)}: pass what transform gives."
             )
         if not self._fitted_on_rows:

@@ -47,3 +47,13 @@ BAD_VALIDATION = {
 def test_errors_in_validation_data_name_the_validation_data(bad, message):
     validation = {"X_val": sequences(), "y_val": LABELS} | bad
     assert_training_refuses(classifier(), sequences(), LABELS, message=message, methods=("fit",), **validation)
+
+
+def test_labels_called_like_arguments_are_reported_as_they_are():
+    labels = np.array(["X", "y"])[LABELS]
+    unseen = np.array(["X", "y", "sample_weight"])[[2, *LABELS[1:]]]
+    with pytest.raises(
+        ValueError, match=r"^y_val contains labels that are not in classes_: \['sample_weight'\]"
+    ) as error:
+        classifier().fit(sequences(), labels, X_val=sequences(), y_val=unseen)
+    assert "classes_ is ['X', 'y']" in str(error.value)

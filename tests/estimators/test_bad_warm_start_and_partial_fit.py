@@ -74,7 +74,7 @@ def test_training_goes_on_with_the_same_architecture_only(name, value, fitted_va
     good_params = estimator.get_params()
     estimator.set_params(**{name: value})
     message = (
-        f"{name}={value!r}, but the fitted network has {name}={fitted_value}: training goes on with "
+        f"{name}={value!r}, but the fitted network has {name}={fitted_value}: training continues with "
         "the same architecture only. Call fit with warm_start=False to start anew."
     )
     assert_refuses(estimator, method.split()[0], sequences(), LABELS, message=re.escape(message))

@@ -18,7 +18,7 @@ def test_many_sequences_are_predicted_like_few(readout, bidirectional, monkeypat
     lengths = np.random.default_rng(0).integers(1, 60, size=2 * LARGEST_BLOCK + 44)
     many = make_sequences(lengths, seed=7)
     monkeypatch.setattr("sklearn_rnn._network.blocks.SMALLEST_WORK", 1)
-    assert len(prediction_blocks(reg._network, lengths)) == 2
+    assert len(prediction_blocks(reg._model.network, lengths)) == 2
     for method in (reg.predict, reg.hidden_states):
         at_once = method(many)
         parts = [value for start in range(0, len(many), 70) for value in method(many[start : start + 70])]
@@ -43,7 +43,7 @@ def test_the_state_is_carried_from_chunk_to_chunk_of_long_sequences(readout, cel
 def test_a_very_long_sequence_is_predicted_like_its_parts():
     X, _, targets = small_data("each")
     reg = regressor(readout="each", cell="rnn", max_iter=1).fit(X, targets)
-    n_steps_at_once = VALUES_AT_ONCE // reg._network._values_per_row(keeps_hidden=True)
+    n_steps_at_once = VALUES_AT_ONCE // reg._model.network._values_per_row(keeps_hidden=True)
     (long,) = make_sequences((n_steps_at_once + 100,), seed=7)
     hidden, predicted = reg.hidden_states([long])[0], reg.predict([long])[0]
     W, U, b = (reg.weights_[f"layer_0.{name}"] for name in ("input", "recurrent", "bias"))

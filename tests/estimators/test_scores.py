@@ -32,6 +32,15 @@ def test_the_score_for_each_takes_arrays():
     assert again.score(X, targets[:, :, None]) == expected[1]
 
 
+@pytest.mark.parametrize(("fitted", "changed"), [("each", "last"), ("last", "each")])
+def test_the_score_follows_the_fitted_network_whatever_readout_is_set_to(fitted, changed):
+    X, labels, targets = small_data(fitted)
+    clf, reg = classifier(readout=fitted).fit(X, labels), regressor(readout=fitted).fit(X, targets)
+    expected = clf.score(X, labels), reg.score(X, targets)
+    assert clf.set_params(readout=changed).score(X, labels) == expected[0]
+    assert reg.set_params(readout=changed).score(X, targets) == expected[1]
+
+
 @pytest.mark.parametrize("weights", [None, WEIGHTS], ids=["unweighted", "weighted"])
 def test_the_score_is_accuracy_or_r2(weights):
     X, labels, targets = small_data()

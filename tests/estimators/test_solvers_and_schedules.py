@@ -100,5 +100,5 @@ def test_clip_norm_bounds_the_step():
     settings = {"solver": "sgd", "momentum": 0.0, "learning_rate_init": 0.5, "clip_norm": 1e-3}
     before = regressor(max_iter=1, **settings).fit(X, targets)
     after = regressor(max_iter=2, **settings).fit(X, targets)
-    step = after._network.parameters.vector - before._network.parameters.vector
+    step = after._model.network.parameters.vector - before._model.network.parameters.vector
     assert_allclose(np.linalg.norm(step), 0.5 * 1e-3, rtol=1e-9, atol=0)

@@ -12,6 +12,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sklearn_rnn import RNNClassifier, RNNRegressor
+from sklearn_rnn._base import training_problem
 from sklearn_rnn._training.bptt import Backpropagation
 from sklearn_rnn._training.gradient_trace import trace
 from sklearn_rnn._training.losses import SquaredError
@@ -50,7 +51,7 @@ def make_fitted(cell="gru", readout="last", dtype=np.float64, **parameters):
 def test_the_flow_is_that_of_the_estimators_network_on_its_data(cell, readout):
     regressor, X, y = make_fitted(cell, readout)
     flow = gradient_flow(regressor, X, y)
-    traced = trace(regressor._network, SquaredError(), regressor._check_data(X, y, None, reset=False))
+    traced = trace(regressor._model.network, SquaredError(), training_problem(regressor, X, y)[1])
     assert flow.loss == traced.loss
     assert_array_equal(flow.n_sequences, [5, 4, 4, 3, 3, 1, 1])
     assert len(flow.layers) == 2
@@ -81,11 +82,11 @@ def test_with_a_target_at_each_step_the_loss_is_that_of_the_last_steps():
 @each_cell
 def test_the_share_is_what_truncation_drops_of_the_recurrent_gradient(cell):
     regressor, X, y = make_fitted(cell)
-    dataset = regressor._check_data(X, y, None, reset=False)
+    dataset = training_problem(regressor, X, y)[1]
     flow = gradient_flow(regressor, X, y)
-    (full,) = updates_of(regressor._network, SquaredError(), dataset)
+    (full,) = updates_of(regressor._model.network, SquaredError(), dataset)
     for truncation in range(1, 8):
-        (cut,) = updates_of(regressor._network, SquaredError(), dataset, truncation)
+        (cut,) = updates_of(regressor._model.network, SquaredError(), dataset, truncation)
         for depth, layer in enumerate(flow.layers):
             g, g_h = (update.gradient[f"layer_{depth}.recurrent"] for update in (full, cut))
             share = np.linalg.norm(g - g_h) / np.linalg.norm(g)
@@ -165,8 +166,8 @@ def test_sequences_of_one_step_have_no_recurrent_gradient_to_share():
 
 
 def sum_of_updates(regressor, X, y, truncation, stride=None):
-    dataset = regressor._check_data(X, y, None, reset=False)
-    updates = updates_of(regressor._network, SquaredError(), dataset, truncation, stride)
+    dataset = training_problem(regressor, X, y)[1]
+    updates = updates_of(regressor._model.network, SquaredError(), dataset, truncation, stride)
     return np.concatenate([sum(update.gradient[name] for update in updates).ravel() for name in updates[0].gradient])
 
 
@@ -201,8 +202,8 @@ def test_truncations_beyond_the_end_have_no_bias(cell, readout):
 @each_readout
 def test_batches_are_the_estimators_and_have_windows_of_their_own(readout):
     regressor, X, y = make_fitted(readout=readout, batch_size=2)
-    backpropagation = Backpropagation(regressor._network, regressor._network.prepare(), SquaredError())
-    dataset = regressor._check_data(X, y, None, reset=False)
+    backpropagation = Backpropagation(regressor._model.network, regressor._model.network.prepare(), SquaredError())
+    dataset = training_problem(regressor, X, y)[1]
 
     def gradient(truncation):
         total = 0

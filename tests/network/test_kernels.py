@@ -871,7 +871,7 @@ def test_models_pickled_where_kernels_serve_go_on_where_numpy_serves_and_back(tm
         for estimator, expected in pickle.loads(here.read_bytes()):
             assert_allclose(outputs(estimator, X), expected, rtol=0, atol=1e-6)
             estimator.partial_fit(X, y)
-            returned.append((estimator, outputs(estimator, X), type(estimator._network.cell).__name__))
+            returned.append((estimator, outputs(estimator, X), type(estimator._model.network.cell).__name__))
         there.write_bytes(pickle.dumps(returned))
         print(kernels.name)
     """
@@ -880,7 +880,7 @@ def test_models_pickled_where_kernels_serve_go_on_where_numpy_serves_and_back(tm
     assert len(returned) == 6
     for estimator, (traveller, expected, cell_there) in zip(estimators, returned, strict=True):
         assert cell_there != "CompiledCell"
-        assert type(traveller._network.cell) is type(estimator._network.cell)
+        assert type(traveller._model.network.cell) is type(estimator._model.network.cell)
         assert_allclose(outputs(traveller, X), expected, rtol=0, atol=1e-6)
         assert np.abs(outputs(estimator, X) - expected).max() > 1e-4  # it was trained on
         assert_allclose(outputs(estimator.partial_fit(X, y), X), expected, rtol=0, atol=1e-6)

@@ -133,7 +133,7 @@ def test_divergence_in_the_first_epoch_leaves_the_start_values(monkeypatch):
     monkeypatch.setattr(SGD, "update", update)
     message = fit_until_it_diverges(estimator, sequences(), TARGETS)
     assert "in epoch 1, batch 2, " in message
-    assert_array_equal(estimator._network.parameters.vector, starts[0])
+    assert_array_equal(estimator._model.network.parameters.vector, starts[0])
     assert estimator.n_iter_ == 0
     assert estimator.loss_curve_ == []
     assert np.isnan(estimator.loss_)
@@ -273,7 +273,7 @@ def test_an_interrupted_epoch_is_kept_in_part_but_not_counted(monkeypatch):
         raise_after(patch, Adam, KeyboardInterrupt, 2 * UPDATES_PER_EPOCH + 1)
         interrupted(estimator.fit, sequences(), LABELS)
     assert estimator.n_iter_ == len(estimator.loss_curve_) == 2
-    change = estimator._network.parameters.vector - before._network.parameters.vector
+    change = estimator._model.network.parameters.vector - before._model.network.parameters.vector
     assert 0 < np.abs(change).max() < 2 * estimator.learning_rate_init
 
 
@@ -556,7 +556,7 @@ def test_an_error_while_predicting_leaves_a_fitted_estimator_as_it_was(monkeypat
         raise MemoryError
 
     with monkeypatch.context() as patch:
-        patch.setattr(type(estimator._network), "final_hidden", final_hidden)
+        patch.setattr(type(estimator._model.network), "final_hidden", final_hidden)
         with pytest.raises(MemoryError):
             estimator.predict(sequences())
     assert pickle.dumps(estimator) == before

@@ -54,7 +54,7 @@ def test_the_multiclass_loss_is_the_log_loss_of_the_softmax():
     expected = log_loss(targets.argmax(axis=1), softmax(scores, axis=1), sample_weight=weights)
     actual = mean_of(MulticlassLogLoss(), scores, targets, weights)
     assert_allclose(actual, expected, rtol=1e-12, atol=0)
-    assert_allclose(MulticlassLogLoss().predict(scores), softmax(scores, axis=1), rtol=1e-14, atol=0)
+    assert_allclose(MulticlassLogLoss().link.predict(scores), softmax(scores, axis=1), rtol=1e-14, atol=0)
 
 
 def test_the_binary_loss_is_the_log_loss_of_the_sigmoid_summed_over_labels():
@@ -65,7 +65,7 @@ def test_the_binary_loss_is_the_log_loss_of_the_sigmoid_summed_over_labels():
     )
     actual = mean_of(BinaryLogLoss(), scores, targets, weights)
     assert_allclose(actual, expected, rtol=1e-12, atol=0)
-    assert_allclose(BinaryLogLoss().predict(scores), expit(scores), rtol=1e-14, atol=0)
+    assert_allclose(BinaryLogLoss().link.predict(scores), expit(scores), rtol=1e-14, atol=0)
 
 
 def test_two_classes_cost_the_same_as_a_sigmoid_or_a_softmax():
@@ -109,7 +109,7 @@ def test_the_poisson_loss_is_half_the_deviance_of_the_exponential():
     assert (targets == 0).any()
     expected = mean_poisson_deviance(targets, np.exp(scores), sample_weight=weights) / 2
     assert_allclose(mean_of(Poisson(), scores, targets, weights), expected, rtol=1e-12, atol=0)
-    assert_allclose(Poisson().predict(scores), np.exp(scores), rtol=1e-15, atol=0)
+    assert_allclose(Poisson().link.predict(scores), np.exp(scores), rtol=1e-15, atol=0)
 
 
 @each_loss
@@ -151,7 +151,7 @@ def test_float32_stays_float32_and_sums_are_float64(kind):
     targets = draw_targets(kind).astype(np.float32)
     gradient = loss.gradient(scores, targets, weights)
     assert gradient.dtype == np.float32
-    assert loss.predict(scores).dtype == np.float32
+    assert loss.link.predict(scores).dtype == np.float32
     double = [array.astype(np.float64) for array in (scores, targets, weights)]
     assert isinstance(loss.value(scores, targets, weights), float)
     assert_allclose(loss.value(scores, targets, weights), loss.value(*double), rtol=1e-6, atol=0)
@@ -176,4 +176,4 @@ def test_sums_of_float32_samples_do_not_round_in_float32():
     ],
 )
 def test_losses_name_their_output_activation(kind, activation):
-    assert LOSSES[kind].out_activation == activation
+    assert LOSSES[kind].link.name == activation

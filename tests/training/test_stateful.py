@@ -15,7 +15,7 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 from sklearn_rnn import RNNClassifier, RNNRegressor
-from sklearn_rnn._training import monitor
+from sklearn_rnn._training import history
 from sklearn_rnn._training.optimizers import Adam
 
 N_STREAMS, N_STEPS, WINDOW = 3, 24, 6
@@ -59,7 +59,7 @@ def assert_same_weights(one, other):
 
 
 def assert_same_state(one, other):
-    for states, expected in zip(other._carried_state, one._carried_state, strict=True):
+    for states, expected in zip(other._session.carried_state, one._session.carried_state, strict=True):
         assert_array_equal(states, expected)
 
 
@@ -132,7 +132,7 @@ def test_without_stateful_every_call_begins_anew():
     X, y = stream_data()
     carried, anew = fed(regressor(), chunks(X, y)), fed(regressor(stateful=False), chunks(X, y))
     assert weights_differ(carried, anew)
-    assert anew._carried_state is None
+    assert anew._session.carried_state is None
     # The second of two calls is where the state matters first.
     first = next(chunks(X, y))
     assert_same_weights(regressor().partial_fit(*first), regressor(stateful=False).partial_fit(*first))
@@ -145,7 +145,7 @@ def test_other_readouts_carry_the_state_to_a_chunks_end(readout, truncation):
     estimator = regressor(readout=readout, truncation=truncation, learning_rate_init=1e-30)
     for part, _ in chunks(X, X):
         estimator.partial_fit(part, np.zeros(N_STREAMS))
-    (state,) = estimator._carried_state
+    (state,) = estimator._session.carried_state
     # With weights that do not move, the state is that after the whole sequence.
     assert_array_equal(state[0], estimator.hidden_states(X)[:, -1])
 
@@ -158,7 +158,7 @@ def test_ragged_chunks_each_go_on_from_their_own_ends():
         estimator.partial_fit(part, [x[:, 0] for x in part])
     joined = [np.concatenate(pair) for pair in zip(*parts, strict=True)]
     for i, hidden in enumerate(estimator.hidden_states(joined)):
-        assert_array_equal(estimator._carried_state[0][0, i], hidden[-1])
+        assert_array_equal(estimator._session.carried_state[0][0, i], hidden[-1])
 
 
 # ---- Beginning anew ----------------------------------------------------------------------------------
@@ -177,7 +177,9 @@ def test_streams_that_begin_anew_do_so_in_zeros_and_the_others_go_on(cell):
     assert_same_weights(by_mask, by_bools)
     assert_same_state(by_mask, by_rows)
     assert weights_differ(by_mask, deepcopy(estimator).partial_fit(*second))
-    for states, before in zip(deepcopy(estimator).reset_state([1])._carried_state, estimator._carried_state):
+    for states, before in zip(
+        deepcopy(estimator).reset_state([1])._session.carried_state, estimator._session.carried_state
+    ):
         assert not states[:, 1].any()
         assert_array_equal(states[:, [0, 2]], before[:, [0, 2]])
 
@@ -190,7 +192,7 @@ def test_all_may_begin_anew_and_be_others_in_number():
         regressor().partial_fit(*first).partial_fit(second[0][:2], second[1][:2], new_sequence=np.array([True, True]))
     )
     assert_same_weights(anew, masked)
-    assert anew._carried_state[0].shape[1] == 2
+    assert anew._session.carried_state[0].shape[1] == 2
 
 
 def test_resetting_nobody_changes_nothing():
@@ -206,9 +208,9 @@ def test_fit_neither_uses_nor_keeps_the_carried_state():
     fresh = regressor(**settings).fit(X, y)
     after_stream = fed(regressor(**settings), chunks(X, y)).fit(X, y)
     assert_same_weights(fresh, after_stream)
-    assert after_stream._carried_state is None
+    assert after_stream._session.carried_state is None
     assert_same_weights(fresh, regressor(stateful=False, **settings).fit(X, y))
-    assert fed(regressor(warm_start=True, **settings), chunks(X, y)).fit(X, y)._carried_state is None
+    assert fed(regressor(warm_start=True, **settings), chunks(X, y)).fit(X, y)._session.carried_state is None
 
 
 # ---- Chunks without weight ---------------------------------------------------------------------------
@@ -224,12 +226,12 @@ def test_a_chunk_without_weight_moves_the_state_alone(readout, truncation, weigh
     before = deepcopy(estimator)
     estimator.partial_fit(*second, sample_weight=weights)
     assert_same_weights(before, estimator)
-    for name, array in vars(before._optimizer).items():
-        assert_array_equal(getattr(estimator._optimizer, name), array)
+    for name, array in vars(before._session.optimizer).items():
+        assert_array_equal(getattr(estimator._session.optimizer, name), array)
     hidden = estimator.stream(N_STREAMS)
-    hidden.state = hidden.state | {"layer_0.h": before._carried_state[0][0]}
+    hidden.state = hidden.state | {"layer_0.h": before._session.carried_state[0][0]}
     hidden.predict(second[0])
-    assert_allclose(estimator._carried_state[0][0], hidden.state["layer_0.h"], rtol=1e-12)
+    assert_allclose(estimator._session.carried_state[0][0], hidden.state["layer_0.h"], rtol=1e-12)
     assert np.isnan([estimator.loss_curve_[1], estimator.gradient_norms_[1], estimator.loss_]).all()
     assert estimator.best_loss_ == before.best_loss_ == before.loss_
     assert estimator.n_iter_ == 2
@@ -244,7 +246,7 @@ def test_a_stream_may_begin_without_weight_and_tell_of_it(capsys):
     assert np.isnan(estimator.best_loss_)
     assert estimator.clipped_fraction_ == 0
     assert "loss nan  gradient norm nan  clipped   0%" in capsys.readouterr().out
-    assert any(states.any() for states in estimator._carried_state)
+    assert any(states.any() for states in estimator._session.carried_state)
 
 
 def test_a_class_weight_may_leave_a_chunk_without_weight():
@@ -254,7 +256,7 @@ def test_a_class_weight_may_leave_a_chunk_without_weight():
     before = deepcopy(classifier.partial_fit(X, labels, classes=[0, 1]))
     classifier.partial_fit(X, np.ones_like(labels))
     assert_same_weights(before, classifier)
-    assert (before._carried_state[0] != classifier._carried_state[0]).any()
+    assert (before._session.carried_state[0] != classifier._session.carried_state[0]).any()
     with pytest.raises(ValueError, match=r"class_weight=.* leaves every sequence with weight 0"):
         classifier.set_params(stateful=False).partial_fit(X, np.ones_like(labels))
 
@@ -298,7 +300,7 @@ def test_copies_share_no_state():
     first, second, *_ = chunks(X, y)
     estimator = regressor().partial_fit(*first)
     other = deepcopy(estimator).partial_fit(*second)
-    assert any((a != b).any() for a, b in zip(estimator._carried_state, other._carried_state))
+    assert any((a != b).any() for a, b in zip(estimator._session.carried_state, other._session.carried_state))
 
 
 def test_clone_drops_the_state():
@@ -318,7 +320,7 @@ def test_predictions_do_not_move_the_state():
 
 
 def test_a_stream_leaves_a_history_of_bounded_length(monkeypatch):
-    monkeypatch.setattr(monitor, "N_REMEMBERED", 5)
+    monkeypatch.setattr(history, "N_REMEMBERED", 5)
     X, y = stream_data(n_steps=8)
     estimator = fed(regressor(truncation=None), chunks(X, y, 1))
     assert estimator.n_iter_ == 8
@@ -412,7 +414,7 @@ def test_what_rows_are_is_checked_without_a_state_too(running, rows):
         with pytest.raises(TypeError, match=r"^rows must be indices of sequences or a boolean mask"):
             estimator.reset_state(rows)
     # How many sequences the next chunk has is not known.
-    assert estimator.reset_state(99).reset_state([True, False])._carried_state is None
+    assert estimator.reset_state(99).reset_state([True, False])._session.carried_state is None
 
 
 @pytest.mark.parametrize("rows", [None, 0, "a"])
@@ -490,7 +492,7 @@ def test_ctrl_c_in_the_first_chunk_leaves_no_state(monkeypatch):
     estimator = regressor()
     with pytest.warns(UserWarning, match="Training interrupted by user"):
         estimator.partial_fit(*stream_data())
-    assert estimator._carried_state is None
+    assert estimator._session.carried_state is None
 
 
 def test_ctrl_c_without_stateful_leaves_no_state(running, monkeypatch):
@@ -498,7 +500,7 @@ def test_ctrl_c_without_stateful_leaves_no_state(running, monkeypatch):
     interrupt_update(monkeypatch, 1)
     with pytest.warns(UserWarning, match="Training interrupted by user"):
         estimator.set_params(stateful=False).partial_fit(X, y)
-    assert estimator._carried_state is None
+    assert estimator._session.carried_state is None
 
 
 # ---- Bad luck ----------------------------------------------------------------------------------------

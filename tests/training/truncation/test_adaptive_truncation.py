@@ -10,6 +10,7 @@ from helpers import make_network, make_regression, truncated
 from numpy.testing import assert_array_equal
 
 from sklearn_rnn import RNNClassifier, RNNRegressor
+from sklearn_rnn._base import model_of, training_problem
 from sklearn_rnn._training.losses import SquaredError
 from sklearn_rnn._training.truncation import adaptive
 from sklearn_rnn._training.truncation.adaptive import AdaptiveTruncation, draw_losses, shortest
@@ -272,8 +273,8 @@ def test_the_bias_that_is_left_is_within_the_tolerance(cell, readout):
     X, y = lagged_data(2)
     y = y if readout == "each" else y[:, -1]
     estimator = regressor(cell=cell, readout=readout, truncation=None, max_iter=10).fit(X, y)
-    truncation, dataset = AdaptiveTruncation(0.3), estimator._check_data(X, y, None, reset=False)
-    truncation.adapt(estimator._network, estimator._loss, dataset, np.random.RandomState(0))
+    truncation, (loss, dataset) = AdaptiveTruncation(0.3), training_problem(estimator, X, y)
+    truncation.adapt(model_of(estimator).network, loss, dataset, np.random.RandomState(0))
     assert 1 < truncation.length <= 200
     bias = truncation_bias(estimator, X, y, [truncation.length, 1])
     assert bias.relative_bias[0] < 0.3 < bias.relative_bias[1]
@@ -303,7 +304,7 @@ def test_it_goes_on_through_partial_fit_and_pickles():
     chunks = [(X[:, start : start + 40], y[:, start : start + 40]) for start in range(0, 240, 40)]
     for part in chunks[:3]:
         estimator.partial_fit(*part)
-    assert estimator._truncation._n_epochs == 3
+    assert estimator._session.truncation._n_epochs == 3
     copies = [deepcopy(estimator), pickle.loads(pickle.dumps(estimator))]
     for one in (estimator, *copies):
         for part in chunks[3:] * 3:
@@ -312,14 +313,14 @@ def test_it_goes_on_through_partial_fit_and_pickles():
         assert one.truncation_ == estimator.truncation_
         for name, weights in estimator.weights_.items():
             assert_array_equal(one.weights_[name], weights)
-    assert estimator._truncation._n_epochs == 12
+    assert estimator._session.truncation._n_epochs == 12
 
 
 def test_other_settings_begin_a_new_choice():
     X, y = lagged_data(3)
     estimator = regressor().partial_fit(X, y)
     estimator.set_params(truncation_tolerance=0.01).partial_fit(X, y)
-    assert estimator._truncation._n_epochs == 1
+    assert estimator._session.truncation._n_epochs == 1
     estimator.set_params(truncation=7).partial_fit(X, y)
     assert estimator.truncation_ == 7
 

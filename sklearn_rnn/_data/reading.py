@@ -1,0 +1,354 @@
+"""Every accepted form of X, checked and read into sequences. All errors about X are raised here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from mmap import mmap
+from typing import Any, NamedTuple
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.utils.validation import _check_feature_names, _num_features, check_array
+
+from sklearn_rnn._data.sequences import MappedSequences, Sequences
+
+FLOATS = (np.float64, np.float32)
+
+
+class Reader(NamedTuple):
+    """How X is read.
+
+    Attributes
+    ----------
+    owner : str
+        Class of the estimator, for messages.
+    name : str
+        The argument, for messages: "X" or "X_val".
+    dtypes : tuple of dtype
+        Accepted types; numbers of any other type are converted to the first.
+    may_stay_mapped : bool
+        Whether an array in a memory-mapped file (or a list of such arrays) stays there. It is checked all the same,
+        a part at a time.
+    """
+
+    owner: str
+    name: str = "X"
+    dtypes: Sequence[Any] = FLOATS
+    may_stay_mapped: bool = False
+
+
+def check_sequences(
+    estimator: Any,
+    X: Any,
+    *,
+    reset: bool,
+    fitted_on_rows: bool | None = None,
+    step_features: int = 1,
+    ensure_all_finite: bool | str = True,
+    may_stay_mapped: bool = False,
+    name: str = "X",
+) -> Any:
+    """Check X in any of its forms.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Named in errors; ``n_features_in_`` and ``feature_names_in_`` are set or compared.
+    X : array-like of shape (n_sequences, n_columns) or (n_sequences, n_steps, n_features), or a list, tuple \
+            or object array of n_sequences array-likes of shape (n_steps_i, n_features) or (n_steps_i,)
+    reset : bool
+        Whether the estimator is being fitted anew.
+    fitted_on_rows : bool or None, default=None
+        Whether the estimator was fitted on 2-D X; None if it is being fitted.
+    step_features : int, default=1
+        Features per step of 2-D X, whose columns are the steps of a sequence, one after the other.
+    ensure_all_finite : bool or "allow-nan", default=True
+    may_stay_mapped : bool, default=False
+        Whether an array in a memory-mapped file stays there.
+    name : str, default="X"
+        The argument, for messages.
+
+    Returns
+    -------
+    Sequences, or MappedSequences
+
+    Raises
+    ------
+    ValueError, TypeError
+        Starting with the name and the place of the fault.
+    """
+    reader = Reader(type(estimator).__name__, name, FLOATS, may_stay_mapped)
+    form = form_of(X, fitted_on_rows, name)
+    if fitted_on_rows is not None and fitted_on_rows != (form == "rows"):
+        refuse_form(reader, form, estimator.n_features_in_)
+    sequences: Sequences | MappedSequences
+    if form == "rows":
+        sequences = _check_rows(estimator, X, reset, step_features, reader)
+    else:
+        sequences = check_steps(X, form, reader, None if reset else estimator.n_features_in_)
+        if reset:
+            _set_n_features(estimator, sequences.n_features)
+    check_finite(sequences, reader.owner, ensure_all_finite)
+    return sequences
+
+
+def form_of(X: Any, fitted_on_rows: bool | None, name: str = "X") -> str:
+    """Tell the forms apart: "rows", "array", "list" or "object"; anything else counts as "rows"."""
+    if isinstance(X, (list, tuple)):
+        if len(X) == 0:
+            raise ValueError(f"{name} is an empty {type(X).__name__}: at least one sequence is needed.")
+        if all(map(_is_scalar, X)):
+            return "rows"
+        return "rows" if _is_table(X) and fitted_on_rows is not False else "list"
+    if isinstance(X, np.ndarray) and X.dtype == object and X.ndim == 1 and not all(map(_is_scalar, X)):
+        return "object"
+    n_dimensions = _n_dimensions(X)
+    if n_dimensions > 3:
+        raise ValueError(
+            f"{name} has {n_dimensions} dimensions, but sequences are (n_sequences, n_steps, n_features) at the most."
+        )
+    return "array" if n_dimensions == 3 else "rows"
+
+
+def _is_table(X: Sequence[Any]) -> bool:
+    """Whether X is nested lists of numbers of one length, which are 2-D data to scikit-learn."""
+    return all(
+        isinstance(item, (list, tuple)) and 0 < len(item) == len(X[0]) and all(map(_is_scalar, item)) for item in X
+    )
+
+
+def _is_scalar(item: Any) -> bool:
+    return not isinstance(item, (list, tuple)) and _n_dimensions(item) == 0
+
+
+def _n_dimensions(item: Any) -> int:
+    return len(item.shape) if hasattr(item, "shape") else np.asarray(item).ndim
+
+
+def refuse_form(reader: Reader, form: str, n: int) -> None:
+    if form == "rows":
+        raise ValueError(
+            f"{reader.name} is 2-D, but this {reader.owner} was fitted on sequences with {n} features per step: pass "
+            f"an array (n_sequences, n_steps, {n}) or a list of arrays (n_steps_i, {n})."
+        )
+    raise ValueError(
+        f"{reader.name} is a {'3-D array' if form == 'array' else 'list of sequences'}, but this {reader.owner} was "
+        f"fitted on 2-D X with {n} columns: pass the same columns."
+    )
+
+
+# ---- 2-D X: every row is a sequence ------------------------------------------------------------------
+
+
+def _check_rows(estimator: Any, X: Any, reset: bool, step_features: int, reader: Reader) -> Sequences | MappedSequences:
+    """Check 2-D X: each row is a sequence of n_columns / step_features steps."""
+    stays_mapped = reader.may_stay_mapped and _is_mapped(X)
+    _check_feature_names(estimator, X, reset=reset)
+    if not stays_mapped:  # check_array would copy, and finds no fault in an array of numbers
+        X = check_table(X, reader)
+    elif X.ndim == 2:
+        _num_features(X)
+    n_sequences, n_columns = X.shape
+    if reset:
+        estimator.n_features_in_ = n_columns
+    elif n_columns != estimator.n_features_in_:
+        raise ValueError(
+            f"{reader.name} has {n_columns} features, but {reader.owner} is expecting {estimator.n_features_in_} "
+            "features as input."
+        )
+    if n_columns % step_features:
+        raise ValueError(
+            f"step_features={step_features} does not divide the {n_columns} columns of {reader.name}: every row is a "
+            "sequence of steps with step_features columns each."
+        )
+    n_steps = n_columns // step_features
+    lengths = np.full(n_sequences, n_steps)
+    if stays_mapped:
+        return _map_sequences(X.reshape(n_sequences, n_steps, step_features), lengths, "rows", X.dtype, reader)
+    return Sequences(X.reshape(-1, step_features), lengths, "rows", reader.name)
+
+
+def check_table(X: Any, reader: Reader) -> np.ndarray:
+    """Return 2-D X as an array of floats, which need not be finite."""
+    with naming(reader.name):
+        return check_array(
+            X,
+            dtype=list(reader.dtypes),
+            order="C",
+            ensure_all_finite=False,
+            estimator=reader.owner,
+            input_name=reader.name,
+        )
+
+
+# ---- 3-D X, and lists --------------------------------------------------------------------------------
+
+
+def check_steps(X: Any, form: str, reader: Reader, n_features: int | None = None) -> Sequences | MappedSequences:
+    """Check X of a form other than "rows"; ``n_features`` per step are wanted, or None for any number."""
+    sequences = _check_array_3d(X, reader) if form == "array" else _check_ragged(X, form, reader)
+    if n_features is not None and sequences.n_features != n_features:
+        raise ValueError(
+            f"{reader.name} has {sequences.n_features} features per step, but {reader.owner} is expecting "
+            f"{n_features} features per step as input."
+        )
+    return sequences
+
+
+def _check_array_3d(X: Any, reader: Reader) -> Sequences | MappedSequences:
+    if reader.may_stay_mapped and _is_mapped(X):
+        return _map_sequences(X, np.full(len(X), X.shape[1]), "array", X.dtype, reader)
+    is_as_wanted = type(X) is np.ndarray and X.dtype in reader.dtypes and X.flags.c_contiguous and X.size > 0
+    if not is_as_wanted:  # check_array takes longer than to predict a sequence
+        with naming(reader.name):
+            X = check_array(
+                X,
+                dtype=list(reader.dtypes),
+                order="C",
+                allow_nd=True,
+                ensure_all_finite=False,
+                estimator=reader.owner,
+                input_name=reader.name,
+            )
+    n_sequences, n_steps, n_features = X.shape
+    for axis, size in (("steps", n_steps), ("features", n_features)):
+        if size == 0:
+            raise ValueError(
+                f"{reader.name} has shape {X.shape}, with 0 {axis}: its axes are (n_sequences, n_steps, n_features)."
+            )
+    return Sequences(X.reshape(-1, n_features), np.full(n_sequences, n_steps), "array", reader.name)
+
+
+def _check_ragged(X: Any, form: str, reader: Reader) -> Sequences | MappedSequences:
+    """Check a list of (n_steps_i, n_features) or (n_steps_i,) arrays."""
+    name = reader.name
+    arrays = [_as_2d(item, f"{name}[{i}]") for i, item in enumerate(X)]
+    n_features = arrays[0].shape[1]
+    for i, array in enumerate(arrays):
+        if len(array) == 0:
+            raise ValueError(f"{name}[{i}] has no steps: every sequence needs at least one.")
+        if array.shape[1] != n_features:
+            raise ValueError(
+                f"{name}[{i}] has {array.shape[1]} features per step, but {name}[0] has {n_features}: every sequence "
+                "needs the same number of features."
+            )
+    if n_features == 0:
+        raise ValueError(f"{name}[0] has shape {arrays[0].shape}, with 0 features per step: at least one is needed.")
+    lengths = np.array([len(array) for array in arrays])
+    if reader.may_stay_mapped and all(map(_is_mapped, arrays)):
+        stored_dtype = np.concatenate([array[:0] for array in arrays]).dtype
+        return _map_sequences(arrays, lengths, form, stored_dtype, reader)
+    rows = np.concatenate(arrays)
+    if rows.dtype not in reader.dtypes:
+        rows = _as_floats(arrays, reader)
+    return Sequences(np.ascontiguousarray(rows), lengths, form, name)
+
+
+def _as_2d(item: Any, name: str) -> np.ndarray:
+    if sp.issparse(item):
+        raise TypeError(f"{name} is sparse, but dense data is required. Use '.toarray()' on every sequence.")
+    try:
+        array = np.asarray(item)
+    except ValueError as error:
+        raise ValueError(f"{name} is not an array of shape (n_steps, n_features): {error}") from error
+    if np.iscomplexobj(array):
+        raise ValueError(f"Complex data not supported: {name} has dtype {array.dtype}.")
+    if array.ndim == 1:
+        return array.reshape(-1, 1)
+    if array.ndim == 0:
+        raise ValueError(f"{name} is {item!r}, but a sequence is an array (n_steps, n_features) or (n_steps,).")
+    if array.ndim != 2:
+        raise ValueError(f"{name} has {array.ndim} dimensions, but a sequence is (n_steps, n_features) or (n_steps,).")
+    return array
+
+
+def _as_floats(arrays: list[np.ndarray], reader: Reader) -> np.ndarray:
+    """Convert arrays of any other type, naming the sequence that cannot be converted."""
+    converted = []
+    for i, array in enumerate(arrays):
+        with naming(f"{reader.name}[{i}]"):
+            converted.append(array.astype(reader.dtypes[0]))
+    return np.concatenate(converted)
+
+
+# ---- Memory-mapped files -----------------------------------------------------------------------------
+
+
+def _is_mapped(X: Any) -> bool:
+    """Whether X is an array of at least one real number in a memory-mapped file: numpy.memmap, or a view of one."""
+    if not isinstance(X, np.ndarray) or X.size == 0 or X.dtype.kind not in "biuf":
+        return False
+    owner: Any = X
+    while isinstance(owner, np.ndarray):
+        owner = owner.base
+    return isinstance(owner.obj if isinstance(owner, memoryview) else owner, mmap)
+
+
+def _map_sequences(
+    source: np.ndarray | list[np.ndarray], lengths: np.ndarray, form: str, stored_dtype: np.dtype, reader: Reader
+) -> MappedSequences:
+    """Return the sequences of a mapped 3-D array, or of a list of mapped 2-D arrays."""
+    read_as = stored_dtype if stored_dtype in reader.dtypes else np.dtype(reader.dtypes[0])
+    return MappedSequences(
+        source=np.asarray(source) if form in ("rows", "array") else source,  # np.memmap makes slower views
+        chosen=np.arange(len(source)),
+        lengths=lengths,
+        form=form,
+        read_as=read_as,
+        dtype=read_as,
+        holds_floats=stored_dtype.kind == "f",
+        name=reader.name,
+    )
+
+
+# ---- What all forms share ----------------------------------------------------------------------------
+
+
+@contextmanager
+def naming(name: str) -> Iterator[None]:
+    """Prefix conversion errors with the argument's name."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        if not str(error).startswith(("could not convert", "float() argument", "setting an array element")):
+            raise
+        raise type(error)(f"{name} is not numeric: {error}") from error
+
+
+def _set_n_features(estimator: Any, n_features: int) -> None:
+    estimator.n_features_in_ = n_features
+    vars(estimator).pop("feature_names_in_", None)  # of an earlier fit on a data frame
+
+
+def as_dtype(sequences: Any, owner: str, dtype: Any) -> Any:
+    """Return sequences in a fitted estimator's dtype; refuse numbers that are too large for it."""
+    if sequences.dtype == dtype:
+        return sequences
+    with np.errstate(over="ignore"):
+        sequences = sequences.astype(dtype)
+        check_finite(sequences, owner, ensure_all_finite=True)
+    return sequences
+
+
+def check_finite(sequences: Sequences | MappedSequences, owner: str, ensure_all_finite: bool | str) -> None:
+    """Refuse NaN and infinity, naming the sequence and step of the first one."""
+    if ensure_all_finite is False or not sequences.holds_floats:
+        return
+    for first_row, rows in sequences.chunks():
+        # The sum of all is finite unless a value is not, or it overflows: then look closely.
+        with np.errstate(over="ignore", invalid="ignore"):
+            if np.isfinite(np.sum(rows)):
+                continue
+        is_bad = np.isinf(rows) if ensure_all_finite == "allow-nan" else ~np.isfinite(rows)
+        if not is_bad.any():
+            continue
+        row, feature = np.argwhere(is_bad)[0]
+        sequence = np.searchsorted(sequences.starts, first_row + row, side="right") - 1
+        step = first_row + row - sequences.starts[sequence]
+        value = "NaN" if np.isnan(rows[row, feature]) else "infinity"
+        raise ValueError(
+            f"{sequences.name} contains {value} in sequence {sequence}, step {step}, feature {feature}: {owner} does "
+            f"not accept {value}. Impute it, for instance with TimeDistributed(SimpleImputer()), or leave the "
+            "sequence out."
+        )

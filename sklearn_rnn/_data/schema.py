@@ -1,0 +1,143 @@
+"""InputSchema: how a fitted model reads X, and the checks of data that continue a stream."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from sklearn_rnn._data.reading import (
+    Reader,
+    as_dtype,
+    check_finite,
+    check_sequences,
+    check_steps,
+    check_table,
+    form_of,
+    naming,
+    refuse_form,
+)
+
+
+@dataclass(frozen=True)
+class InputSchema:
+    """The form of the X that a model was fitted on.
+
+    Attributes
+    ----------
+    owner : str
+        Class of the estimator, for messages.
+    is_table : bool
+        Whether X was 2-D: then every row is a sequence, and only 2-D X is read.
+    n_features : int
+        Columns of 2-D X; features per step of any other.
+    step_features : int
+        Features per step.
+    patch_size : int
+        Steps of X in a network step.
+    dtype : dtype
+        float32 or float64: the type of everything that is computed.
+    """
+
+    owner: str
+    is_table: bool
+    n_features: int
+    step_features: int
+    patch_size: int
+    dtype: np.dtype
+
+    @property
+    def n_inputs(self) -> int:
+        """Numbers that the network reads for each sequence at a network step."""
+        return self.patch_size * self.step_features
+
+    def read(self, estimator: Any, X: Any, name: str = "X") -> Any:
+        """Check X for an estimator fitted with this schema; return its steps in the schema's dtype, not yet in patches.
+
+        ``estimator`` has the ``n_features_in_`` and ``feature_names_in_`` to compare with.
+        """
+        sequences = check_sequences(
+            estimator,
+            X,
+            reset=False,
+            fitted_on_rows=self.is_table,
+            step_features=self.step_features,
+            may_stay_mapped=True,
+            name=name,
+        )
+        return as_dtype(sequences, self.owner, self.dtype)
+
+    def check_whole_patches(self, sequences: Any, reason: str) -> None:
+        """Refuse sequences whose steps are no multiple of ``patch_size``; ``reason`` ends the message."""
+        incomplete = np.flatnonzero(sequences.lengths % self.patch_size)
+        if len(incomplete):
+            i = incomplete[0]
+            raise ValueError(f"{sequences.name}[{i}] has {sequences.lengths[i]} steps, {reason}")
+
+    # ---- Streams: sequences that continue ------------------------------------------------------------
+
+    def read_chunk(self, X: Any, n_sequences: int) -> Any:
+        """Check the next steps, of any number, of every sequence of a stream; return them in patches."""
+        reader = Reader(self.owner, may_stay_mapped=True)
+        form = form_of(X, fitted_on_rows=self.is_table)
+        if form == "rows":
+            if not self.is_table:
+                refuse_form(reader, form, self.step_features)
+            X, form = self._rows_as_steps(X, reader), "array"
+        sequences = check_steps(X, form, reader, self.step_features)
+        check_finite(sequences, self.owner, ensure_all_finite=True)
+        sequences = as_dtype(sequences, self.owner, self.dtype)
+        if len(sequences) != n_sequences:
+            raise ValueError(
+                f"X has {len(sequences)} sequences, but the stream has {n_sequences}: pass the next steps of each."
+            )
+        self.check_whole_patches(
+            sequences,
+            f"but the network reads patch_size={self.patch_size} steps at a time: pass a multiple of "
+            f"{self.patch_size} steps, and keep the others for later.",
+        )
+        return sequences.patched(self.patch_size)
+
+    def _rows_as_steps(self, X: Any, reader: Reader) -> np.ndarray:
+        """2-D X, (n_sequences, n_steps * step_features), as (n_sequences, n_steps, step_features)."""
+        X = check_table(X, reader)
+        if X.shape[1] % self.step_features:
+            raise ValueError(
+                f"X has {X.shape[1]} columns, which are no whole steps: pass a multiple of "
+                f"step_features={self.step_features}."
+            )
+        return X.reshape(len(X), -1, self.step_features)
+
+    def read_step(self, x: Any, n_sequences: int) -> np.ndarray:
+        """Check one network step of every sequence; return it as (n_sequences, n_inputs) in the schema's dtype."""
+        if sp.issparse(x):
+            raise TypeError("x is sparse, but dense data is required. Use '.toarray()'.")
+        with naming("x"):
+            x = np.asarray(x)
+        if x.dtype.kind not in "biufO":
+            raise ValueError(f"x has dtype {x.dtype}: a step is an array of real numbers.")
+        shapes = self._shapes_of_step(n_sequences)
+        if x.shape not in shapes:
+            raise ValueError(
+                f"x has shape {x.shape}, but a step of {n_sequences} sequence{'s' * (n_sequences > 1)} has shape "
+                f"{' or '.join(map(str, shapes))}."
+            )
+        with naming("x"), np.errstate(over="ignore"):
+            x = np.ascontiguousarray(x.reshape(n_sequences, -1), self.dtype)
+        if not np.isfinite(x).all():
+            row, feature = np.argwhere(~np.isfinite(x))[0]
+            value = "NaN" if np.isnan(x[row, feature]) else f"infinity (or a number too large for {self.dtype})"
+            raise ValueError(
+                f"x contains {value} in sequence {row}, feature {feature}: {self.owner} does not accept it. Impute it, "
+                "or leave the step out."
+            )
+        return x
+
+    def _shapes_of_step(self, n_sequences: int) -> list[tuple[int, ...]]:
+        """Return the shapes that one network step of data may have."""
+        shapes: list[tuple[int, ...]] = [(n_sequences, self.n_inputs)]
+        if self.patch_size > 1:
+            shapes.append((n_sequences, self.patch_size, self.step_features))
+        return shapes if n_sequences > 1 else [*shapes, *(shape[1:] for shape in shapes)]

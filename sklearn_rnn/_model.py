@@ -1,0 +1,63 @@
+"""Model: everything that predictions, streams, inspection and export need of a fitted estimator."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from sklearn_rnn._data.coding import ClassCoding, ValueCoding
+from sklearn_rnn._data.schema import InputSchema
+from sklearn_rnn._network.links import Link
+from sklearn_rnn._network.network import RecurrentNetwork
+
+
+@dataclass
+class Model:
+    """What a fitted estimator is.
+
+    Attributes
+    ----------
+    schema : InputSchema
+        How X is read.
+    network : RecurrentNetwork
+    link : Link
+        The output layer's activation.
+    coding : ClassCoding or ValueCoding
+        What the network's outputs mean.
+    architecture : dict
+        The estimator's parameters that the network was built from: training continues with the same values only.
+    """
+
+    schema: InputSchema
+    network: RecurrentNetwork
+    link: Link
+    coding: ClassCoding | ValueCoding
+    architecture: dict[str, Any]
+
+    @property
+    def is_per_step(self) -> bool:
+        """Whether every step has a prediction (readout "each"), rather than every sequence."""
+        return self.network.readout == "each"
+
+    def copy(self) -> Model:
+        """Return a model with parameters of its own, which are writeable."""
+        return replace(self, network=self.network.copy())
+
+    def decode(self, scores: np.ndarray) -> np.ndarray:
+        """Return predictions, (n,) or (n, n_outputs), for raw scores (n, n_outputs)."""
+        return self.coding.decode(scores, self.link.predict)
+
+    def probabilities(self, scores: np.ndarray) -> np.ndarray:
+        """Return class probabilities, (n, n_classes), for raw scores (n, n_outputs); of classifiers alone."""
+        assert isinstance(self.coding, ClassCoding)
+        return self.coding.probabilities(scores, self.link.predict)
+
+    def score(self, scores: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> float:
+        """Accuracy or R^2 of raw scores against targets, both (n, n_outputs)."""
+        return self.coding.score(scores, targets, weights, self.link.predict)
+
+    def in_form_of(self, sequences: Any, values: np.ndarray) -> Any:
+        """Return one value (or row) per sequence as it is; one per step in the form of X."""
+        return sequences.split(values) if self.is_per_step else values

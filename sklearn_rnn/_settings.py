@@ -1,0 +1,190 @@
+"""From an estimator's parameters to training: which go together, and the objects that they describe."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from copy import deepcopy
+from dataclasses import fields
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+
+from sklearn_rnn._network.network import RecurrentNetwork
+from sklearn_rnn._training.memory.budget import in_bytes
+from sklearn_rnn._training.optimizers import SOLVERS, LearningRate, Optimizer
+from sklearn_rnn._training.session import TrainingSession
+from sklearn_rnn._training.trainer import TrainingSettings
+from sklearn_rnn._training.truncation.adaptive import AdaptiveTruncation
+from sklearn_rnn._training.truncation.fixed import MEAN_WINDOW, BaseTruncation, FixedTruncation, UnbiasedTruncation
+
+# ---- Which parameters go together --------------------------------------------------------------------
+
+
+def can_partial_fit(estimator: Any) -> bool:
+    """Whether the settings allow ``partial_fit``; for ``available_if``."""
+    for parameter, value in (
+        ("solver", "lbfgs"),
+        ("early_stopping", True),
+        ("learning_rate", "cosine"),
+    ):
+        if getattr(estimator, parameter) == value:
+            raise AttributeError(
+                f"{parameter}={value!r} does not go with partial_fit, which sees a part of the data at a time: use fit."
+            )
+    return True
+
+
+def check_settings(estimator: Any) -> None:
+    """Refuse parameters that do not go together."""
+    sizes = layer_sizes(estimator)
+    if not sizes or any(not isinstance(n, Integral) or n < 1 for n in sizes):
+        raise ValueError(f"hidden_layer_sizes must be integers of at least 1, got {estimator.hidden_layer_sizes!r}.")
+    if estimator.cell != "rnn" and estimator.activation != "tanh":
+        raise ValueError(
+            f"activation={estimator.activation!r} is for cell='rnn' alone: cell={estimator.cell!r} has fixed "
+            "activations. Leave activation at 'tanh'."
+        )
+    in_bytes(estimator.memory_budget)
+    _check_truncation(estimator.truncation, estimator.truncation_stride)
+    for name, neutral, other, reason in _exclusions(estimator):
+        if getattr(estimator, name) != neutral:
+            raise ValueError(
+                f"{name}={getattr(estimator, name)!r} does not go with {other}, {reason} Set {name}={neutral}."
+            )
+
+
+def _check_truncation(truncation: Any, stride: Any) -> None:
+    if truncation == "unbiased" and stride == 1:
+        raise ValueError(
+            "truncation_stride=1 is too short for truncation='unbiased', whose windows have that many steps in the "
+            "mean: set truncation_stride to 2 or more."
+        )
+    longest = 0 if truncation is None else truncation
+    if not isinstance(longest, str) and stride is not None and stride > longest:
+        raise ValueError(
+            f"truncation_stride={stride} is more than truncation={truncation}: the losses of the steps between would "
+            "be lost. Choose truncation_stride <= truncation."
+        )
+
+
+def _exclusions(estimator: Any) -> Iterator[tuple[str, Any, str, str]]:
+    """Yield (parameter, its neutral value, the setting that excludes other values, why)."""
+    if estimator.bidirectional:
+        reason = "whose reverse pass begins at the end of the whole sequence."
+        yield "truncation", None, "bidirectional=True", reason
+        yield "memory_budget", None, "bidirectional=True", reason
+        yield "stateful", False, "bidirectional=True", reason
+    if estimator.readout == "each":
+        yield "patch_size", 1, "readout='each'", "which predicts at every step."
+    if estimator.solver == "lbfgs":
+        reason = "which needs the exact gradient of a fixed loss."
+        yield "truncation", None, "solver='lbfgs'", reason
+        yield "dropout", 0.0, "solver='lbfgs'", reason
+
+
+# ---- The network -------------------------------------------------------------------------------------
+
+
+def layer_sizes(estimator: Any) -> tuple[Any, ...]:
+    """Units of each layer."""
+    sizes: Any = estimator.hidden_layer_sizes
+    return (sizes,) if isinstance(sizes, Integral) else tuple(sizes)
+
+
+def architecture_of(estimator: Any) -> dict[str, Any]:
+    """Return the parameters that a fitted network cannot change."""
+    names = ("cell", "activation", "bidirectional", "readout", "step_features", "patch_size")
+    return {"hidden_layer_sizes": layer_sizes(estimator)} | {name: getattr(estimator, name) for name in names}
+
+
+def check_architecture(estimator: Any, fitted: dict[str, Any]) -> None:
+    """Refuse to continue training a network that the parameters no longer describe."""
+    for name, value in architecture_of(estimator).items():
+        if value != fitted[name]:
+            raise ValueError(
+                f"{name}={value!r}, but the fitted network has {name}={fitted[name]!r}: training continues with the "
+                "same architecture only. Call fit with warm_start=False to start anew."
+            )
+
+
+def make_network(
+    estimator: Any, n_inputs: int, n_outputs: int, dtype: Any, random_state: np.random.RandomState
+) -> RecurrentNetwork:
+    """Return a new network with drawn start values."""
+    return RecurrentNetwork(
+        n_inputs,
+        layer_sizes(estimator),
+        n_outputs,
+        cell=estimator.cell,
+        activation=estimator.activation,
+        bidirectional=estimator.bidirectional,
+        readout=estimator.readout,
+        dtype=dtype,
+        random_state=random_state,
+    )
+
+
+# ---- Training ----------------------------------------------------------------------------------------
+
+
+def training_settings(
+    estimator: Any, truncation: BaseTruncation, n_sequences: int, in_one_batch: bool = False
+) -> TrainingSettings:
+    """Return how to train on so many sequences."""
+    batch_size = min(64, n_sequences) if estimator.batch_size == "auto" else estimator.batch_size
+    special = {
+        "batch_size": n_sequences if in_one_batch else batch_size,
+        "truncation": truncation,
+        "memory_budget": in_bytes(estimator.memory_budget),
+    }
+    names = [field.name for field in fields(TrainingSettings) if field.name not in special]
+    return TrainingSettings(**special, **{name: getattr(estimator, name) for name in names})
+
+
+def begin_session(estimator: Any, network: RecurrentNetwork, random_state: np.random.RandomState) -> TrainingSession:
+    """Return the session of a network that is trained for the first time."""
+    return TrainingSession(
+        random_state, estimator.solver, *_optimizer_and_schedule(estimator, network), make_truncation(estimator)
+    )
+
+
+def restart_session(estimator: Any, network: RecurrentNetwork, earlier: TrainingSession) -> TrainingSession:
+    """Return the session of a warm start: random numbers and history continue, all else begins anew."""
+    session = begin_session(estimator, network, deepcopy(earlier.random_state))
+    session.history = earlier.history
+    return session
+
+
+def continue_session(estimator: Any, network: RecurrentNetwork, earlier: TrainingSession) -> TrainingSession:
+    """Return a copy of a session to continue with; optimizer and truncation begin anew where parameters changed."""
+    session, truncation = earlier.copy(), make_truncation(estimator)
+    if session.solver != estimator.solver:
+        session.solver = estimator.solver
+        session.optimizer, session.schedule = _optimizer_and_schedule(estimator, network)
+    if session.truncation.settings != truncation.settings:
+        session.truncation = truncation
+    return session
+
+
+def _optimizer_and_schedule(estimator: Any, network: RecurrentNetwork) -> tuple[Optimizer | None, LearningRate]:
+    vector = network.parameters.vector
+    schedule = LearningRate(
+        estimator.learning_rate, estimator.learning_rate_init, estimator.power_t, estimator.max_iter
+    )
+    return SOLVERS[estimator.solver](len(vector), vector.dtype, estimator), schedule
+
+
+def make_truncation(estimator: Any) -> BaseTruncation:
+    """Return the policy that the parameters describe."""
+    length, stride = _bounded(estimator.truncation), _bounded(estimator.truncation_stride)
+    if length == "auto":
+        return AdaptiveTruncation(estimator.truncation_tolerance, stride)
+    if length == "unbiased":
+        return UnbiasedTruncation(stride or MEAN_WINDOW)
+    return FixedTruncation(length, stride)
+
+
+def _bounded(n_steps: Any) -> Any:
+    """Return a number of steps that NumPy's integers can hold; anything else as it is."""
+    return min(n_steps, np.iinfo(np.intp).max) if isinstance(n_steps, Integral) else n_steps

@@ -1,0 +1,89 @@
+"""Records of training: one for each epoch, and the History that an estimator keeps of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+import numpy as np
+
+# Epochs whose figures are kept: a stream that is trained without end must not fill the memory with them.
+N_REMEMBERED = 10_000
+
+
+class Epoch(NamedTuple):
+    """Figures of one epoch.
+
+    Attributes
+    ----------
+    loss : float
+        The mean over its updates; NaN without updates.
+    gradient_norm : float
+        The mean over its updates, before clipping; NaN without updates.
+    n_updates, n_clipped : int
+        Updates, and those of them whose gradient was clipped.
+    n_samples : int
+        Sequences seen.
+    validation_loss, validation_score : float or None
+        None without validation data.
+    """
+
+    loss: float
+    gradient_norm: float
+    n_updates: int
+    n_clipped: int
+    n_samples: int
+    validation_loss: float | None = None
+    validation_score: float | None = None
+
+
+@dataclass(frozen=True)
+class History:
+    """Figures of an estimator's training, over all its calls. It is never changed: :meth:`extended` makes a new one.
+
+    Attributes
+    ----------
+    losses, gradient_norms, validation_losses, validation_scores : list of float
+        One entry for each of the last ``N_REMEMBERED`` epochs.
+    best_loss : float
+        The smallest of all epochs that had an update; inf where none had.
+    n_epochs : int
+    n_updates, n_clipped, n_samples : int
+        Updates, those of them whose gradient was clipped, and sequences seen, since the first epoch.
+    """
+
+    losses: list[float] = field(default_factory=list)
+    gradient_norms: list[float] = field(default_factory=list)
+    validation_losses: list[float] = field(default_factory=list)
+    validation_scores: list[float] = field(default_factory=list)
+    best_loss: float = np.inf
+    n_epochs: int = 0
+    n_updates: int = 0
+    n_clipped: int = 0
+    n_samples: int = 0
+
+    def extended(self, epochs: list[Epoch]) -> History:
+        """Return the history with more epochs."""
+        return replace(
+            self,
+            losses=_joined(self.losses, [epoch.loss for epoch in epochs]),
+            gradient_norms=_joined(self.gradient_norms, [epoch.gradient_norm for epoch in epochs]),
+            validation_losses=_joined(self.validation_losses, _given(epoch.validation_loss for epoch in epochs)),
+            validation_scores=_joined(self.validation_scores, _given(epoch.validation_score for epoch in epochs)),
+            # NaN is no less than anything.
+            best_loss=min([self.best_loss, *(epoch.loss for epoch in epochs if not np.isnan(epoch.loss))]),
+            n_epochs=self.n_epochs + len(epochs),
+            n_updates=self.n_updates + sum(epoch.n_updates for epoch in epochs),
+            n_clipped=self.n_clipped + sum(epoch.n_clipped for epoch in epochs),
+            n_samples=self.n_samples + sum(epoch.n_samples for epoch in epochs),
+        )
+
+
+def _joined(earlier: list[float], later: list[float]) -> list[float]:
+    """Return the last ``N_REMEMBERED`` of two lists, as a new list."""
+    return (earlier + later)[-N_REMEMBERED:]
+
+
+def _given(values: Iterable[float | None]) -> list[float]:
+    return [value for value in values if value is not None]

@@ -1,0 +1,123 @@
+"""TrainingSession: everything that training continues from."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from sklearn_rnn._data.packing import Dataset
+from sklearn_rnn._inference.prediction import predict_scores
+from sklearn_rnn._model import Model
+from sklearn_rnn._training.history import History
+from sklearn_rnn._training.losses import Loss
+from sklearn_rnn._training.memory.budget import memory_estimate
+from sklearn_rnn._training.monitor import Best, Monitor
+from sklearn_rnn._training.optimizers import LearningRate, Optimizer
+from sklearn_rnn._training.trainer import (
+    Diverged,
+    Trainer,
+    TrainingSettings,
+    train,
+    train_lbfgs,
+    without_overflow_warnings,
+)
+from sklearn_rnn._training.truncation.fixed import BaseTruncation
+from sklearn_rnn._utils.threads import threads
+
+
+@dataclass
+class TrainingSession:
+    """What training continues from.
+
+    Attributes
+    ----------
+    random_state : RandomState
+        Draws order, dropout, windows.
+    solver : str
+    optimizer : Optimizer, or None for L-BFGS
+    schedule : LearningRate
+    truncation : BaseTruncation
+    history : History
+    carried_state : list of ndarray, or None
+        Network state in which the next stateful chunk begins, of its sequences in their order; None for zeros.
+    """
+
+    random_state: np.random.RandomState
+    solver: str
+    optimizer: Optimizer | None
+    schedule: LearningRate
+    truncation: BaseTruncation
+    history: History = field(default_factory=History)
+    carried_state: list[np.ndarray] | None = None
+
+    def copy(self) -> TrainingSession:
+        """Return a session that can be trained without a change to this one."""
+        # The history and the carried state are replaced, never changed.
+        changing = (self.random_state, self.optimizer, self.schedule, self.truncation)
+        random_state, optimizer, schedule, truncation = copy.deepcopy(changing)
+        return replace(self, random_state=random_state, optimizer=optimizer, schedule=schedule, truncation=truncation)
+
+    def train(
+        self,
+        model: Model,
+        loss: Loss,
+        settings: TrainingSettings,
+        dataset: Dataset,
+        validation: Dataset | None = None,
+        *,
+        is_partial: bool = False,
+        state: list[np.ndarray] | None = None,
+    ) -> Best:
+        """Train a model in place; for one epoch if ``is_partial``.
+
+        With ``state`` the sequences continue from there, together in one batch; the arrays are written to.
+
+        Returns
+        -------
+        Best
+            The best validation score; its parameters are the model's now.
+        """
+        if settings.memory_budget is not None:
+            memory_estimate(model.network, dataset.sequences.lengths, settings)
+        parameters = model.network.parameters.vector
+        monitor = Monitor(
+            self.history,
+            parameters,
+            tol=settings.tol,
+            n_iter_no_change=settings.n_iter_no_change,
+            early_stopping=settings.early_stopping,
+            verbose=settings.verbose,
+            validate=None if validation is None else lambda: evaluate(model, loss, validation, settings.n_jobs),
+            watches_loss=self.solver != "lbfgs" and not is_partial,
+        )
+        n_epochs = 1 if is_partial else settings.max_iter
+        is_complete = False
+        with threads(settings.n_jobs) as run:
+            trainer = Trainer(model.network, loss, self.optimizer, settings, self.random_state, run, state)
+            if self.solver == "lbfgs":
+                train_lbfgs(trainer, dataset, n_epochs, settings.max_fun, settings.tol, monitor)
+            else:
+                is_complete = train(trainer, dataset, self.schedule, n_epochs, monitor)
+        if trainer.is_updating and self.optimizer is not None:  # Ctrl-C has torn its memory
+            self.optimizer.reset()
+        if monitor.best.parameters is not None:
+            parameters[...] = monitor.best.parameters
+        if is_partial and (is_complete or state is None):  # otherwise the state stays that of the chunk before
+            self.carried_state = state
+        self.history = monitor.history
+        return monitor.best
+
+
+def evaluate(model: Model, loss: Loss, validation: Dataset, n_jobs: int | None) -> tuple[float, float]:
+    """Return the mean loss and the score of a model on encoded data; raise Diverged for a loss that is not finite."""
+    assert validation.targets is not None
+    assert validation.weights is not None
+    scores = predict_scores(model.network, validation.sequences, n_jobs)
+    with without_overflow_warnings():
+        losses = loss.value(scores, validation.targets, validation.weights)
+        if not np.isfinite(losses):
+            raise Diverged
+        score = model.score(scores, validation.targets, validation.weights)
+    return losses / validation.weights.sum(dtype=np.float64), score

@@ -1,0 +1,30 @@
+"""Warnings that point at the user's line."""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from pathlib import Path
+from types import FrameType
+
+import joblib
+import sklearn
+
+# The frames of these folders are not the user's.
+LIBRARIES = tuple(
+    f"{folder}{os.sep}"
+    for folder in (Path(sklearn.__file__).parent, Path(joblib.__file__).parent, Path(__file__).parents[1])
+)
+
+
+def warn_user(message: str, category: type[Warning] = UserWarning) -> None:
+    """Warn at the first line outside of this package, scikit-learn and joblib: the line that a user wrote.
+
+    ``warnings.warn(skip_file_prefixes=...)`` does the same, but only from Python 3.12 on.
+    """
+    stacklevel = 1
+    frame: FrameType | None = sys._getframe()
+    while frame is not None and frame.f_code.co_filename.startswith(LIBRARIES):
+        stacklevel, frame = stacklevel + 1, frame.f_back
+    warnings.warn(message, category, stacklevel=stacklevel)
