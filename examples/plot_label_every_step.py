@@ -79,8 +79,8 @@ ax.legend()
 plt.show()
 
 # %%
-# Here, training with truncation learns more from an epoch, because it updates the weights more often. If a task needs a
-# memory of more than h steps, truncation can fail where full BPTT succeeds: no gradient tells the network to remember
+# Here, training with truncation learns more from an epoch, because it updates the weights more often. If a network must
+# remember more than h steps, truncation can fail where full BPTT succeeds: no gradient tells the network to remember
 # information for more than h steps.
 #
 # Predictions

@@ -210,9 +210,9 @@ plt.show()
 # The decreasing learning rate averages the variance out. Clipping, and solvers that divide by the size of the gradient,
 # bring back a bias, because they change the mean of the gradients.
 #
-# Which one to choose? Use full backpropagation if the memory is sufficient (``memory_budget`` reduces the need). Use
-# ``"auto"`` if the sequences are long, but the necessary memory is probably short. Use ``"unbiased"`` with a small
-# learning rate if neither works. :doc:`/user_guide/long_sequences` describes all three.
+# Which one to choose? Use full backpropagation if the computer's memory is sufficient (``memory_budget`` reduces the
+# need). Use ``"auto"`` if the sequences are long, but the network probably needs to remember few steps. Use
+# ``"unbiased"`` with a small learning rate if neither works. :doc:`/user_guide/long_sequences` describes all three.
 #
 # .. rubric:: References
 #
