@@ -1,6 +1,6 @@
 """The classifiers that end_to_end.py compares: this package, skorch, a plain torch loop and Keras.
 
-Each imports its library when it is made, so that a process can look at its memory before.
+Each class imports its library in its constructor, so that a process can measure its memory before the import.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 from _measure import version_of
 
 N_UNITS, LEARNING_RATE, BATCH_SIZE, CLIP_NORM = 64, 0.003, 32, 1.0
-PREDICTED_AT_ONCE = 256  # sequences: this package's own number
+PREDICTED_AT_ONCE = 256  # sequences: the number that this package uses
 
 
 class Problem(NamedTuple):
@@ -35,7 +35,7 @@ class Problem(NamedTuple):
 
 
 def padded(X):
-    """Return (array padded with zeros at the ends, lengths); lengths are None where nothing is padded."""
+    """Return (array padded with zeros at the ends, lengths); lengths is None if no padding is needed."""
     if isinstance(X, np.ndarray):
         return X, None
     lengths = np.array([len(x) for x in X])
@@ -58,7 +58,7 @@ class ThisPackage:
         self.make, self.n_threads = sklearn_rnn.RNNClassifier, n_threads
 
     def estimator(self, problem, cell, n_epochs, seed):
-        """Return an estimator to be fitted."""
+        """Return an unfitted estimator."""
         return self.make(
             N_UNITS,
             cell=cell,
@@ -73,7 +73,7 @@ class ThisPackage:
         )
 
     def fit(self, problem, cell, n_epochs, seed):
-        """Return what predicts, and is pickled."""
+        """Return the fitted model, for predictions and pickles."""
         return self.estimator(problem, cell, n_epochs, seed).fit(problem.X_train, problem.y_train)
 
     def predict(self, model, X):
@@ -99,7 +99,7 @@ class Skorch:
         torch.set_num_threads(n_threads)
 
     def estimator(self, problem, cell, n_epochs, seed):
-        """Return an estimator to be fitted."""
+        """Return an unfitted estimator."""
         self.torch.manual_seed(seed)
         return self.make(
             self.network,
@@ -120,7 +120,7 @@ class Skorch:
         )
 
     def fit(self, problem, cell, n_epochs, seed):
-        """Return what predicts, and is pickled."""
+        """Return the fitted model, for predictions and pickles."""
         return self.estimator(problem, cell, n_epochs, seed).fit(self._arguments(problem.X_train), problem.y_train)
 
     def predict(self, model, X):
@@ -133,7 +133,7 @@ class Skorch:
 
 
 class TorchLoop:
-    """The loop that one writes oneself: pad once, then pack batches."""
+    """A training loop as a user would write it: pad once, then pack batches."""
 
     distributions = ("torch",)
     statement = "import torch"
@@ -147,7 +147,7 @@ class TorchLoop:
         torch.set_num_threads(n_threads)
 
     def fit(self, problem, cell, n_epochs, seed):
-        """Return what predicts, and is pickled."""
+        """Return the fitted model, for predictions and pickles."""
         torch = self.torch
         torch.manual_seed(seed)
         X, lengths = self._tensors(problem.X_train)
@@ -181,12 +181,12 @@ class Keras:
     grid = None
 
     def __init__(self, n_threads):
-        import keras  # its backend sizes its thread pool by the processors that the process may use
+        import keras  # its backend chooses its number of threads by the processors that the process may use
 
         self.keras = keras
 
     def fit(self, problem, cell, n_epochs, seed):
-        """Return what predicts, and is pickled."""
+        """Return the fitted model, for predictions and pickles."""
         keras = self.keras
         keras.utils.set_random_seed(seed)
         X, lengths = padded(problem.X_train)
@@ -210,7 +210,7 @@ CONTENDERS = {"sklearn_rnn": ThisPackage, "skorch": Skorch, "torch loop": TorchL
 
 
 def installed_contenders():
-    """Names of the contenders that can take part; chooses the backend of Keras."""
+    """Return the names of the installed contenders; choose the backend of Keras."""
     names = ["sklearn_rnn"]
     names += [name for name in ("skorch", "torch loop") if all(map(version_of, CONTENDERS[name].distributions))]
     backends = [name for name in ("jax", "tensorflow") if version_of(name)]

@@ -1,7 +1,7 @@
-"""The network of JAX that the benchmarks compare with: lax.scan under jit, the input's product hoisted out of it.
+"""The JAX network of the benchmarks: lax.scan under jit; one product multiplies the inputs of all steps before it.
 
-Equations, gate order and the GRU's reset-after are those of torch. An unrolled scan (5 steps) was no faster and
-took longer to compile.
+The equations, the order of the gates and the GRU's reset-after are those of torch. An unrolled scan (5 steps) was not
+faster, and took longer to compile.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ STEPS = {"rnn": rnn_step, "lstm": lstm_step, "gru": gru_step}
 def scores(cell, parameters, x, mask):
     """Raw scores, (n_sequences, 1), of x (n_steps, n_sequences, n_features).
 
-    Where the sequences are ragged, ``mask`` (n_steps, n_sequences, 1) tells their steps from padding.
+    If the sequences are ragged, ``mask`` (n_steps, n_sequences, 1) is true at their steps and false at padding.
     """
 
     def step(state, inputs):

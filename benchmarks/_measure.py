@@ -1,4 +1,4 @@
-"""What the benchmarks share: clocks, memory, processes of their own, the machine's description."""
+"""Shared tools of the benchmarks: clocks, memory, separate processes, a description of the machine."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MEGABYTE = 2**20
 
 
 def median_seconds(function, seconds, n_least=3, n_warm_up=2):
-    """Median time of a call, over at least ``seconds`` and ``n_least`` calls, after some that do not count."""
+    """Return the median time of a call, over at least ``seconds`` and ``n_least`` calls, after warm-up calls."""
     for _ in range(n_warm_up):
         function()
     times = []
@@ -33,7 +33,7 @@ def median_seconds(function, seconds, n_least=3, n_warm_up=2):
 
 
 def processors():
-    """Processors that this process may use, one of each core before the second threads of any core."""
+    """Return the processors that this process may use: first one of each core, then the cores' second threads."""
     if not hasattr(os, "sched_getaffinity"):
         return list(range(os.cpu_count() or 1))
     allowed = sorted(os.sched_getaffinity(0))
@@ -41,7 +41,7 @@ def processors():
 
 
 def _siblings(processor):
-    """Numbers of the processors of one core, in their order."""
+    """Return the numbers of the processors of one core, in ascending order."""
     path = Path(f"/sys/devices/system/cpu/cpu{processor}/topology/thread_siblings_list")
     try:
         parts = [part.partition("-") for part in path.read_text().strip().split(",")]
@@ -51,7 +51,7 @@ def _siblings(processor):
 
 
 def keep_to(chosen):
-    """Bind this process, and all threads that it starts from now on, to some processors (Linux alone can)."""
+    """Bind this process, and all threads that it starts later, to some processors (on Linux only)."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, chosen)
 
@@ -61,10 +61,10 @@ def keep_to(chosen):
 
 @contextmanager
 def worker(n_processors=None):
-    """Give ``call(function, *arguments)``, which runs in a new process that waits silently between calls.
+    """Yield ``call(function, *arguments)``. It runs the function in a new process, which is idle between calls.
 
-    The process is a new interpreter, bound to the first ``n_processors`` before it imports any library: many
-    size their thread pools at import.
+    The process is a new interpreter. It is bound to the first ``n_processors`` before it imports any library, because
+    many libraries choose their number of threads at import.
     """
     chosen = processors()[:n_processors]
     with ProcessPoolExecutor(1, get_context("spawn"), initializer=keep_to, initargs=(chosen,)) as executor:
@@ -72,7 +72,7 @@ def worker(n_processors=None):
 
 
 def run_fresh(function, *arguments, n_processors=None):
-    """Return what a function returns, called in a process of its own."""
+    """Call a function in a new process and return its result."""
     with worker(n_processors) as call:
         return call(function, *arguments)
 
@@ -81,17 +81,17 @@ def run_fresh(function, *arguments, n_processors=None):
 
 
 def resident_bytes():
-    """Memory that this process holds now."""
+    """Return the memory that this process holds now."""
     return _status("VmRSS")
 
 
 def peak_bytes():
-    """The most that it held since it began, or since ``reset_peak``."""
+    """Return the peak memory of this process since its start, or since ``reset_peak``."""
     return _status("VmHWM")
 
 
 def reset_peak():
-    """Let the peak count from now on, and return the memory held now."""
+    """Start a new peak measurement, and return the memory that this process holds now."""
     Path("/proc/self/clear_refs").write_text("5")
     return resident_bytes()
 
@@ -107,7 +107,7 @@ def _status(name):
 
 
 def machine(*distributions):
-    """Describe where this runs: processor, versions, and the kernels of this package."""
+    """Describe the machine: processor, versions, and the kernels of this package."""
     description = {
         "processor": _processor_name(),
         "processors": len(processors()),
@@ -120,7 +120,7 @@ def machine(*distributions):
 
 
 def version_of(distribution):
-    """Version of an installed distribution, or None."""
+    """Return the version of a distribution, or None if it is not installed."""
     try:
         return importlib.metadata.version(distribution)
     except importlib.metadata.PackageNotFoundError:
@@ -137,7 +137,7 @@ def _processor_name():
 
 
 def _this_package():
-    """Version of this package, and the name of its kernels where it has any."""
+    """Return the version of this package, and the name of its kernels (or "none")."""
     import sklearn_rnn
 
     try:
@@ -148,11 +148,11 @@ def _this_package():
 
 
 def print_machine(description):
-    """Print what ``machine`` found, on one line."""
+    """Print the result of ``machine`` on one line."""
     print(", ".join(f"{name} {value}" for name, value in description.items()), flush=True)
 
 
 def write_json(path, content):
-    """Write results where asked to; nothing without a path."""
+    """Write results to ``path``, if there is one."""
     if path:
         Path(path).write_text(json.dumps(content, indent=1) + "\n")

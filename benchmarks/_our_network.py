@@ -1,4 +1,4 @@
-"""This package's network in the benchmarks: one layer, readout "last", one output, squared error."""
+"""The benchmarks' network of this package: one layer, readout "last", one output, squared error."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def random_sequences(lengths, n_features, dtype):
 
 @contextmanager
 def train_step(network, sequences, targets, n_threads):
-    """Give a function that takes one train step on all sequences: forward, backward, clip to norm 1, Adam."""
+    """Yield a function that makes one train step on all sequences: forward, backward, clip to norm 1, Adam."""
     n_sequences, parameters = len(sequences), network.parameters.vector
     dataset = Dataset(sequences, targets, np.ones(n_sequences, network.dtype))
     monitor = Monitor(History(), parameters, tol=0, n_iter_no_change=1, early_stopping=False, verbose=False)

@@ -1,11 +1,11 @@
-"""The study behind the estimators' defaults: each parameter varied alone, on five tasks.
+"""The measurements behind the estimators' defaults: one parameter changes at a time, on five tasks.
 
     python benchmarks/defaults.py [--seeds 2] [--n-jobs 2] [--output FILE.rst]
 
-Every cell of the table is the mean over seeds of the score on held-out sequences (accuracy, or R^2 for the
-adding problem and the sines) at the parameters of the first row but for the one named, and under it the
-mean number of epochs. Japanese Vowels is judged on a third of its training utterances, by class, so that
-the test utterances stay unseen.
+Every row of the table has the parameters of the first row, except for the one that it names. Every cell has the mean
+score over the seeds on held-out sequences (accuracy, or R^2 for the adding problem and the sines) and the mean number
+of epochs. The scores on Japanese Vowels are on a third of its training utterances, drawn by class: the test utterances
+are not used.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ ALTERNATIVES = {
 
 
 def japanese_vowels(seed):
-    """Speakers of 9 classes from 7 to 29 steps of 12 standardised coefficients."""
+    """One of 9 speakers, from 7 to 29 steps of 12 standardised coefficients."""
     X, y = load_japanese_vowels(subset="train", return_X_y=True)
     X = TimeDistributed(StandardScaler()).fit_transform(X)
     training, held_out = train_test_split(np.arange(len(X)), test_size=1 / 3, stratify=y, random_state=seed)
@@ -56,20 +56,20 @@ def japanese_vowels(seed):
 
 
 def digits(seed):
-    """Digits read as 8 steps of 8 pixels."""
+    """Digits, as 8 steps of 8 pixels."""
     X, y = load_digits(return_X_y=True)
     X_train, X_test, y_train, y_test = train_test_split(X / 16, y, stratify=y, random_state=seed)
     return X_train.reshape(-1, 8, 8), y_train, X_test.reshape(-1, 8, 8), y_test
 
 
 def temporal_order(seed):
-    """Which of 4 orders two symbols came in, 50 to 55 steps."""
+    """One of 4 orders of two symbols, in 50 to 55 steps."""
     X, y = make_temporal_order(1500, 50, random_state=seed)
     return X[:1000], y[:1000], X[1000:], y[1000:]
 
 
 def adding(seed):
-    """Sum of two marked numbers among 50."""
+    """The sum of two marked numbers among 50."""
     X, y = make_adding_problem(1500, 50, random_state=seed)
     return X[:1000], y[:1000], X[1000:], y[1000:]
 
@@ -100,7 +100,7 @@ def run(task, parameters, seed):
 
 
 def candidates():
-    """Name and parameters of every row of the table."""
+    """Yield the name and the parameters of every row of the table."""
     yield "the defaults", BASE
     for name, values in ALTERNATIVES.items():
         for value in values:
@@ -132,7 +132,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--n-jobs", type=int, default=2)
-    parser.add_argument("--output", help="write the table there, as reStructuredText")
+    parser.add_argument("--output", help="file for the table, as reStructuredText")
     arguments = parser.parse_args()
     rows = list(study(arguments.seeds, arguments.n_jobs))
     for name, *cells in rows:

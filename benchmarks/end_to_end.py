@@ -1,18 +1,18 @@
-"""A whole classifier against skorch, a plain torch loop and Keras: fit, predict, memory, import, size, grid search.
+"""The whole classifier against skorch, a plain torch loop and Keras: fit, predict, memory, import, size, grid search.
 
     python benchmarks/end_to_end.py [--cells rnn lstm gru] [--epochs 30] [--repeats 3] [--threads 1 2] [--quick]
                                     [--json FILE]
 
-Japanese Vowels (the original split, 7 to 29 steps, standardised) and scikit-learn's digits as 8 steps of 8
-pixels; one layer of 64 units, readout of the last state, Adam at 0.003 in batches of 32, the gradient's norm
-clipped to 1, float32, no early stopping. Everybody begins from the same list of sequences, or array: to pad them
-is part of fit and predict.
+The data are Japanese Vowels (the original split, 7 to 29 steps, standardised) and scikit-learn's digits as 8 steps of 8
+pixels. The network has one layer of 64 units and a readout of the last state. Training is Adam with rate 0.003 and
+batches of 32, the norm of the gradient clipped to 1, float32, no early stopping. All contenders start from the same
+list of sequences, or array: padding is part of their fit and predict.
 
-Every measurement has a process of its own, which may use one processor or two; contenders take turns, figures
-are medians over repeats, each with its own seed, at the number of processors at which the fit is faster. The first
-fit of a process pays for what a library loads and compiles late; "fit" is the second one. "memory" is the
-first fit's peak above the interpreter with NumPy, scikit-learn and the data: once with the library's import in it,
-once above the memory held after the import. Linux only.
+Every measurement runs in a new process, on one processor or two. The contenders take turns. The figures are medians
+over repeats, each with another seed, for the number of processors with the faster fit. The first fit of a process
+includes the time that a library needs to load and compile; "fit" is the second fit. "memory" is the peak of the first
+fit above the interpreter with NumPy, scikit-learn and the data: one figure includes the import of the library, the
+other is above the memory after the import. Linux only.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ N_EPOCHS_OF_SEARCH = 5
 
 
 def japanese_vowels():
-    """Return 270 utterances for training and 370 for testing, standardised by the training ones."""
+    """Return 270 training and 370 test utterances, standardised by the training utterances."""
     from sklearn_rnn.datasets import load_japanese_vowels
 
     X_train, y_train = load_japanese_vowels(subset="train", return_X_y=True)
@@ -60,7 +60,7 @@ def japanese_vowels():
 
 
 def digits():
-    """Return 1347 digits for training and 450 for testing, 8 steps of 8 pixels."""
+    """Return 1347 training and 450 test digits, as 8 steps of 8 pixels."""
     from sklearn.datasets import load_digits
     from sklearn.model_selection import train_test_split
 
@@ -74,8 +74,8 @@ def digits():
 
 
 def measure_fit(name, problem, cell, n_threads, n_epochs, seed):
-    """Return the figures of one contender's fit; runs in a process of its own."""
-    import sklearn.base  # noqa: F401  # part of what memory is counted from
+    """Return the figures of one contender's fit; runs in a new process."""
+    import sklearn.base  # noqa: F401  # memory is measured above the interpreter with it
 
     at_start = reset_peak()
     contender = CONTENDERS[name](n_threads)
@@ -95,14 +95,14 @@ def measure_fit(name, problem, cell, n_threads, n_epochs, seed):
 
 
 def timed(function, *arguments):
-    """Return (what it returns, seconds)."""
+    """Return (the function's result, seconds)."""
     start = time.perf_counter()
     result = function(*arguments)
     return result, time.perf_counter() - start
 
 
 def compare_fits(names, problem, cell, arguments):
-    """Return {contender: figures}, medians over repeats at its better number of threads."""
+    """Return {contender: figures}: medians over repeats, for the faster number of threads."""
     figures = {(name, n_threads): [] for n_threads in arguments.threads for name in names}
     for repeat in range(arguments.repeats):
         for (name, n_threads), repeats in figures.items():
@@ -126,7 +126,7 @@ def compare_fits(names, problem, cell, arguments):
 
 
 def print_fits(title, best):
-    """Print the table of a problem and a cell; ratios are to this package."""
+    """Print the table of a problem and a cell; the ratios are relative to this package."""
     print(
         f"\n{title}\n{'':14}{'threads':>8}{'fit s':>8}{'ratio':>7}{'first s':>9}{'ratio':>7}{'predict ms':>12}"
         f"{'ratio':>7}{'MB with import':>16}{'ratio':>7}{'MB of fit':>11}{'score':>8}{'pickle kB':>11}"
@@ -144,7 +144,7 @@ def print_fits(title, best):
 
 
 def with_ratio(key, figure, ours, scale, form):
-    """Format a figure and its ratio to this package's."""
+    """Format a figure and its ratio to the figure of this package."""
     return f"{figure[key] * scale:{form}}{figure[key] / ours[key]:7.2f}"
 
 
@@ -152,7 +152,7 @@ def with_ratio(key, figure, ours, scale, form):
 
 
 def measure_search(name, problem, n_epochs):
-    """Return (seconds, best score) of a grid search over 12 candidates; runs in a process of its own."""
+    """Return (seconds, best score) of a grid search over 12 candidates; runs in a new process."""
     from joblib.externals.loky import get_reusable_executor
     from sklearn.model_selection import GridSearchCV
 
@@ -160,12 +160,12 @@ def measure_search(name, problem, n_epochs):
     estimator = contender.estimator(problem, "gru", n_epochs, seed=0)
     search = GridSearchCV(estimator, contender.grid, cv=3, n_jobs=2)
     _, seconds = timed(search.fit, problem.X_train, problem.y_train)
-    get_reusable_executor().shutdown()  # its workers would wait for more for minutes, and this process for them
+    get_reusable_executor().shutdown()  # otherwise its idle workers keep this process alive for minutes
     return seconds, float(search.best_score_)
 
 
 def compare_searches(names, repeats, n_epochs):
-    """Return {contender: (median seconds, best score)} for those that are estimators of scikit-learn."""
+    """Return {contender: (median seconds, best score)} of the contenders that are scikit-learn estimators."""
     names, problem = [name for name in names if CONTENDERS[name].grid], digits()
     results = {name: [] for name in names}
     for _ in range(repeats):
@@ -178,20 +178,20 @@ def compare_searches(names, repeats, n_epochs):
 
 
 def import_seconds(names, repeats):
-    """Return {contender: seconds of its import after that of sklearn.base}, medians over fresh processes."""
+    """Return {contender: seconds of its import after the import of sklearn.base}, medians over new processes."""
     program = "import time, sklearn.base; start = time.perf_counter(); {}; print(time.perf_counter() - start)"
     times = {name: [] for name in names}
     for repeat in range(repeats + 1):
         for name in names:
             command = [sys.executable, "-c", program.format(CONTENDERS[name].statement)]
             seconds = float(subprocess.run(command, check=True, capture_output=True).stdout)
-            if repeat > 0:  # the first one may wait for the disk, and writes compiled Python
+            if repeat > 0:  # the first import may wait for the disk, and writes compiled Python
                 times[name].append(seconds)
     return {name: median(values) for name, values in times.items()}
 
 
 def installed_bytes(names):
-    """Return {contender: (bytes of its own files, bytes of what it needs beyond scikit-learn)}."""
+    """Return {contender: (bytes of its own files, bytes of its dependencies beyond those of scikit-learn)}."""
     of_scikit_learn, sizes = closure(["scikit-learn"]), {}
     for name in names:
         first, *others = CONTENDERS[name].distributions
@@ -201,7 +201,7 @@ def installed_bytes(names):
 
 
 def closure(distributions):
-    """Names of distributions and of all that they need, as far as it is installed."""
+    """Return the names of distributions and of all their installed dependencies."""
     from packaging.requirements import Requirement
 
     found, queue = set(), [canonical(name) for name in distributions]
@@ -220,16 +220,16 @@ def closure(distributions):
 
 
 def canonical(name):
-    """Name of a distribution as PEP 503 has it."""
+    """Return the normalized name of a distribution (PEP 503)."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def bytes_of(distribution):
-    """Bytes of a distribution's files but compiled Python; this package's are counted where it lies."""
+    """Return the bytes of a distribution's files, without compiled Python; this package is measured in its folder."""
     left_out = {".pyc"}
-    if distribution == "sklearn-rnn":  # perhaps a checkout, or an editable installation that lists no files
+    if distribution == "sklearn-rnn":  # it can be a checkout or an editable installation, which list no files
         paths = list(Path(importlib.util.find_spec("sklearn_rnn").origin).parent.rglob("*"))
-        left_out |= {".cpp", ".h", ".hpp", ".o", ".pyx"}  # what wheels do not have
+        left_out |= {".cpp", ".h", ".hpp", ".o", ".pyx"}  # not in wheels
     else:
         paths = [Path(file.locate()) for file in importlib.metadata.files(distribution) or []]
     return sum(path.stat().st_size for path in paths if path.suffix not in left_out and path.is_file())
@@ -255,8 +255,8 @@ def parse_arguments():
     parser.add_argument("--epochs", type=int, default=30)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--threads", nargs="+", type=int, default=[1, 2][: len(processors())])
-    parser.add_argument("--quick", action="store_true", help="GRU, 2 epochs, once: only to see that it runs")
-    parser.add_argument("--json", help="write all figures there")
+    parser.add_argument("--quick", action="store_true", help="GRU, 2 epochs, once: only a check that it runs")
+    parser.add_argument("--json", help="file for all figures")
     arguments = parser.parse_args()
     if arguments.quick:
         arguments.cells, arguments.epochs, arguments.repeats, arguments.threads = ["gru"], 2, 1, [1]

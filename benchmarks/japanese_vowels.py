@@ -1,9 +1,9 @@
-"""Test accuracy on Japanese Vowels, each cell: this package, its plain defaults, and torch with the same settings.
+"""Test accuracy on Japanese Vowels with each cell: this package, its defaults, and torch with the same settings.
 
     python benchmarks/japanese_vowels.py [--seeds 5] [--n-jobs 1] [--without-torch]
 
-The original split, coefficients standardised, one layer of 64 units, readout "last", 100 epochs of Adam at
-0.003 in batches of 32, the gradient's norm clipped to 1.
+The original split, standardised coefficients, one layer of 64 units, readout "last", 100 epochs of Adam with rate 0.003
+and batches of 32. The norm of the gradient is clipped to 1.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def score_of_this_package(parameters, seed):
 
 
 def score_of_torch(cell, seed):
-    """Test accuracy of a torch module with its own start values, trained the same way."""
+    """Test accuracy of a torch module with its own start values and the same training."""
     import torch
 
     torch.manual_seed(seed)

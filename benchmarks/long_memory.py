@@ -1,10 +1,11 @@
-"""How many sequences the adding and the temporal order problems of length 100 take to learn.
+"""Number of training sequences until the adding and the temporal order problems of length 100 are learned.
 
     python benchmarks/long_memory.py [--cells gru lstm] [--seeds 1] [--n-steps 100]
 
-New sequences for every update (``partial_fit`` on chunks of 1,000, batches of 50), judged on 1,000 others;
-training ends when the goal is reached, or after 100,000 sequences: a mean squared error below 0.001 in the
-adding problem (predicting 1 always has 1/6), 99.5% right in the temporal order problem (4 classes).
+Every update uses new sequences (``partial_fit`` on chunks of 1,000, batches of 50). The test is on 1,000 other
+sequences. Training ends when the network reaches the goal, or after 100,000 sequences. The goals are a mean squared
+error below 0.001 in the adding problem (the constant prediction 1 has 1/6), and an accuracy of 99.5% in the temporal
+order problem (4 classes).
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ SETTINGS = {"hidden_layer_sizes": (64,), "batch_size": 50, "learning_rate_init":
 
 
 def learn_adding(cell, n_steps, seed):
-    """Yield the mean squared error on other sequences after every chunk, and whether it is low enough."""
+    """Yield, after every chunk, the mean squared error on test sequences, and whether it reaches the goal."""
     random_state = np.random.RandomState(seed)
     X_test, y_test = make_adding_problem(1000, n_steps, random_state=10_000 + seed)
     regressor = RNNRegressor(cell=cell, **SETTINGS, random_state=seed)
@@ -33,7 +34,7 @@ def learn_adding(cell, n_steps, seed):
 
 
 def learn_temporal_order(cell, n_steps, seed):
-    """Yield the accuracy on other sequences after every chunk, and whether it is high enough."""
+    """Yield, after every chunk, the accuracy on test sequences, and whether it reaches the goal."""
     random_state = np.random.RandomState(seed)
     X_test, y_test = make_temporal_order(1000, n_steps, random_state=10_000 + seed)
     classifier = RNNClassifier(cell=cell, **SETTINGS, random_state=seed)

@@ -1,11 +1,11 @@
-"""Memory and time of backpropagation through long sequences, with and without a budget, beside torch's checkpoints.
+"""Memory and time of backpropagation through long sequences, with and without a budget, and with torch's checkpoints.
 
     python benchmarks/memory.py [--cells rnn lstm gru] [--steps 10000] [--rounds 5] [--json FILE]
 
-16 sequences, 8 features, 64 units, float32, one thread; forward and backward pass of a batch that is packed already,
-readout "last". Memory is the peak that was measured above what the process held before, each in a process of its own:
-tapes, states, work arrays and gradients. Times are medians of rounds in one process, in which all take turns. Torch
-runs its module over chunks of steps, each through torch.utils.checkpoint. Linux only.
+16 sequences, 8 features, 64 units, float32, one thread, readout "last". A pass is the forward and backward pass of a
+batch that is already packed. Memory is the measured peak minus the memory before the pass, each in a new process:
+tapes, states, work arrays and gradients. Times are medians over rounds in one process, in which all contenders take
+turns. Torch runs its module over chunks of steps, each through torch.utils.checkpoint. Linux only.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ import numpy as np
 from _measure import MEGABYTE, machine, peak_bytes, print_machine, reset_peak, run_fresh, write_json
 
 N_SEQUENCES, N_FEATURES, N_UNITS = 16, 8, 64
-SHARES = [1, 1 / 8, 1 / 20, 1 / 50]  # of the memory without a budget; and the smallest that works
+SHARES = [1, 1 / 8, 1 / 20, 1 / 50]  # budgets, as shares of the memory without a budget; 0 is the smallest budget
 N_CHUNKS = [1, 10, 100, 400]  # of torch
-GOALS = {1 / 8: 1.4, 1 / 50: 2.0}  # times as long as without a budget, at most
+GOALS = {1 / 8: 1.4, 1 / 50: 2.0}  # largest ratio of the time to that without a budget
 
 
 def our_pass(cell, n_steps, share):
-    """Return a function that runs forward and backward within a share of the full memory, and what is planned."""
+    """Return a function that runs forward and backward within a share of the full memory, and the planned bytes."""
     from _our_network import make_network, random_sequences
 
     from sklearn_rnn._data.packing import Dataset
@@ -46,7 +46,7 @@ def our_pass(cell, n_steps, share):
 
 
 def torch_pass(cell, n_steps, n_chunks):
-    """Return a function that runs torch's module forward and backward, in chunks that keep their borders alone."""
+    """Return a function that runs torch's module forward and backward, in chunks that store only their borders."""
     import torch
     from torch.utils.checkpoint import checkpoint
 
@@ -74,7 +74,7 @@ def torch_pass(cell, n_steps, n_chunks):
 
 
 def measure_peak(make_pass, cell, n_steps, setting):
-    """Return the peak of one pass in bytes, above what was held before; runs in a process of its own."""
+    """Return the peak of one pass in bytes, minus the memory before it; runs in a new process."""
     warm_up = make_pass(cell, 50, setting)
     (warm_up[0] if isinstance(warm_up, tuple) else warm_up)()
     function = make_pass(cell, n_steps, setting)
@@ -85,7 +85,7 @@ def measure_peak(make_pass, cell, n_steps, setting):
 
 
 def measure_times(cell, n_steps, n_rounds):
-    """Return median seconds of all passes, which take turns; runs in a process of its own."""
+    """Return the median seconds of all passes, which take turns; runs in a new process."""
     functions = {("ours", share): our_pass(cell, n_steps, share)[0] for share in [*SHARES, 0]}
     functions |= {("torch", n): torch_pass(cell, n_steps, n) for n in N_CHUNKS}
     seconds = {name: [] for name in functions}
@@ -93,13 +93,13 @@ def measure_times(cell, n_steps, n_rounds):
         for name, function in functions.items():
             start = time.perf_counter()
             function()
-            if round_ > 0:  # the first one allocates
+            if round_ > 0:  # the first round allocates memory
                 seconds[name].append(time.perf_counter() - start)
     return {name: statistics.median(times) for name, times in seconds.items()}
 
 
 def measure(cell, n_steps, n_rounds):
-    """Measure and print a cell; return its rows."""
+    """Measure a cell, print its rows and return them."""
     seconds = run_fresh(measure_times, cell, n_steps, n_rounds)
     rows = []
     for share in [*SHARES, 0]:
@@ -134,7 +134,7 @@ def measure(cell, n_steps, n_rounds):
 
 
 def describe(library, setting):
-    """Say in words what was run."""
+    """Return the label of a row."""
     if library == "torch":
         return "torch" if setting == 1 else f"torch, {setting} checkpoints"
     if setting == 0:
@@ -143,8 +143,8 @@ def describe(library, setting):
 
 
 def print_goals(results):
-    """Say for every goal whether it was reached."""
-    print("\ngoals: an eighth of the memory at 1.4 times the time at most, a fiftieth at 2 times (measured peaks)")
+    """Print the figures of every goal."""
+    print("\ngoals: an eighth of the memory in 1.4 times the time, a fiftieth in 2 times, at most (measured peaks)")
     for share, most in GOALS.items():
         for result in results:
             if result["library"] == "ours" and result["setting"] == share:
@@ -159,7 +159,7 @@ def main():
     parser.add_argument("--cells", nargs="+", default=["rnn", "lstm", "gru"], choices=["rnn", "lstm", "gru"])
     parser.add_argument("--steps", type=int, default=10_000)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--json", help="write all figures there")
+    parser.add_argument("--json", help="file for all figures")
     arguments = parser.parse_args()
     description = machine("numpy", "torch")
     print_machine(description)

@@ -3,21 +3,22 @@
     python benchmarks/peers.py [--what train predict latency] [--cells rnn lstm gru] [--shapes 0 1 2 3 4 5 ragged]
                                [--seconds 0.5] [--rounds 3] [--json FILE] [--plot FILE]
 
-One layer, readout of the last state, one linear output, half the squared error. A train step is forward, backward,
-clipping to norm 1 and Adam; torch predicts under no_grad. "latency" is one prediction for one sequence by the
-public estimator. float32, and some shapes in float64 against torch alone.
+One layer, readout of the last state, one linear output, half the squared error. A train step is a forward pass, a
+backward pass, clipping to norm 1 and Adam. torch predicts under no_grad. "latency" is one prediction for one sequence
+by the public estimator. The dtype is float32; some shapes are also in float64, against torch only.
 
-Every library has a process of its own that is silent while others run; JAX has one for each number of threads,
-because it sizes its thread pool at start, by the processors that it may use. All run on the same processors and
-take turns within every round, in the opposite order in every other one. A figure is the median over rounds of the
-median over a round's calls, at 1 or at 2 threads, whichever is faster for that library. Each library begins from a
-batch as its own loader would give it: this package from the data set, which it packs; torch from a padded tensor
-with lengths, which it packs where the sequences are ragged; JAX from a padded array and a mask.
+Every library has a process of its own, which is idle while others run. JAX has one process for each number of threads,
+because it chooses its number of threads at start, by the processors that it may use. All processes use the same
+processors. They take turns within every round, in the opposite order in every second round. A figure is the median over
+rounds of the median over a round's calls, with 1 or 2 threads, whichever is faster for that library. Each library
+starts from a batch in the form of its own loader. This package starts from the data set, and packs it. torch starts
+from a padded tensor with lengths, and packs it if the sequences are ragged. JAX starts from a padded array and a mask.
 
-GFLOP/s count multiplications and additions of the products alone: 2 rows G H (2 (F + H) + H) for a train step
-and 2 rows G H (F + H) for a prediction, of F features, H units and G = 1, 4, 3 gates. Their share is of the most
-that NumPy reaches in the same run, at the same number of threads and dtype, on matrices of 2048 x 2048: it is
-measured before every group of rows, and the best of all counts in the end (in the table: the best so far).
+GFLOP/s count only the multiplications and additions of the matrix products: 2 rows G H (2 (F + H) + H) for a train step
+and 2 rows G H (F + H) for a prediction, with F features, H units and G = 1, 4, 3 gates. The share is relative to the
+peak of NumPy in the same run, with the same number of threads and dtype, on matrices of 2048 x 2048. This peak is
+measured before every group of rows. The final share uses the best of all measurements (the printed table: the best so
+far).
 """
 
 from __future__ import annotations
@@ -32,9 +33,9 @@ from typing import NamedTuple
 import numpy as np
 from _measure import machine, median_seconds, print_machine, processors, version_of, worker, write_json
 
-CELLS = {"rnn": 1, "lstm": 4, "gru": 3}  # and their numbers of gates
+CELLS = {"rnn": 1, "lstm": 4, "gru": 3}  # number of gates of each
 RAGGED_LENGTHS = tuple(sorted(np.random.RandomState(1).randint(7, 30, 32).tolist(), reverse=True))
-# Steps of every sequence, features, units.
+# The number of steps of every sequence, of features, of units.
 SHAPES = {
     "0": ((50,) * 32, 1, 32),
     "1": ((100,) * 32, 8, 64),
@@ -49,7 +50,7 @@ LATENCY_SHAPE = ((100,), 8, 64)
 
 
 class Case(NamedTuple):
-    """What is timed."""
+    """One measurement: kind ("train", "predict" or "latency"), cell and sizes."""
 
     what: str
     cell: str
@@ -71,13 +72,13 @@ class Case(NamedTuple):
 
     @property
     def n_operations(self):
-        """Multiplications and additions of the products."""
+        """Number of multiplications and additions of the matrix products."""
         n_inputs = self.n_features + self.n_units
         per_column = 2 * n_inputs + self.n_units if self.what == "train" else n_inputs
         return 2 * sum(self.lengths) * CELLS[self.cell] * self.n_units * per_column
 
 
-# ---- The libraries: contexts that give the function to time, inside a process of its own ---------------
+# ---- The libraries: contexts that yield the function to time, inside their process ---------------------
 
 
 def padded_data(case):
@@ -91,7 +92,7 @@ def padded_data(case):
 
 @contextmanager
 def this_package(case, n_threads):
-    """A Trainer's batch, predict_scores, or RNNRegressor.predict."""
+    """Yield a train step of a Trainer, predict_scores, or RNNRegressor.predict."""
     from _our_network import make_network, train_step
 
     from sklearn_rnn._data.sequences import Sequences
@@ -112,7 +113,7 @@ def this_package(case, n_threads):
 
 
 def prediction_of_regressor(case, x, n_threads):
-    """Return a function that predicts by a public estimator, trained for one epoch."""
+    """Return a function that predicts with a public estimator, trained for one epoch."""
     from sklearn_rnn import RNNRegressor
 
     X = np.ascontiguousarray(x.swapaxes(0, 1))
@@ -123,7 +124,7 @@ def prediction_of_regressor(case, x, n_threads):
 
 @contextmanager
 def torch_module(case, n_threads):
-    """torch.nn.RNN, LSTM or GRU, and torch.nn.Linear; Adam fused, its fastest."""
+    """Yield a step of torch.nn.RNN, LSTM or GRU, and torch.nn.Linear; with fused Adam, the fastest version."""
     import torch
     from _torch_network import TorchNetwork
 
@@ -148,7 +149,7 @@ def torch_module(case, n_threads):
 
 @contextmanager
 def jax_scan(case, n_threads):
-    """lax.scan under jit; the process it runs in decides about threads."""
+    """Yield a step of lax.scan under jit; the process decides the number of threads."""
     import jax
     import jax.numpy as jnp
     from _jax_network import predict, start_training, train_step
@@ -171,13 +172,13 @@ LIBRARIES = {"ours": this_package, "torch": torch_module, "jax": jax_scan}
 
 
 def seconds_of(library, case, n_threads, seconds):
-    """Median seconds of a call of one library; runs in its process."""
+    """Return the median seconds of a call of one library; runs in its process."""
     with LIBRARIES[library](case, n_threads) as function:
         return median_seconds(function, seconds)
 
 
 def peak_of_products(dtype, n_threads):
-    """Best GFLOP/s of NumPy's product of two matrices of 2048 x 2048."""
+    """Return the best GFLOP/s of NumPy's product of two matrices of 2048 x 2048."""
     from threadpoolctl import threadpool_limits
 
     n, times = 2048, []
@@ -194,12 +195,12 @@ def peak_of_products(dtype, n_threads):
 
 
 def is_compared(library, case):
-    """Whether a library takes part in a case: JAX does not in float64, nor in what is not a batch."""
+    """Whether a library takes part in a case: JAX only in float32, and only with batches."""
     return library != "jax" or (case.dtype == "float32" and case.what != "latency")
 
 
 def start_processes(stack, libraries):
-    """Return {(library, number of threads): call}; libraries but JAX have one process for all numbers."""
+    """Return {(library, number of threads): call}; except for JAX, one process serves all numbers of threads."""
     n_most = min(2, len(processors()))
     calls = {}
     for library in libraries:
@@ -224,7 +225,7 @@ def time_case(calls, case, seconds, n_rounds):
 
 
 def measure_peaks(calls, dtype, peaks):
-    """Set ``peaks[dtype, number of threads]`` to the best of what it was and what is measured now."""
+    """Measure ``peaks[dtype, number of threads]`` again, and keep the larger value."""
     for (library, n_threads), call in calls.items():
         if library == "ours":
             peak = call(peak_of_products, dtype, n_threads)
@@ -254,7 +255,7 @@ def compare(case, times):
 
 
 def cases(kinds, cells, shapes):
-    """Every case of the tables, in their order."""
+    """Yield every case of the tables, in their order."""
     for what in kinds:
         chosen = [LATENCY_SHAPE] if what == "latency" else [SHAPES[shape] for shape in shapes]
         for cell in cells:
@@ -264,7 +265,7 @@ def cases(kinds, cells, shapes):
             yield from (Case(what, cell, "float64", *shape) for cell in cells for shape in in_float64)
 
 
-# ---- What is printed -----------------------------------------------------------------------------------
+# ---- Printed results -----------------------------------------------------------------------------------
 
 HEADER = (
     f"{'':8}{'cell':5}{'dtype':8}{'batch x steps x features x units':34}{'ours ms':>9}{'torch ms':>9}{'jax ms':>9}"
@@ -273,12 +274,12 @@ HEADER = (
 
 
 def share_of_peak(row, peaks):
-    """GFLOP/s of a row as a share of what products of matrices reach."""
+    """Return the GFLOP/s of a row as a share of the peak of matrix products."""
     return row["gflops"] / peaks[row["dtype"], row["n_threads"]]
 
 
 def print_row(row, share):
-    """Print a row; what was not measured is blank."""
+    """Print a row; figures that were not measured are blank."""
     ours = row["seconds"]["ours"]
     print(
         f"{row['what']:8}{row['cell']:5}{row['dtype']:8}{row['name']:34}"
@@ -294,12 +295,12 @@ def print_row(row, share):
 
 
 def number(value, form):
-    """Format a number, or as many blanks."""
+    """Format a number; return blanks of the same width for None."""
     return " " * int(form.partition(".")[0]) if value is None else format(value, form)
 
 
 def print_summaries(rows, peaks):
-    """Print the peaks; the geometric means, the smallest ratio and the share of clear wins of each kind of row."""
+    """Print the peaks, and for each kind of row the geometric means, the smallest ratio and the share of clear wins."""
     print()
     for (dtype, n_threads), peak in peaks.items():
         print(f"peak of products, {dtype}, {n_threads} {'thread' if n_threads == 1 else 'threads'}: {peak:.1f} GFLOP/s")
@@ -320,7 +321,7 @@ def print_summaries(rows, peaks):
 
 
 def plot(rows, path):
-    """Draw the ratios to the better library as bars, a panel for each kind of row."""
+    """Draw the ratios to the better library as bars, with one panel for each kind of row."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -335,7 +336,7 @@ def plot(rows, path):
     )
     for ax, (what, dtype), panel in zip(axes[:, 0], kinds, panels):
         ratios = [row["ratios"]["better"] for row in panel]
-        # A bar begins at 1: on a log axis its length is how many times faster, or slower, it is.
+        # A bar starts at 1: on a log axis its length shows the ratio, above or below 1.
         lengths = [ratio - 1 for ratio in ratios]
         colors = [f"C{list(CELLS).index(row['cell'])}" for row in panel]
         bars = ax.barh([f"{row['cell']}  {row['name']}" for row in panel], lengths, left=1, color=colors)
@@ -361,10 +362,10 @@ def parse_arguments():
     parser.add_argument("--what", nargs="+", default=kinds, choices=kinds)
     parser.add_argument("--cells", nargs="+", default=list(CELLS), choices=list(CELLS))
     parser.add_argument("--shapes", nargs="+", default=list(SHAPES), choices=list(SHAPES))
-    parser.add_argument("--seconds", type=float, default=0.5, help="of a library's turn, at the least")
+    parser.add_argument("--seconds", type=float, default=0.5, help="shortest time of a library's turn")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--json", help="write all figures there")
-    parser.add_argument("--plot", help="draw the ratios there")
+    parser.add_argument("--json", help="file for all figures")
+    parser.add_argument("--plot", help="file for a plot of the ratios")
     return parser.parse_args()
 
 
@@ -374,7 +375,7 @@ def main():
     print_machine(description)
     libraries = ["ours", *(library for library in ("torch", "jax") if version_of(library))]
     for library in LIBRARIES.keys() - libraries:
-        print(f"{library} is not installed: its columns stay blank.")
+        print(f"{library} is not installed: its columns are blank.")
     chosen = cases(arguments.what, arguments.cells, arguments.shapes)
     peaks, rows = {}, []
     print("\n" + HEADER)

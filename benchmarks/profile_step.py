@@ -1,9 +1,9 @@
-"""Where the time of a train step goes: in the kernels, and around them.
+"""Time of each part of a train step: in the kernels, and around them.
 
     python benchmarks/profile_step.py [--cells rnn lstm gru] [--seconds 1]
 
-The smallest and the largest shape of ``peers.py``, one thread, float32. Every part is timed by a clock around the
-function that does it; what is left is the calls between them.
+The smallest and the largest shape of ``peers.py``, one thread, float32. A clock measures the time of each part's
+function. The rest of the time is between these calls.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ IN_KERNELS = ("forward pass", "backward pass", "weights into panels")
 
 @contextmanager
 def clocks(totals):
-    """Add the seconds of every part to ``totals``."""
+    """Measure the parts: add their seconds to ``totals``."""
 
     def timed(part, function):
         def call(*arguments, **keywords):
@@ -58,7 +58,7 @@ def clocks(totals):
 
 
 def profile(cell, shape, seconds):
-    """Return microseconds of a step by part, and of the whole step."""
+    """Return the microseconds of each part of a step, and of the whole step."""
     n_sequences, n_steps, n_features, n_units = shape
     network = make_network(cell, n_features, n_units, "float32")
     sequences = random_sequences([n_steps] * n_sequences, n_features, np.float32)

@@ -1,11 +1,11 @@
-"""How time and memory of this package grow with steps, units, batch, features and numbers of sequences.
+"""Growth of this package's time and memory with the numbers of steps, units, features and sequences.
 
     python benchmarks/scaling.py [--cell gru] [--n-jobs 1] [--seconds 0.5] [--quick] [--json FILE] [--plot FILE]
 
-One of the sizes varies at a time. Time is that of a train step (forward, backward, clip, Adam) or, where the number
-of sequences varies, of a prediction; memory is the peak above the data and the network, each in a process of
-its own. float32, readout "last". The exponent is the slope of a straight line through the upper half of the
-range on log-log axes: 1 is proportional growth. Linux only.
+One size varies at a time. Time is that of a train step (forward, backward, clipping, Adam) or, if the total number of
+sequences varies, of a prediction. Memory is the peak above the data and the network. Each measurement runs in a new
+process. float32, readout "last". The exponent is the slope of a straight line through the upper half of the range on
+log-log axes: 1 is proportional growth. Linux only.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from _measure import (
 
 
 class Size(NamedTuple):
-    """Sequences at once, steps of each, features per step, units."""
+    """Number of sequences, of steps of each, of features per step, of units."""
 
     n_sequences: int
     n_steps: int
@@ -36,7 +36,7 @@ class Size(NamedTuple):
 
 
 class Axis(NamedTuple):
-    """What varies, and what stays."""
+    """One size that varies, with its values, and the fixed sizes."""
 
     name: str
     field: str
@@ -46,12 +46,12 @@ class Axis(NamedTuple):
 
     @property
     def sizes(self):
-        """The base with each of the values."""
+        """The base sizes with each of the values."""
         return [self.base._replace(**{self.field: value}) for value in self.values]
 
     @property
     def title(self):
-        """What varies, and in words what stays."""
+        """The kind of measurement and the fixed sizes, in words."""
         words = {"n_sequences": "sequences", "n_steps": "steps", "n_features": "features", "n_units": "units"}
         fixed = [f"{value} {words[field]}" for field, value in self.base._asdict().items() if field != self.field]
         return f"{'train step' if self.is_training else 'prediction'}, {', '.join(fixed)}"
@@ -68,7 +68,7 @@ N_VALUES_OF_QUICK = 3
 
 
 def measure(cell, size, is_training, n_jobs, seconds):
-    """Return (seconds of a call, bytes of its peak above the data); runs in a process of its own."""
+    """Return (seconds of a call, bytes of its peak above the data); runs in a new process."""
     from _our_network import make_network, random_sequences, train_step
 
     from sklearn_rnn._inference.prediction import predict_scores
@@ -86,18 +86,18 @@ def measure(cell, size, is_training, n_jobs, seconds):
 
 
 def exponent(values, results):
-    """Slope of log results over log values, by least squares over the upper half of the range."""
+    """Return the slope of log results over log values, by least squares over the upper half of the range."""
     values, results = np.array(values, float), np.array(results, float)
     is_used = values >= np.sqrt(values[0] * values[-1])
     is_used[-2:] = True
-    is_used &= results > 0  # a small peak may fit into memory that was held before
+    is_used &= results > 0  # a small peak can fit into memory that the process already had
     if is_used.sum() < 2:
         return float("nan")
     return float(np.polyfit(np.log(values[is_used]), np.log(results[is_used]), 1)[0])
 
 
 def measure_axis(axis, arguments):
-    """Measure and print an axis; return its figures."""
+    """Measure an axis, print its figures and return them."""
     print(f"\n{axis.name} ({axis.title})\n{'':>10}{'ms':>12}{'us each':>12}{'peak MB':>10}{'kB each':>10}")
     times, memories = [], []
     for value, size in zip(axis.values, axis.sizes):
@@ -125,7 +125,7 @@ def measure_axis(axis, arguments):
 
 
 def plot(results, path, cell):
-    """Draw a column for each axis: time above, memory below."""
+    """Draw one column for each axis: time above, memory below."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -146,7 +146,7 @@ def plot(results, path, cell):
 
 
 def draw(ax, result, values, slope, color):
-    """Draw a line on log-log axes, with its exponent above."""
+    """Draw a line on log-log axes, with its exponent as title."""
     from matplotlib.ticker import NullFormatter
 
     ax.loglog(result["values"], values, "o-", color=color)
@@ -159,10 +159,10 @@ def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--cell", default="gru", choices=["rnn", "lstm", "gru"])
     parser.add_argument("--n-jobs", type=int, default=1)
-    parser.add_argument("--seconds", type=float, default=0.5, help="of calls for every size, at the least")
-    parser.add_argument("--quick", action="store_true", help="the smallest sizes alone, briefly")
-    parser.add_argument("--json", help="write all figures there")
-    parser.add_argument("--plot", help="draw the figures there")
+    parser.add_argument("--seconds", type=float, default=0.5, help="shortest time of the calls for every size")
+    parser.add_argument("--quick", action="store_true", help="only the smallest sizes, for a short time")
+    parser.add_argument("--json", help="file for all figures")
+    parser.add_argument("--plot", help="file for a plot of the figures")
     return parser.parse_args()
 
 

@@ -1,11 +1,11 @@
-"""Memory of training along a stream that does not end: the peak after 1 % of its steps, and at the end.
+"""Memory of training on a stream without end: the peak after 1 % of its steps, and at the end.
 
     python benchmarks/stream.py [--steps 10000000] [--chunk 2000] [--truncation 100] [--cell gru] [--json FILE]
 
-One sequence comes from a generator in chunks, which `partial_fit` takes with stateful=True, readout "each": a loss at
-each step, an update of the weights every `truncation` steps. 2 features, 32 units, float32. The target is the input of
-10 steps before: it cannot be told without the state. Memory is the largest that the process had so far, less what it
-held before the first chunk. Linux only.
+A generator yields one sequence in chunks. `partial_fit` takes them with stateful=True and readout "each": there is a
+loss at each step, and an update of the weights every `truncation` steps. 2 features, 32 units, float32. The target is
+the input of 10 steps before, so the network needs the state to predict it. Memory is the peak of the process so far,
+minus the memory before the first chunk. Linux only.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ import time
 import numpy as np
 from _measure import MEGABYTE, machine, peak_bytes, print_machine, reset_peak, run_fresh, write_json
 
-MOST_GROWTH = 1.0  # MB, the goal
+MOST_GROWTH = 1.0  # MB, the limit of the goal
 LAG = 10
-PARTS = (0.01, 0.03, 0.1, 0.3, 1.0)  # of the stream, after which the peak is noted
+PARTS = (0.01, 0.03, 0.1, 0.3, 1.0)  # of the stream, after which the peak is recorded
 
 
 def noise_and_echo(n_steps, chunk):
-    """Yield X (1, chunk, 2) and y (1, chunk): the first feature of ``LAG`` steps before."""
+    """Yield X (1, chunk, 2) and y (1, chunk): the first feature, ``LAG`` steps before."""
     generator = np.random.default_rng(0)
     tail = np.zeros(LAG, np.float32)
     for start in range(0, n_steps, chunk):
@@ -33,7 +33,7 @@ def noise_and_echo(n_steps, chunk):
 
 
 def measure(cell, n_steps, chunk, truncation):
-    """Return a row for each of ``PARTS``; runs in a process of its own."""
+    """Return a row for each of ``PARTS``; runs in a new process."""
     from sklearn_rnn import RNNRegressor
 
     estimator = RNNRegressor(
@@ -58,7 +58,7 @@ def main():
     parser.add_argument("--chunk", type=int, default=2000)
     parser.add_argument("--truncation", type=int, default=100)
     parser.add_argument("--cell", default="gru", choices=["rnn", "lstm", "gru"])
-    parser.add_argument("--json", help="write all figures there")
+    parser.add_argument("--json", help="file for all figures")
     arguments = parser.parse_args()
     description = machine("numpy")
     print_machine(description)

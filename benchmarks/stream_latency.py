@@ -1,16 +1,16 @@
-"""Time of one step of a prediction stream against torch's cell modules.
+"""Time of one step of a prediction stream, compared with torch's cell modules.
 
     python benchmarks/stream_latency.py [--cells rnn lstm gru] [--units 64] [--features 8] [--seconds 0.2]
                                         [--rounds 15] [--json FILE]
 
 One sequence, float32. "target" and "label" are ``stream.step(x)`` of RNNRegressor (one output) and of RNNClassifier
-(3 classes): checks of x, recurrence, output layer, label. torch calls nn.RNNCell, LSTMCell or GRUCell on a tensor that
-is there already, under no_grad, in one thread: "cell" alone, and "cell + linear" with nn.Linear to one output; it
-checks nothing and decides nothing.
+(3 classes): checks of x, recurrence, output layer, label. torch calls nn.RNNCell, LSTMCell or GRUCell on an existing
+tensor, under no_grad, in one thread: "cell" alone, and "cell + linear" with nn.Linear to one output. torch checks
+nothing, and predicts no label.
 
-All run in one process on one processor and take turns within every round, in the opposite order in every other one.
-A figure is the median over rounds of the median over a round's calls, each of which is many steps; a ratio is the
-median over rounds of the ratios within a round.
+All contenders run in one process on one processor. They take turns within every round, in the opposite order in every
+second round. A figure is the median over rounds of the median over a round's calls. Each call makes many steps. A ratio
+is the median over rounds of the ratios within a round.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ STEPS_A_CALL = 200
 
 
 def make_stream(cell, n_features, n_units, kind):
-    """Return a stream of an estimator that was trained for one epoch, and a step of data."""
+    """Return a stream of an estimator with one epoch of training, and one step of data."""
     from sklearn_rnn import RNNClassifier, RNNRegressor
 
     X = np.random.default_rng(0).standard_normal((6, 20, n_features), dtype=np.float32)
@@ -38,7 +38,7 @@ def make_stream(cell, n_features, n_units, kind):
 
 
 def our_steps(cell, n_features, n_units, kind):
-    """Return a function that takes many steps of a stream."""
+    """Return a function that makes many steps of a stream."""
     stream, x = make_stream(cell, n_features, n_units, kind)
 
     def take_steps():
@@ -49,7 +49,7 @@ def our_steps(cell, n_features, n_units, kind):
 
 
 def torch_steps(cell, n_features, n_units, kind):
-    """Return a function that takes many steps of torch's cell."""
+    """Return a function that makes many steps of torch's cell."""
     import torch
 
     torch.set_num_threads(1)
@@ -70,7 +70,7 @@ def torch_steps(cell, n_features, n_units, kind):
 
 
 def time_cell(cell, n_features, n_units, seconds, n_rounds):
-    """Return microseconds of a step for each contender, by rounds; runs in a process of its own."""
+    """Return the microseconds of a step for each contender and round; runs in a new process."""
     makers = dict.fromkeys(OURS, our_steps) | dict.fromkeys(THEIRS, torch_steps)
     contenders = {kind: make(cell, n_features, n_units, kind) for kind, make in makers.items()}
     times = {kind: [] for kind in contenders}
@@ -81,7 +81,7 @@ def time_cell(cell, n_features, n_units, seconds, n_rounds):
 
 
 def compare(cell, times):
-    """Return a row of the table, of what ``time_cell`` returns."""
+    """Return a row of the table from the times of ``time_cell``."""
     ratios = {
         f"{theirs} / {ours}": median(t / o for t, o in zip(times[theirs], times[ours]))
         for theirs in THEIRS
@@ -104,9 +104,9 @@ def parse_arguments():
     parser.add_argument("--cells", nargs="+", default=list(CELLS), choices=list(CELLS))
     parser.add_argument("--units", type=int, default=64)
     parser.add_argument("--features", type=int, default=8)
-    parser.add_argument("--seconds", type=float, default=0.2, help="of a contender's turn, at the least")
+    parser.add_argument("--seconds", type=float, default=0.2, help="shortest time of a contender's turn")
     parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--json", help="write all figures there")
+    parser.add_argument("--json", help="file for all figures")
     return parser.parse_args()
 
 

@@ -1,4 +1,4 @@
-"""Write the figures of the other benchmarks as tables: the user guide's, and the README's section.
+"""Write the figures of the other benchmarks into the tables of the user guide and of the README.
 
 python benchmarks/peers.py --json benchmarks/results/peers.json --plot docs/images/peers.png
 python benchmarks/end_to_end.py --json benchmarks/results/end_to_end.json
@@ -18,7 +18,8 @@ from statistics import geometric_mean
 HERE = Path(__file__).parent
 GUIDE = HERE.parent / "docs" / "user_guide"
 README = HERE.parent / "README.rst"
-BEGIN, END = ".. Begin of what benchmarks/tables.py writes.\n", ".. End of what benchmarks/tables.py writes.\n"
+BEGIN = ".. benchmarks/tables.py writes this section: begin.\n"
+END = ".. benchmarks/tables.py writes this section: end.\n"
 MEGABYTE = 2**20
 CELLS = ("rnn", "lstm", "gru")
 
@@ -36,7 +37,7 @@ def table(title, header, rows):
 
 
 def describe(machine):
-    """Say where figures are from."""
+    """Return a sentence on the machine and the versions of a measurement."""
     versions = ", ".join(f"{name} {machine[name]}" for name in ("torch", "jax", "skorch", "numpy") if name in machine)
     processor = f"{machine['processors']} cores of an {machine['processor']}"
     return f"Measured on {processor} (kernels {machine['kernels']}), {versions}."
@@ -96,20 +97,21 @@ def table_of_fits(fits):
                     f"{figures['score']:.3f}",
                 ]
             )
-    return table("30 epochs in batches of 32, 64 units, Adam", header, rows)
+    return table("30 epochs, batches of 32, 64 units, Adam", header, rows)
 
 
 def table_of_exponents(scaling):
-    """Return the table of how time and memory grow."""
+    """Return the table of the exponents of time and memory."""
     rows = [
         [axis["name"], axis["title"], f"{axis['exponent_of_time']:.2f}", f"{axis['exponent_of_memory']:.2f}"]
         for axis in scaling["axes"]
     ]
-    return table("Exponents: 1 is proportional growth", ["with", "of a", "time", "memory"], rows)
+    header = ["quantity", "measured on", "exponent of time", "exponent of memory"]
+    return table("Growth: an exponent of 1 is proportional growth", header, rows)
 
 
 def guide(peers, end_to_end, scaling):
-    """Return the user guide's tables."""
+    """Return the tables of the chapter on speed."""
     imports = ", ".join(f"{name} {1e3 * seconds:.0f} ms" for name, seconds in end_to_end["import_seconds"].items())
     return f"""..
    Written by benchmarks/tables.py.
@@ -118,24 +120,24 @@ Against torch and JAX
 ---------------------
 
 {describe(peers["machine"])}
-One layer, readout of the last state; everybody at 1 or 2 threads, whichever is faster. A train step is forward,
-backward, clipping and Adam. The last column counts the products alone, as a share of the peak that NumPy reaches on
-matrices of 2048 × 2048 in the same run. ``python benchmarks/peers.py`` measures it again.
+One layer, readout of the last state. Each package uses 1 or 2 threads, whichever is faster. A train step is a forward
+pass, a backward pass, clipping and Adam. The last column is the speed of the matrix products alone, as a share of the
+peak that NumPy reaches on matrices of 2048 × 2048 in the same run. Command: ``python benchmarks/peers.py``.
 
 .. image:: /images/peers.png
-   :alt: Time of the better of torch and JAX over that of this package, for every row of the tables below
+   :alt: Time of the better of torch and JAX divided by the time of this package, for every row of the tables below
 
 {table_of_peers(peers, "train")}{table_of_peers(peers, "predict")}{table_of_peers(peers, "latency")}A whole fit
 -----------
 
 {describe(end_to_end["machine"])}
-Memory is the peak above an interpreter with scikit-learn and the data, the package's import included. Importing takes,
-after ``sklearn.base``: {imports}. ``python benchmarks/end_to_end.py`` measures it again.
+Memory is the peak above an interpreter with scikit-learn and the data. It includes the import of the package. The
+import times, after ``sklearn.base``, are: {imports}. Command: ``python benchmarks/end_to_end.py``.
 
-{table_of_fits(end_to_end["fits"])}How time and memory grow
-------------------------
+{table_of_fits(end_to_end["fits"])}Growth of time and memory
+-------------------------
 
-{describe(scaling["machine"])} ``python benchmarks/scaling.py`` measures it again.
+{describe(scaling["machine"])} Command: ``python benchmarks/scaling.py``.
 
 .. image:: /images/scaling.png
    :alt: Time and memory against steps, units, batch, features and numbers of sequences
@@ -165,7 +167,7 @@ def table_of_memory(memory):
 
 
 def describe_memory(row):
-    """Say what a row of the memory table is."""
+    """Return the label of a row of the memory table."""
     setting = row["setting"]
     if row["library"] == "torch":
         return "torch" if setting == 1 else f"torch, checkpoints of {setting} chunks"
@@ -219,19 +221,22 @@ def long_sequences(memory, stream, latency):
 Memory and time with a budget
 -----------------------------
 
-{describe(memory["machine"])} One thread, float32; peaks above what the process held before. Torch runs its module over
-chunks, each through ``torch.utils.checkpoint``. ``python benchmarks/memory.py`` measures it again.
+{describe(memory["machine"])} One thread, float32. Peaks do not
+include the memory that the process held before. Torch runs its module over chunks, each through
+``torch.utils.checkpoint``. Command: ``python benchmarks/memory.py``.
 
 {table_of_memory(memory)}A stream of ten million steps
 -----------------------------
 
-{describe(stream["machine"])} {stream["cell"]}, 32 units. ``python benchmarks/stream.py`` measures it again.
+{describe(stream["machine"])} {stream["cell"]}, 32 units. Command:
+``python benchmarks/stream.py``.
 
-{table_of_stream(stream)}A step of a prediction
-----------------------
+{table_of_stream(stream)}Time of a prediction step
+-------------------------
 
-{describe(latency["machine"])} Medians of rounds in which all take turns, one processor; the estimators check x and have
-an output layer, torch's cell has neither. ``python benchmarks/stream_latency.py`` measures it again.
+{describe(latency["machine"])} One processor. Each figure is a
+median over rounds, in which all contenders take turns. The estimators check x and have an output layer. Torch's cell
+has neither. Command: ``python benchmarks/stream_latency.py``.
 
 {table_of_latency(latency)}"""
 
@@ -254,8 +259,8 @@ def readme(peers, end_to_end):
         for library, name in (("torch", "PyTorch"), ("jax", "JAX"))
     ]
     labels = {
-        "first_fit_seconds": "a process's first fit",
-        "fit_seconds": "its second fit",
+        "first_fit_seconds": "the first fit of a process",
+        "fit_seconds": "the second fit",
         "bytes_with_import": "memory of the first fit",
     }
     for key, label in labels.items():
@@ -265,12 +270,13 @@ def readme(peers, end_to_end):
             ratios.append(f"{contenders['skorch'][key] / contenders['sklearn_rnn'][key]:.1f}")
         rows.append([f"{label} against skorch", *ratios])
     n_rows = len({row["name"] for row in peers["rows"] if row["what"] == "train"})
-    times = table("Times as much as this package", ["", *CELLS], rows)
+    times = table("Ratio to this package", ["", *CELLS], rows)
     return f"""
-How many times as much the others take, in one run on a CPU (geometric means over {n_rows} shapes of batches; a fit is
-that of Japanese Vowels). {describe(peers["machine"])}
+Time or memory of the other packages, divided by that of this package, in one run on a CPU. The ratios of steps and
+predictions are geometric means over {n_rows} shapes of batches. The fits are of Japanese Vowels.
+{describe(peers["machine"])}
 
-{times}Every row, what was measured and how: `Speed, threads and memory <docs/user_guide/speed.rst>`__.
+{times}All figures, and how they were measured: `Speed, threads and memory <docs/user_guide/speed.rst>`__.
 
 """
 

@@ -1,4 +1,4 @@
-"""Sphinx configuration. Building needs no network."""
+"""Sphinx configuration. The build needs no internet connection."""
 
 import re
 
@@ -19,7 +19,7 @@ extensions = [
     "numpydoc",
     "sphinx_gallery.gen_gallery",
 ]
-# tutorials/ holds the sources of a gallery; the pages made of them are in auto_tutorials/.
+# tutorials/ has the sources of a gallery. sphinx-gallery writes its pages to auto_tutorials/.
 exclude_patterns = ["_build", "tutorials"]
 
 html_theme = "pydata_sphinx_theme"
@@ -28,7 +28,7 @@ html_show_sourcelink = False
 
 autosummary_generate = True
 autodoc_default_options = {"members": True, "inherited-members": True}
-autodoc_typehints = "none"  # numpydoc's Parameters section tells more
+autodoc_typehints = "none"  # numpydoc's Parameters section says more
 numpydoc_show_class_members = False  # autodoc_default_options already shows them
 
 sphinx_gallery_conf = {
@@ -45,9 +45,9 @@ sphinx_gallery_conf = {
 
 
 def unlink_references_to_scikit_learn_manual(app, what, name, obj, options, lines):
-    """Keep the text but not the link where an inherited docstring refers to scikit-learn's manual.
+    """Replace links to scikit-learn's manual, in inherited docstrings, by their text.
 
-    Those labels are unknown here, and looking them up would need the network.
+    Their labels are unknown here, and a look-up would need an internet connection.
     """
     if (getattr(obj, "__module__", None) or "").startswith("sklearn."):
         lines[:] = REFERENCE.sub(r"\1", "\n".join(lines)).split("\n")

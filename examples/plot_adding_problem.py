@@ -2,9 +2,9 @@
 The adding problem: simple cell, LSTM and GRU
 =============================================
 
-Two numbers among fifty are marked, one in each half of the sequence: what is their sum? To answer, a network must
-keep the first number over dozens of steps, past distractors. The problem comes from the paper that introduced the
-LSTM [1]_.
+Two numbers among fifty are marked, one in each half of the sequence. The target is their sum. To predict it, a network
+must remember the first number for dozens of steps, while it reads irrelevant numbers. The problem comes from the paper
+that introduced the LSTM [1]_.
 """
 
 # %%
@@ -29,13 +29,13 @@ ax.set(xlabel="step", ylabel="value", title=f"{values[0]:.3f} + {values[1]:.3f} 
 plt.show()
 
 # %%
-# Who always answers 1 has a mean squared error of 1/6, the variance of the target (twice the variance 1/12 of a
-# uniform number). Only a network that remembers gets below.
+# The constant prediction 1 has a mean squared error of 1/6. This is the variance of the target: twice the variance of a
+# uniform number, which is 1/12. Only a network that remembers has a smaller error.
 #
-# The three cells are trained alike. The validation sequences are passed to ``fit``, which records the loss on
-# them after every epoch. The loss of ``"squared_error"`` is *half* the squared error; ``validation_loss_curve_``
-# holds no penalty, so twice its values are mean squared errors. (``loss_curve_`` holds the penalty too, and each of
-# its values is a mean over updates, between which the weights changed.)
+# The three cells have the same training. ``fit`` takes the validation sequences and records the loss on them after
+# every epoch. The loss of ``"squared_error"`` is *half* the squared error. ``validation_loss_curve_`` does not include
+# the penalty, so twice its values are mean squared errors. (``loss_curve_`` includes the penalty. Each of its values is
+# a mean over updates, and the weights changed between these updates.)
 
 errors = {}
 for cell in ("rnn", "lstm", "gru"):
@@ -62,16 +62,17 @@ for cell in ("rnn", "lstm", "gru"):
 fig, ax = plt.subplots(figsize=(8, 4), layout="constrained")
 for cell, curve in errors.items():
     ax.semilogy(np.arange(1, len(curve) + 1), curve, label=cell)
-ax.axhline(1 / 6, color="black", linestyle=":", label="always answering 1: 1/6")
+ax.axhline(1 / 6, color="black", linestyle=":", label="always predicting 1: 1/6")
 ax.set(xlabel="epoch", ylabel="mean squared error (validation)")
 ax.legend()
 plt.show()
 
 # %%
-# The gated cells stay near 1/6 for some epochs and then find the solution; the simple cell does not get far from it
-# in this time. The error that must travel back from the answer to the first mark is multiplied at every step by
-# :math:`U^\top` and a derivative of at most 1, and fades on the way (:doc:`/auto_tutorials/plot_bptt_three_steps`). In
-# the gated cells it has a path on which the gates decide what is kept.
+# The errors of the gated cells stay near 1/6 for some epochs. Then these cells find the solution. The error of the
+# simple cell decreases only a little in this time. To reach the first mark, the error at the last step must flow back
+# through many steps. At every step it is multiplied by :math:`U^\top` and by a derivative of at most 1, so it becomes
+# small (:doc:`/auto_tutorials/plot_bptt_three_steps`). The gated cells have another path for the error, and their gates
+# decide how much of it is kept.
 #
 # .. rubric:: References
 #

@@ -2,23 +2,22 @@
 Streams without end
 ===================
 
-Some data do not come as sequences of so many steps: a sensor sends a value every second, for years. With
-``stateful=True`` the network is trained on such streams as they come, chunk by chunk: each call of ``partial_fit``
-goes on from the state in which the call before left each stream. Memory does not grow, and a pickle goes on where the
-original stands. And :meth:`~sklearn_rnn.RNNRegressor.stream` predicts in the same manner: a step at a time, each step
-at the same cost.
+Some sequences have no end: a sensor sends a value every second, for years. With ``stateful=True`` a network trains on
+such streams while the data arrive, chunk by chunk. Each call of ``partial_fit`` continues from the state of each stream
+at the end of the previous call. Memory does not grow. A pickle continues from the current state.
+:meth:`~sklearn_rnn.RNNRegressor.stream` predicts on streams: one step at a time, each step at the same cost.
 """
 
 # %%
 # Tanks that fill and drain
 # -------------------------
 #
-# Eight tanks, side by side. A valve opens on the command 1 and closes on the command -1, which come rarely, at random;
-# while it is open the level rises towards 1, while it is closed it falls towards 0. We see the commands and a
-# reading of the level under heavy noise, and ask for the level. Now and then a tank is replaced by a new one, empty
-# and closed.
+# There are eight tanks. A valve opens at the command 1 and closes at the command -1. Commands are rare and come at
+# random. While the valve is open, the level rises towards 1. While it is closed, the level falls towards 0. The
+# features are the commands and a reading of the level with strong noise. The target is the level. From time to time a
+# new tank, empty and closed, replaces a tank.
 #
-# The generator never ends. It gives chunks of 40 steps, with a mask of those streams that begin anew.
+# The generator never ends. It yields chunks of 40 steps, with a mask of the streams that start again.
 
 import pickle
 import tracemalloc
@@ -50,18 +49,18 @@ def make_tanks(seed):
 
 
 X, y, is_new = next(make_tanks(0))
-print(f"a chunk: X {X.shape}, y {y.shape}; {is_new.sum()} of {N_TANKS} streams begin anew")
+print(f"a chunk: X {X.shape}, y {y.shape}; {is_new.sum()} of {N_TANKS} streams start again")
 
 # %%
 # Training
 # --------
 #
-# ``readout="each"``: every step has a target. ``truncation=20`` cuts each chunk into two windows, with an update after
-# each; errors flow back through 20 steps at the most, and the state is carried on through windows and chunks. The
-# second network is the same but for ``stateful``: it begins every chunk from nothing.
+# With ``readout="each"`` every step has a target. ``truncation=20`` divides each chunk into two windows, with an update
+# after each window. Errors flow back through at most 20 steps. The state continues through windows and chunks. The
+# second network has the same parameters, but without ``stateful``: it starts every chunk without a state.
 #
-# Does memory grow? We measure twice, at the beginning and at the end: what a call needs (as ``tracemalloc`` has it: the
-# most that Python and NumPy took meanwhile), and what the estimator holds (the size of its pickle).
+# Does memory grow? We measure it at the beginning and at the end. ``tracemalloc`` measures the peak memory of Python
+# and NumPy during a call. The size of the pickle measures the memory of the estimator.
 
 SETTINGS = {"hidden_layer_sizes": (16,), "readout": "each", "truncation": 20, "random_state": 0}
 N_CHUNKS = 1500
@@ -83,7 +82,8 @@ def measure():
     tracemalloc.stop()
     held = len(pickle.dumps(carried))
     print(
-        f"after {carried.n_iter_ * CHUNK:6,} steps of each stream: a call {peak / 1e3:.0f} kB, held {held / 1e3:.0f} kB"
+        f"after {carried.n_iter_ * CHUNK:6,} steps of each stream: peak of a call {peak / 1e3:.0f} kB, "
+        f"pickle {held / 1e3:.0f} kB"
     )
     return peak, held
 
@@ -96,15 +96,15 @@ assert peak < 1.2 * peak_at_first
 assert held < held_at_first + 30 * N_CHUNKS
 
 # %%
-# What little has been added are the figures of each call, as ``loss_curve_`` has them: two floats a call, in lists that
-# keep those of the last 10,000 calls. From then on nothing grows any more.
+# The small increase comes from the records of each call, such as ``loss_curve_``: two floats per call. The lists keep
+# the last 10,000 calls, so after that nothing grows.
 #
-# Every chunk is new to the networks: the loss, taken before they learn from it, is that on data not seen before.
+# Every chunk is new to the networks. Its loss is computed before they learn from it, so it is a loss on unseen data.
 
 assert np.mean(carried.loss_curve_[-100:]) < 0.5 * np.mean(forgetful.loss_curve_[-100:])
 
 fig, ax = plt.subplots(figsize=(8, 3.5), layout="constrained")
-for name, regressor in (("state carried", carried), ("every chunk from nothing", forgetful)):
+for name, regressor in (("state carried", carried), ("no state carried", forgetful)):
     means = np.mean(np.reshape(regressor.loss_curve_, (-1, 25)), axis=1)
     ax.semilogy(25 * CHUNK * np.arange(1, len(means) + 1), means, label=name)
 ax.set(xlabel="steps of each stream", ylabel="loss (mean of 25 chunks)")
@@ -112,13 +112,15 @@ ax.legend()
 plt.show()
 
 # %%
-# Commands are some 60 steps apart. Whether a valve is open a chunk of 40 steps often does not tell; the state does.
+# The mean distance between two commands is 60 steps. So a chunk of 40 steps often does not show whether a valve is
+# open. The carried state does.
 #
 # A pickle in the middle
 # ----------------------
 #
-# Weights, the optimizer's moments, the random numbers and the carried state are all in it. What is loaded goes on
-# as the original does, to the last bit. A program that writes a pickle after each chunk can be killed at any time.
+# A pickle contains the weights, the optimizer's moments, the random numbers and the carried state. The loaded estimator
+# continues with the same bits as the original. A program that writes a pickle after each chunk can be killed at any
+# time.
 
 copy = pickle.loads(pickle.dumps(carried))
 for X, y, is_new in islice(tanks, 20):
@@ -130,11 +132,11 @@ for name, weights in carried.weights_.items():
     assert np.array_equal(copy.weights_[name], weights)
 
 # %%
-# Predictions, a step at a time
-# -----------------------------
+# Predictions, one step at a time
+# -------------------------------
 #
-# Other tanks, which begin now: a stream of predictions begins with them. ``step`` takes the next step of each
-# and gives a prediction for each. That a tank is replaced, ``reset`` tells it.
+# We start eight other tanks, and a stream of predictions with them. ``step`` takes the next step of each tank, and
+# returns a prediction for each. ``reset`` resets the state of the tanks that are replaced.
 
 stream = carried.stream(N_TANKS)
 parts = []
@@ -149,8 +151,9 @@ print(
 )
 
 # %%
-# They are what ``predict`` gives for the whole sequences. (Those of tanks that were not replaced: ``predict`` begins a
-# sequence but once.) With the compiled kernels even the bits are the same; on NumPy alone, last bits may differ.
+# ``predict`` gives the same predictions for the whole sequences. (We compare the tanks that were not replaced, because
+# ``predict`` starts each sequence only once.) With the compiled kernels even the bits are the same. On NumPy alone, the
+# last bits may differ.
 
 stays = ~np.any([is_new for *_, is_new in parts[1:]], axis=0)
 np.testing.assert_allclose(predicted[stays], carried.predict(X[stays]), rtol=0, atol=1e-12)
@@ -168,5 +171,5 @@ ax.legend(loc="upper right", ncols=3)
 plt.show()
 
 # %%
-# What exactly is carried from chunk to chunk, and what is cut, is told in
-# :doc:`/user_guide/long_sequences`.
+# :doc:`/user_guide/long_sequences` describes exactly how the state continues from chunk to chunk, and where the
+# gradient stops.

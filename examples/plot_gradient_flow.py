@@ -3,16 +3,15 @@ Vanishing and exploding gradients, made visible
 ===============================================
 
 A network learns to remember only if the error at the end of a sequence reaches the steps that caused it. On its way
-back it is multiplied by one matrix at every step, the Jacobian of the state with respect to the state before it.
-Over many steps such a product shrinks to nothing or grows beyond all bounds, unless the matrices are close to
-keeping lengths [1]_ [2]_. :func:`~sklearn_rnn.inspection.gradient_flow` measures what arrives.
+back the error is multiplied by one matrix at every step: the Jacobian of the state with respect to the previous state.
+Over many steps this product becomes very small or very large, unless the matrices almost preserve lengths [1]_ [2]_.
+:func:`~sklearn_rnn.inspection.gradient_flow` measures the error that arrives at each step.
 """
 
 # %%
-# The adding problem asks for the sum of two marked numbers, one in each half of 100 steps. We take networks at the
-# beginning, when it is decided whether they can learn it at all: one epoch at a tiny learning rate leaves
-# them as they were drawn. Then recurrent weights and biases are set to what we want to look at, in place, through
-# ``weights_``.
+# The target of the adding problem is the sum of two marked numbers, one in each half of 100 steps. We look at networks
+# before training, because their start decides whether they can learn the problem at all. One epoch with a tiny learning
+# rate almost keeps the start values. Then we set the recurrent weights and biases in place, through ``weights_``.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -38,9 +37,9 @@ def make_network(cell):
 
 
 # %%
-# Three simple cells: the recurrent weights start as an orthogonal matrix, which keeps lengths. Multiplied by 0.7
-# it shrinks them to at most 0.7 at every step. Large random weights do the opposite: the largest of their eigenvalues
-# are about 2.5.
+# There are three simple cells. Their recurrent weights start as an orthogonal matrix, which preserves lengths. For the
+# first cell we multiply the matrix by 0.7: one step then multiplies lengths by at most 0.7. The second cell keeps
+# the orthogonal matrix. The third cell gets large random weights, whose largest eigenvalues are about 2.5.
 
 networks = {name: make_network("rnn") for name in ("rnn, small weights", "rnn, orthogonal", "rnn, large weights")}
 networks["rnn, small weights"].weights_["layer_0.recurrent"][...] *= 0.7
@@ -49,9 +48,10 @@ large = generator.normal(scale=2.5 / np.sqrt(N_UNITS), size=(N_UNITS, N_UNITS))
 networks["rnn, large weights"].weights_["layer_0.recurrent"][...] = large
 
 # %%
-# And two gated cells with the same small weights, whose gates decide what is kept. The bias opens them: the LSTM's
-# forget gate multiplies its cell state by sigmoid(4) = 0.98 at each step, and so does the GRU's update gate with its
-# state. (The columns of all gates stand side by side: i, f, g, o in the LSTM, r, z, n in the GRU.)
+# There are also two gated cells with the same small weights. Their gates decide how much of the state they keep. A
+# large bias opens the gates: the LSTM's forget gate multiplies its cell state by sigmoid(4) = 0.98 at each step, and
+# the GRU's update gate does the same with its state. (The columns of all gates are side by side: i, f, g, o in the
+# LSTM, r, z, n in the GRU.)
 
 for cell in ("lstm", "gru"):
     network = networks[f"{cell}, open gates"] = make_network(cell)
@@ -59,7 +59,7 @@ for cell in ("lstm", "gru"):
     network.weights_["layer_0.bias"][N_UNITS : 2 * N_UNITS] = 4.0
 
 # %%
-# The flow of each: everything is counted in steps back from the loss, so that index 0 is the last step.
+# ``gradient_flow`` computes the flow of each network. It counts steps back from the loss, so index 0 is the last step.
 
 flows = {name: gradient_flow(network, X, y).layers[0] for name, network in networks.items()}
 
@@ -71,13 +71,13 @@ for name, flow in flows.items():
 left.set(
     xlabel="steps back from the loss",
     ylabel=r"$\|\partial L / \partial h_t\|$",
-    title="What arrives of the error",
+    title="Norm of the error that arrives",
 )
 right.axhline(1, color="black", linestyle=":")
 right.set(
     xlabel="steps back from the loss",
     ylabel=r"largest singular value of $\partial s_t / \partial s_{t-1}$",
-    title="What one step can do to it",
+    title="Largest factor of one step",
 )
 left.legend()
 plt.show()
@@ -100,27 +100,29 @@ assert factors["rnn, small weights"] < 0.7 < factors["rnn, orthogonal"] < 1 < fa
 assert 0.97 < factors["gru, open gates"] < 1 < factors["lstm, open gates"] < 1.05
 
 # %%
-# * **Vanishing.** With the small weights no singular value is above 0.7, and nothing is left after 100 steps: the
-#   first number is not forgotten, it is never learned. Where all singular values stay below 1 it must be so [2]_.
+# * **Vanishing.** With the small weights no singular value is above 0.7, and almost no error is left after 100 steps.
+#   So the network cannot learn to use the first number. If all singular values stay below 1, the error must vanish
+#   [2]_.
 # * **The orthogonal start** slows this down. But the derivative :math:`\tanh'` is below 1 in every unit whose state is
-#   not 0. The largest singular value is that of the luckiest direction; the error, spread over all, fades faster.
-# * **Exploding.** With the large weights one step can make an error three times as large. On its way through all
-#   directions it grows by a fifth per step: a billionfold in the end. An update of that size ruins the weights; this
-#   is what ``clip_norm`` is for.
-# * **The gates' cure.** The GRU's error fades by 0.98 per step, as the update gate lets it, though its recurrent
-#   weights are the small ones. The LSTM's drops once, as h is no more than what the output gate shows of c; from
-#   then on the error travels in c, and does not fade.
+#   not 0. The largest singular value belongs to the best direction. The error has parts in all directions, so it
+#   vanishes faster.
+# * **Exploding.** With the large weights one step can make an error three times as large. The actual error, with its
+#   parts in all directions, grows by a fifth per step. Over the sequence it grows by a factor of several hundred
+#   million. An update of this size ruins the weights. ``clip_norm`` prevents such updates.
+# * **Gates help.** The GRU's error is multiplied by 0.98 per step. This is the factor of its update gate, although its
+#   recurrent weights are the small ones. The LSTM's error decreases once, because the output gate passes only a part of
+#   c to h. After that the error flows back in c, and does not decrease.
 #
-# What truncation loses
-# ---------------------
+# The part that truncation omits
+# ------------------------------
 #
-# ``truncation=h`` lets errors flow back through h steps only. Is that much less than the whole gradient? The
-# gradient of the recurrent weights is the sum of what each step contributes, and ``dropped_share[h]`` the share of this
-# sum that comes from beyond the last h steps.
+# With ``truncation=h`` errors flow back through h steps only. How much of the gradient is missing then? The gradient of
+# the recurrent weights is the sum of the contributions of all steps. ``dropped_share[h]`` is the share of this sum that
+# comes from before the last h steps.
 
 fig, ax = plt.subplots(figsize=(8, 4), layout="constrained")
 for name, flow in flows.items():
-    # Up to the second step: the first one, which has the state 0 before it, adds nothing to dL/dU.
+    # Up to the second step: the first one adds nothing to dL/dU, because the state before it is 0.
     ax.semilogy(flow.dropped_share[: N_STEPS - 1], label=name)
 ax.set(
     xlabel="truncation (steps)",
@@ -137,12 +139,12 @@ assert flows["lstm, open gates"].dropped_share[20] > 0.8
 assert flows["rnn, large weights"].dropped_share[50] > 0.99
 
 # %%
-# With vanishing gradients 20 steps are as good as 100: there is nothing to be lost. Truncation costs nothing where
-# nothing was learned over long distances anyway, and most where a cell can bridge them. (The exploding network's
-# gradient is all from the far end, as if the last steps did not count.)
+# With vanishing gradients 20 steps are as good as 100, because the earlier steps contribute almost nothing. So
+# truncation loses nothing if the network cannot learn over long distances anyway. It loses most if the cell can. (The
+# gradient of the exploding network comes almost entirely from the first steps.)
 #
 # :func:`~sklearn_rnn.inspection.truncation_bias` compares the truncated gradient of *all* parameters with the full
-# one, computed as in training. Here is the GRU's.
+# gradient. It computes them as training does. This is the result for the GRU.
 
 bias = truncation_bias(networks["gru, open gates"], X, y, [1, 2, 5, 10, 20, 50, N_STEPS])
 
@@ -158,12 +160,12 @@ assert (bias.cosine > 0).all()
 assert bias.relative_bias[-1] == 0
 
 # %%
-# As long as the relative bias is below 1, every step still goes downhill, and gradient descent can converge [3]_. But
-# it goes downhill by the last steps of the sequences: what the first number has to do with the answer is in the part
-# that is missing.
+# While the relative bias is below 1, every update still has a descent direction, and gradient descent can converge
+# [3]_. But the truncated gradient contains only the last steps of the sequences. The missing part contains the
+# influence of the first number.
 #
-# The same two functions tell of a network that has been trained. Pass a few dozen sequences: the flow is computed in
-# memory for all their steps.
+# The same two functions also work with a trained network. Pass a few dozen sequences only, because the flow of all
+# their steps is kept in memory.
 #
 # .. rubric:: References
 #

@@ -2,16 +2,15 @@
 A target at every step, with truncated backpropagation
 ======================================================
 
-Where is a noisy wave about to go? With ``readout="each"`` the network answers after every step, and every step has a
-loss. That is where truncated backpropagation through time, BPTT(h; h') [1]_, comes into its own: the error of
-each step flows back through at most ``truncation`` = h steps, and the weights are updated after every
-``truncation_stride`` = h' steps, while the state is carried on to the end of the sequence.
+The task is to predict the next value of a noisy wave. With ``readout="each"`` the network predicts at every step, and
+every step has a loss. Truncated backpropagation through time, BPTT(h; h') [1]_, is most useful for such tasks. The
+error of each step flows back through at most ``truncation`` = h steps. The weights are updated after every
+``truncation_stride`` = h' steps. The state continues to the end of the sequence.
 """
 
 # %%
-# Every sequence is a sine wave of its own amplitude, frequency and phase, seen under noise. The target at step t is the
-# value that the wave, without the noise, will have at step t + 1. The sequences are cut to different lengths: X and
-# y become lists of arrays.
+# Every sequence is a noisy sine wave with its own amplitude, frequency and phase. The target at step t is the value of
+# the wave, without noise, at step t + 1. We cut the sequences to different lengths: X and y become lists of arrays.
 
 import math
 
@@ -32,10 +31,10 @@ print(f"{len(X_train)} training sequences; X[0] {X_train[0].shape}, y[0] {y_trai
 # Three ways to train
 # -------------------
 #
-# Full BPTT makes one update for each batch. BPTT(20; 20) cuts the sequences of a batch into windows of 20
-# steps and updates after each; the first loss of a window flows back through a single step. BPTT(20; 10) updates
-# after every 10 steps and lets their losses flow back through the last 20: each of them through 11 steps at least
-# (or to the first step), at the price that nearly every step is run twice.
+# Full BPTT makes one update for each batch. BPTT(20; 20) divides the sequences of a batch into windows of 20 steps,
+# with an update after each window. The first loss of a window flows back through one step only. BPTT(20; 10) makes an
+# update after every 10 steps, and their losses flow back through the last 20 steps. So each loss flows back through at
+# least 11 steps (or to the first step). The cost: almost every step runs twice.
 
 BATCH_SIZE, N_EPOCHS = 32, 12
 regressors, curves = {}, {}
@@ -64,7 +63,7 @@ for truncation, stride in ((None, None), (20, 20), (20, 10)):
     )
 
 # %%
-# The baselines, over the same steps: always predicting 0, and predicting that the next value is the one just seen.
+# There are two baselines, for the same steps: predict 0 always, or predict the last noisy value.
 
 targets, seen = np.concatenate(y_test), np.concatenate(X_test)[:, 0]
 print(f"always 0      mean squared error {np.mean(targets**2):.4f}")
@@ -80,22 +79,22 @@ ax.legend()
 plt.show()
 
 # %%
-# Truncation learns more from an epoch here, as it updates the weights more often. On a task that needs memory over more
-# than h steps it can fail where full BPTT succeeds: nothing tells the network to keep what an error more than h
-# steps later would have asked for.
+# Here, training with truncation learns more from an epoch, because it updates the weights more often. If a network must
+# remember more than h steps, truncation can fail where full BPTT succeeds: no gradient tells the network to remember
+# information for more than h steps.
 #
 # Predictions
 # -----------
 #
-# They come back in the form of X: a list with one array per sequence. A prediction at step t uses the steps up
-# to t only, so the first ones are guesses.
+# The predictions have the form of X: a list with one array per sequence. A prediction at step t uses only the steps up
+# to t. So the first predictions are guesses.
 
 regressor = regressors["BPTT(20; 10)"]
 predictions = regressor.predict(X_test)
 fig, axes = plt.subplots(2, 1, figsize=(8, 5), layout="constrained")
 for ax, i in zip(axes, (0, 1)):
     steps = np.arange(1, len(X_test[i]) + 1)
-    ax.plot(steps - 1, X_test[i][:, 0], ".", color="lightgray", label="seen, with noise")
+    ax.plot(steps - 1, X_test[i][:, 0], ".", color="lightgray", label="noisy value")
     ax.plot(steps, y_test[i], color="black", linewidth=1, label="wave")
     ax.plot(steps, predictions[i], color="C1", label="predicted one step ahead")
     ax.set(xlabel="step", xlim=(0, 100))
@@ -103,8 +102,8 @@ axes[0].legend(loc="upper right", ncols=3)
 plt.show()
 
 # %%
-# The error at each step, the mean over the test sequences (all of them have at least 100 steps): it falls
-# while the network finds the phase and the frequency of the wave.
+# This figure has the error at each step, as a mean over the test sequences. (All of them have at least 100 steps.) The
+# error decreases while the network finds the phase and the frequency of the wave.
 
 fig, ax = plt.subplots(figsize=(8, 3), layout="constrained")
 for name, other in regressors.items():

@@ -2,21 +2,21 @@
 Data that do not fit into memory
 ================================
 
-Two ways lead past the size of the memory. ``partial_fit`` takes the data chunk by chunk, from whatever
-can hand out chunks: here a memory-mapped file of NumPy's, an HDF5 file and a Parquet file, and the network that comes
-out is the same, to the bit. And ``fit``, with all it can do (shuffling the whole data, epochs, early stopping), takes a
-memory-mapped array as it takes any other, but leaves it in its file and reads a batch at a time.
+There are two ways to train on more data than the memory holds. ``partial_fit`` takes the data chunk by chunk, from any
+source. Here the sources are a memory-mapped NumPy file, an HDF5 file and a Parquet file. The trained network has the
+same bits in all three cases. ``fit`` takes a memory-mapped array with all of its features: it shuffles the whole data,
+runs several epochs, and can stop early. The array stays in its file, and ``fit`` reads batch by batch.
 
-For the other two formats this page needs ``pip install h5py pyarrow``.
+HDF5 and Parquet need ``pip install h5py pyarrow``.
 """
 
 # %%
 # The files
 # ---------
 #
-# Every sequence is a noisy wave, and the target is the value that follows its last step. The sequences are made and
-# written by the chunk, as a program would that records them: never are all of them in memory. (Here they would
-# fit: 8 MB are enough to see what is going on.)
+# Every sequence is a noisy wave. The target is the value after its last step. We make and write the sequences chunk by
+# chunk, as a program does that records data. So they are never all in memory at the same time. (These 8 MB would fit
+# into memory. They are enough for a demonstration.)
 
 import tempfile
 import tracemalloc
@@ -44,7 +44,8 @@ temporary = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
 folder = Path(temporary.name)
 
 # %%
-# **NumPy.** A file for X with the axes sequence, time, feature, written through a map of it, and another for y.
+# **NumPy.** One file holds X, with the axes sequence, time, feature. Another file holds y. We write both through memory
+# maps.
 
 X = np.lib.format.open_memmap(folder / "X.npy", mode="w+", dtype=np.float32, shape=(N_SEQUENCES, N_STEPS, 1))
 y = np.lib.format.open_memmap(folder / "y.npy", mode="w+", dtype=np.float32, shape=(N_SEQUENCES,))
@@ -55,8 +56,8 @@ y.flush()
 del X, y
 
 # %%
-# **HDF5.** The same two arrays, compressed, in one file. What HDF5 compresses at once, *its* chunk, is what is read
-# at once later.
+# **HDF5.** One file holds the same two arrays, compressed. HDF5 compresses the array in chunks of its own. Here they
+# have the same size as the chunks that we read later.
 
 with h5py.File(folder / "waves.h5", "w") as file:
     X = file.create_dataset("X", (N_SEQUENCES, N_STEPS, 1), "f4", chunks=(CHUNK, N_STEPS, 1), compression="lzf")
@@ -65,8 +66,8 @@ with h5py.File(folder / "waves.h5", "w") as file:
         X[i * CHUNK : (i + 1) * CHUNK], y[i * CHUNK : (i + 1) * CHUNK] = make_chunk(i)
 
 # %%
-# **Parquet.** A table with a row for each step: which sequence and step it is, its features, and the target of the
-# sequence. Each chunk is written as a row group, so that no sequence is cut in two.
+# **Parquet.** The table has one row for each step: the numbers of the sequence and of the step, the features, and the
+# target of the sequence. We write each chunk as one row group, so that no sequence is split.
 
 FEATURES = ["wave"]
 columns = {"sequence": pa.int64(), "step": pa.int64(), "wave": pa.float32(), "target": pa.float32()}
@@ -85,8 +86,8 @@ for path in sorted(folder.iterdir()):
 # Chunk by chunk: ``partial_fit``
 # -------------------------------
 #
-# Three functions that give one chunk after the other. The one for Parquet makes no use of the sequences' being equally
-# long: it gives a list of arrays, cut where the number of the sequence changes.
+# Three functions yield one chunk after the other. The function for Parquet also works for sequences of different
+# lengths: it yields a list of arrays, and splits the table at each new sequence number.
 
 
 def chunks_of_numpy():
@@ -111,14 +112,14 @@ def chunks_of_parquet():
 
 
 # %%
-# One pass over each file. ``tracemalloc`` tells the most memory that Python and NumPy held at any time (what pyarrow
-# holds, it does not see).
+# We pass over each file once. ``tracemalloc`` measures the peak memory of Python and NumPy. (It does not see the memory
+# of pyarrow.)
 
 SETTINGS = {"hidden_layer_sizes": (16,), "batch_size": 50, "learning_rate_init": 0.01, "random_state": 0}
 
 
 def peak_memory(function, *args):
-    """Return what the function returns, and the most memory that was in use meanwhile, in MB."""
+    """Return the function's result and its peak memory in MB."""
     tracemalloc.start()
     result = function(*args)
     peak = tracemalloc.get_traced_memory()[1] / 1e6
@@ -148,15 +149,16 @@ for name, weights in regressors["NumPy"].weights_.items():
     assert np.array_equal(weights, regressors["Parquet"].weights_[name])
 
 # %%
-# All of it: ``fit`` on a memory-mapped array
-# -------------------------------------------
+# The whole file: ``fit`` on a memory-mapped array
+# ------------------------------------------------
 #
-# ``fit`` with early stopping: a tenth of the sequences is set aside, the others are shuffled anew for each epoch.
-# Of the file's data no more is in memory than a batch (when predicting, a block of sequences); with the array in
-# memory, there are the array and the parts that it was split into. The results are the same. The targets are read into
-# memory in both cases: they are small. ``predict`` and the other methods take mapped arrays in the same way.
+# ``fit`` with early stopping sets a tenth of the sequences aside, and shuffles the others again for each epoch. With
+# the mapped array, only one batch of the file's data is in memory (in predictions: one block of sequences). With the
+# array in memory, the memory holds the array and its training and validation parts. The results are the same. In both
+# cases the targets are read into memory, because they are small. ``predict`` and the other methods take mapped arrays
+# in the same way.
 #
-# (What is measured first includes some 3 MB of modules of scikit-learn's that early stopping imports.)
+# (The first measurement includes about 3 MB of scikit-learn's modules, which early stopping imports.)
 
 
 def train_at_once(mmap_mode):
@@ -186,15 +188,16 @@ right.set(xlabel="peak memory (MB)", title=f"{4 * N_SEQUENCES * N_STEPS / 1e6:.0
 plt.show()
 
 # %%
-# Every chunk is new to the network: its loss, taken while it is trained on, is that on sequences not seen before.
+# Every chunk is new to the network. So the loss of a chunk during training is a loss on unseen sequences.
 #
-# Which to choose? ``partial_fit`` reads a file from its beginning to its end, which every disk does best, but shuffles
-# within a chunk only: the sequences should stand in the file in random order. ``fit`` picks every batch from the whole
-# file, which a solid-state disk can do, or a file that the system mostly keeps in its cache. It reads best where
-# the values of a sequence stand side by side. Any view of a map will do: slices, or ``X.swapaxes(1, 2)`` of a file with
-# the axes case, channel, time. Other dtypes than float32 and float64 are converted by the batch, too.
+# Which one to choose? ``partial_fit`` reads a file from its start to its end, which is the fastest way on every disk.
+# But it shuffles within a chunk only. So the sequences should be in random order in the file. ``fit`` selects every
+# batch from the whole file. This is fast on a solid-state disk, or if the system keeps most of the file in its cache.
+# ``fit`` reads fastest if the values of a sequence are side by side. It takes any view of a map: slices, or
+# ``X.swapaxes(1, 2)`` of a file with the axes case, channel, time. It converts other dtypes than float32 and float64
+# batch by batch.
 #
-# A scaler goes the same way: :class:`~sklearn_rnn.preprocessing.TimeDistributed` has ``partial_fit`` where its
-# transformer does, and ``transform`` takes a chunk at a time.
+# A scaler can work in the same way: :class:`~sklearn_rnn.preprocessing.TimeDistributed` has ``partial_fit`` if its
+# transformer has it, and ``transform`` takes one chunk at a time.
 
 temporary.cleanup()

@@ -2,11 +2,15 @@
 Who is speaking? Grid search over truncation and clipping
 =========================================================
 
-Nine men uttered the Japanese vowels /ae/; which of them is it? Each utterance is a sequence of 7 to 29 steps
-with 12 coefficients each, and the lengths differ: a list of arrays, which needs no padding. This example does the
-whole job: a pipeline that scales the coefficients and trains a recurrent network, a grid search over how far
-the error flows back (``truncation``) and how large a gradient may be (``clip_norm``), the accuracy on the test
-utterances, and a pickle of the best pipeline that a new Python process loads and uses.
+Nine men said the Japanese vowels /ae/. The task is to find the speaker of an utterance. Each utterance is a sequence of
+7 to 29 steps with 12 coefficients each. The lengths differ, so X is a list of arrays. It needs no padding. This example
+is a complete program:
+
+* a pipeline that scales the coefficients and trains a recurrent network,
+* a grid search over the number of steps that the error flows back (``truncation``) and the largest norm of the gradient
+  (``clip_norm``),
+* the accuracy on the test utterances,
+* a pickle of the best pipeline, which a new Python process loads and uses.
 
 It runs in about a minute on two cores.
 """
@@ -15,7 +19,7 @@ It runs in about a minute on two cores.
 # The data
 # --------
 #
-# The data set comes with the package, in the split that its authors made.
+# The package includes the data set, with its authors' split into training and test utterances.
 
 import pickle
 import subprocess
@@ -44,7 +48,7 @@ for name, X, y in (("training", X_train, y_train), ("test", X_test, y_test)):
     )
 
 # %%
-# Some utterances, as the network sees them: one row per coefficient, time from left to right.
+# This figure has some utterances, as the network sees them: one row per coefficient, time from left to right.
 
 fig, axes = plt.subplots(1, 4, figsize=(9, 2.6), sharey=True, layout="constrained")
 for ax, i in zip(axes, (0, 1, 30, 31)):
@@ -58,10 +62,10 @@ plt.show()
 # Pipeline and grid search
 # ------------------------
 #
-# :class:`~sklearn_rnn.preprocessing.TimeDistributed` fits the scaler on the steps of all utterances together.
-# The network is a GRU of 64 units that predicts from its last state; with ``learning_rate="cosine"`` it trains for all
-# of its ``max_iter`` epochs. ``truncation=5`` carries the error back through an utterance's last 5 steps only,
-# ``None`` through all of them.
+# :class:`~sklearn_rnn.preprocessing.TimeDistributed` fits the scaler on the steps of all utterances together. The
+# network is a GRU of 64 units, which predicts from its last state. With ``n_iter_no_change=np.inf`` it trains for all
+# of its ``max_iter`` epochs. With ``truncation=5`` the error flows back through the last 5 steps of an utterance only,
+# with ``None`` through all steps.
 
 pipeline = make_pipeline(
     TimeDistributed(StandardScaler()),
@@ -83,7 +87,7 @@ search = GridSearchCV(pipeline, grid, cv=3, n_jobs=2, verbose=2)
 search.fit(X_train, y_train)
 
 # %%
-# Accuracy on the folds held out, in percent:
+# This table has the accuracy on the held-out folds, in percent:
 
 results = search.cv_results_
 print("truncation  clip_norm  mean accuracy  std    rank")
@@ -95,8 +99,8 @@ for parameters, mean, std, rank in zip(
 print(f"Best: {search.best_params_}")
 
 # %%
-# With 270 utterances one more or less that is right makes 0.4 points, and the standard deviations say how much
-# the folds differ: small differences in this table mean little.
+# One of the 270 utterances is 0.4 points, and the standard deviations show the differences between the folds. So small
+# differences in this table mean little.
 #
 # The test utterances
 # -------------------
@@ -115,7 +119,7 @@ display.ax_.set(xlabel="predicted speaker", ylabel="true speaker", title="Test u
 plt.show()
 
 # %%
-# Its training: the loss of every epoch, and the norms of the gradients before clipping.
+# The best pipeline recorded the loss of every epoch, and the norms of the gradients before clipping.
 
 classifier = best[-1]
 fig, (left, right) = plt.subplots(1, 2, figsize=(9, 3), layout="constrained")
@@ -127,11 +131,11 @@ plt.show()
 print(f"Share of updates whose gradient was clipped: {classifier.clipped_fraction_:.0%}")
 
 # %%
-# Save it, load it elsewhere
-# --------------------------
+# Save it, load it in another process
+# -----------------------------------
 #
-# The fitted pipeline is pickled like any other. A new Python process loads it and predicts; it imports nothing but what
-# the pickle asks for and the data.
+# The fitted pipeline can be pickled like any other. A new Python process loads it and predicts. The process imports
+# only the data set; the pickle imports everything else that it needs.
 
 PREDICT_IN_A_NEW_PROCESS = """
 import pickle, sys

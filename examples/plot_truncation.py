@@ -1,20 +1,21 @@
 """
-Truncation: how far back is enough?
-===================================
+Truncation: how many steps are enough?
+======================================
 
-Backpropagation through time that is cut after h steps is cheaper, and its gradients are biased: what the loss has to
-do with anything earlier is missing. How large is the bias? ``truncation="auto"`` measures it and chooses h [1]_. And
-``truncation="unbiased"`` cuts at random, and makes up for it, so that nothing is missing in the mean [2]_.
+Backpropagation through time is cheaper if it stops after h steps, but then its gradients are biased: the influence of
+all earlier steps is missing. ``truncation="auto"`` measures this bias and chooses h [1]_. ``truncation="unbiased"``
+ends the windows at random and weights the errors, so that the mean of the gradients has no bias [2]_.
 """
 
 # %%
 # Two lags
 # --------
 #
-# White noise, and the task to give back at every step what came 3 steps before; and the same with 20 steps. With
-# ``truncation="auto"`` the number of steps is chosen before the first epoch and after every 10 epochs:
-# the fewest for which a bound of the relative bias is below ``truncation_tolerance``. ``truncation_`` is the
-# number of the last epoch. (``partial_fit`` on all data is an epoch.)
+# The input is white noise. At every step, the first task is to return the input of 3 steps before. In the second task
+# it is the input of 20 steps before. ``truncation="auto"`` chooses the number of steps before the first epoch and after
+# every 10 epochs. It takes the smallest number for which a bound of the relative bias is below
+# ``truncation_tolerance``. ``truncation_`` is the number in the last epoch. (A call of ``partial_fit`` with all data is
+# an epoch.)
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -47,10 +48,12 @@ assert regressors[3].loss_ < 0.01
 assert regressors[20].loss_ < 0.05
 
 # %%
-# At the start neither network knows anything, and some dozens of steps do for both. Then the one learns to look 20
-# steps back, and its gradients begin to reach back: more is needed. The other learns to look at the last steps alone.
+# At the start neither network has learned anything, and a few dozen steps are enough for both. Then the network with
+# lag 20 learns to use the input of 20 steps before. Its gradients reach further back, so it needs more steps. The other
+# network learns to use only the last steps.
 #
-# Was that right? :func:`~sklearn_rnn.inspection.truncation_bias` computes the truncated gradients and the full one.
+# :func:`~sklearn_rnn.inspection.truncation_bias` checks these choices: it computes the truncated gradients and the full
+# gradient.
 
 fig, (left, right) = plt.subplots(1, 2, figsize=(11, 4), layout="constrained")
 truncations = [1, 2, 5, 10, 20, 50, 100, 200]
@@ -71,24 +74,24 @@ right.legend()
 plt.show()
 
 # %%
-# The dotted lines are the choices. They are on the safe side: the bound adds up the norms of what each step
-# contributes, as if all of it pointed one way. With ``readout="each"`` and windows of h steps losses flow back through
-# 1 to h steps, so that h must be a good deal more than the lag.
+# The dotted lines are the choices. They are larger than necessary, because the bound adds the norms of the
+# contributions of all steps, as if they had the same direction. With ``readout="each"`` and windows of h steps, losses
+# flow back through 1 to h steps. So h must be much larger than the lag.
 #
 # Influence balancing
 # -------------------
 #
-# A bias can be worse than slow. Tallec and Ollivier [2]_ have a task where it points the wrong way: a linear system of
-# 23 units with one parameter :math:`\theta`,
+# A biased gradient can do more harm than slow training: it can have the wrong sign. Tallec and Ollivier [2]_ have such
+# a task. It is a linear system of 23 units with one parameter :math:`\theta`,
 #
 # .. math::
 #
 #    s_{t+1} = A s_t + (\theta, \ldots, \theta, -\theta, \ldots, -\theta)^T,
 #
-# in which A has 1/2 on its diagonal and 1/2 right above it. So each unit hears from itself and from the next one. The
-# first unit is to become 1. Here 10 units have :math:`+\theta` and 13 have :math:`-\theta`: what
-# :math:`\theta` does to the first unit within some steps has the sign plus, as it comes from the units close by; the
-# influence of the others takes longer to arrive, and it is larger.
+# where A has 1/2 on its diagonal and 1/2 directly above it. So each unit depends on itself and on the next unit. The
+# target of the first unit is 1. Here 10 units have :math:`+\theta` and 13 have :math:`-\theta`. After a few steps, the
+# influence of :math:`\theta` on the first unit is positive, because it comes from the nearest units. The influence of
+# the other units takes more steps, and it is larger.
 
 N_UNITS, N_POSITIVE = 23, 10
 signs = np.where(np.arange(N_UNITS) < N_POSITIVE, 1.0, -1.0)
@@ -102,20 +105,21 @@ theta_star = 1 / influence[-1]
 print(f"influence of theta on the first unit: {influence[9]:.1f} after 10 steps, {influence[-1]:.4f} in the end")
 
 # %%
-# As a network of this package: the cell "rnn" with the identity as activation computes
-# :math:`h_t = h_{t-1} U + x_t W`, with states as rows, so that U is the transpose of A. The input is always 1, W is
-# :math:`\theta` times the signs, and the output layer reads the first unit. Weights are set in place, through
+# This package can express the system as a network. The cell "rnn" with the identity as activation computes
+# :math:`h_t = h_{t-1} U + x_t W`. States are rows here, so U is the transpose of A. The input is always 1, W is
+# :math:`\theta` times the signs, and the output layer reads the first unit. We set the weights in place, through
 # ``weights_``.
 #
-# There is no parameter :math:`\theta` that the package would know: it trains all weights. But their change tells the
-# gradient. With plain gradient descent at a rate of 1 the change of W is the negative gradient; its part in the
-# direction of the signs is that of :math:`\theta`. We take it, with a rate of our own that falls as one over
-# the root of time, and put all weights back in their places.
+# The package does not know the parameter :math:`\theta`: it trains all weights. But the change of the weights shows the
+# gradient. With plain gradient descent and a learning rate of 1, the change of W is the negative gradient. Its
+# component in the direction of the signs is the negative gradient of :math:`\theta`. We change :math:`\theta` by this
+# component, with our own learning rate, which decreases as one over the square root of time. Then we set all weights
+# again.
 #
-# The system never ends: it is trained as a stream, with ``stateful=True``, in chunks of 500 steps. In the paper each
-# step has a loss, and the weights change at every window. Here ``readout="mean"`` asks for the mean of the first
-# unit over the chunk, so that there is one update, and one projection, a chunk. Errors enter at every step in both
-# cases, and windows cut them alike.
+# The system never ends, so we train it as a stream, with ``stateful=True``, in chunks of 500 steps. In the paper each
+# step has a loss, and the weights change at every window. Here ``readout="mean"`` predicts from the mean of the first
+# unit over the chunk. So each chunk has one update and one projection. In both cases errors enter at every step, and
+# windows truncate them in the same way.
 
 CHUNK, N_UPDATES, RATE = 500, 150, 0.01
 X, y = np.ones((1, CHUNK, 1)), np.ones(1)
@@ -148,7 +152,7 @@ def make_balance(truncation, truncation_stride=None, seed=0):
         clip_norm=None,
         random_state=seed,
     )
-    return regressor.partial_fit(X, y).reset_state()  # a first call makes the network; what it learned is overwritten
+    return regressor.partial_fit(X, y).reset_state()  # a first call makes the network; its weights are replaced
 
 
 def thetas_of(regressor):
@@ -164,9 +168,9 @@ def thetas_of(regressor):
 
 
 # %%
-# Full backpropagation (within a chunk) knows the way. Windows of 10 steps, and even of 100, lead to the wrong
-# side, and farther and farther away. Windows of random lengths, of 32 steps in the mean, get there: by a way of their
-# own with every seed.
+# Full backpropagation (within a chunk) converges to the solution. With windows of 10 steps, and even of 100 steps,
+# :math:`\theta` moves away from the solution. With windows of random lengths, of 32 steps in the mean, it converges, on
+# a different path for every seed.
 
 runs = {
     "truncation=None": [thetas_of(make_balance(None))],
@@ -197,18 +201,18 @@ right.legend(loc="upper left")
 plt.show()
 
 # %%
-# Windows of 100 steps are longer than all influences take to arrive. But the first losses of a window flow back through
-# a few steps only; a stride that is smaller than the window would help (``truncation_stride``), at its price.
+# 100 steps are enough for all influences to arrive. But the first losses of a window flow back through a few steps
+# only. A stride that is smaller than the window would help (``truncation_stride``), at a higher cost.
 #
-# Unbiased means: the mean over what may be drawn is the gradient of full backpropagation *within the chunk*. What
-# lies before the chunk's first step is out of reach for all, which is why the chunks are long here, compared with the
-# 70 steps that influences take. The price is variance, which the falling rate averages out: errors that
-# happen to get far are multiplied by large factors. Clipping, and solvers that divide by the gradient's size, take
-# part of this away again: of a gradient that has been clipped the mean is another one.
+# "Unbiased" means: the mean of the gradients over all draws is the gradient of full backpropagation *within the chunk*.
+# No method can reach the steps before the chunk. For this reason the chunks here are long, compared with the 70 steps
+# that the influences take. The disadvantage is the variance: errors that flow back far are multiplied by large factors.
+# The decreasing learning rate averages the variance out. Clipping, and solvers that divide by the size of the gradient,
+# bring back a bias, because they change the mean of the gradients.
 #
-# Which to choose? Full backpropagation where memory allows (``memory_budget`` makes it allow more). ``"auto"``
-# where sequences are long, but memories are thought to be short. ``"unbiased"`` where neither will do, with a small
-# learning rate. :doc:`/user_guide/long_sequences` says more.
+# Which one to choose? Use full backpropagation if the computer's memory is sufficient (``memory_budget`` reduces the
+# need). Use ``"auto"`` if the sequences are long, but the network probably needs to remember few steps. Use
+# ``"unbiased"`` with a small learning rate if neither works. :doc:`/user_guide/long_sequences` describes all three.
 #
 # .. rubric:: References
 #

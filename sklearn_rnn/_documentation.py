@@ -4,94 +4,99 @@ from __future__ import annotations
 
 import textwrap
 
-PARAMETERS = """\
+# numpydoc has no subheadings within "Parameters": the groups give the order. docs/user_guide/parameters.rst shows them.
+PARAMETER_GROUPS = {
+    "Architecture": """\
 hidden_layer_sizes : int or array-like of int, default=(64,)
-    Units of each recurrent layer (of each direction of it, if bidirectional), from the input on.
+    Number of units of each recurrent layer, first layer first. A bidirectional layer has this number
+    of units in each direction.
 
 cell : {"gru", "lstm", "rnn"}, default="gru"
     The recurrence: gated recurrent unit [4]_, long short-term memory [3]_, or Elman's simple cell
     [1]_, h_t = f(x_t W + h_{t-1} U + b).
 
 activation : {"tanh", "relu", "logistic", "identity"}, default="tanh"
-    f of cell "rnn". The gated cells have fixed activations: leave it at "tanh" for them.
+    The function f of cell "rnn". The gated cells have fixed activations: leave it at "tanh" for them.
 
 bidirectional : bool, default=False
-    Whether every layer also reads the sequences from their ends. Not with ``truncation``,
-    ``memory_budget`` or ``stateful``.
+    Whether every layer also reads the sequences in reverse order. Not supported together with
+    ``truncation``, ``memory_budget`` or ``stateful``.
 
 readout : {"last", "mean", "max", "each"}, default="last"
-    What the output layer sees: h_T, the mean or the maximum of h_t over a sequence's own steps (one
-    target per sequence), or every h_t (one target per step, a loss at each). Of a bidirectional
-    network "last" is the final state of both directions.
-
-step_features : int, default=1
-    For 2-D X alone: features per step. Every row is a sequence of n_columns / step_features steps.
-
-patch_size : int, default=1
-    Steps of data that the network reads at once, as one network step of patch_size times the
-    features; a first patch that is short begins with zeros. It shortens what the error must travel
-    through, which matters most on long series. Truncation and ``hidden_states`` count network
-    steps. 1 for readout "each".
+    Input of the output layer. "last": h_T. "mean", "max": the mean or the maximum of h_t over a
+    sequence's own steps. These three have one target per sequence. "each": every h_t, with one target
+    and one loss per step. In a bidirectional network, "last" is the final state of both directions.
 
 dropout : float in [0, 1), default=0.0
-    Share of values set to 0 between the layers and before the output layer while training; a
-    sequence keeps one draw for all its steps [8]_.
+    Share of the values that are set to 0 in training, between the layers and before the output layer.
+    All steps of a sequence share one draw [8]_.
+""",
+    "Sequences": """\
+step_features : int, default=1
+    Number of features per step, for 2-D X only. Every row is a sequence of n_columns / step_features
+    steps.
 
-truncation : int, "auto", "unbiased" or None, default=None
-    Steps, h, that an error flows back through: BPTT(h; h') [5]_. None is full BPTT, to the first
-    step. With readout "each" the weights are updated after every ``truncation_stride`` steps; with
-    "last" the gradient flows through each sequence's own last h steps; with "mean" and "max" it is cut
-    at the borders of windows. The state is carried on in every case. Cost and memory of a window
-    are those of h steps. "auto" chooses h before the first epoch, and every 10 epochs again, as the
-    smallest one, of at least 8, whose gradients are biased by less than ``truncation_tolerance``, by a
-    bound from how fast the gradients of 32 losses decay [12]_. "unbiased" draws windows of random lengths for every
-    batch, and multiplies the errors that get from step to step by 1 over the probability that they do:
-    the gradients' mean over the draws is that of full BPTT [9]_, at the price of their variance.
-
-truncation_stride : int or None, default=None
-    Steps, h', between two updates (readout "each") or windows, at most ``truncation``; None is
-    ``truncation``. Smaller ones give every loss more steps to flow back through, and cost h / h' times
-    the work. For "unbiased" the mean number of steps of a window, 2 or more; None is 32.
-
-truncation_tolerance : float in (0, 1), default=0.5
-    For "auto": norm of what truncation leaves out of a gradient, over the norm of the gradient.
-
-memory_budget : int, str or None, default=None
-    The most that activations stored for the backward pass of a batch, and the arrays of that pass, may
-    take: in bytes, or as "64MB" (B, kB, MB, GB; KiB, MiB, GiB). Where those of all steps do not fit,
-    some states are kept instead, and segments of the sequences are run forward again in the backward
-    pass [10]_ [11]_. The weights have the same bits as without a budget; ``memory_estimate`` tells the
-    cost beforehand.
+patch_size : int, default=1
+    Number of steps of data that the network reads at once. They are one network step with patch_size
+    times the features. Zeros fill the front of a first patch that is too short. Patches shorten the
+    error's way back through the steps, which matters most on long series. Truncation and
+    ``hidden_states`` count network steps. Must be 1 for readout "each".
 
 stateful : bool, default=False
-    Whether sequences go on from one call of ``partial_fit`` to the next: row i of a chunk begins in the
-    state that row i of the chunk before ended in. ``reset_state``, or ``new_sequence`` of
-    ``partial_fit``, begins anew. A chunk's rows are trained in one batch, in their order; errors flow
-    back to the chunk's first step at the most. Every call draws new ``dropout`` masks, and is an epoch
-    to ``learning_rate``. ``fit`` begins every sequence anew.
+    Whether sequences continue from one call of ``partial_fit`` to the next: row i of a chunk starts from
+    the final state of row i of the previous chunk. ``reset_state``, and ``new_sequence`` of
+    ``partial_fit``, reset the state. The rows of a chunk are one batch, in their order. Errors flow back
+    to the first step of the chunk at most. Every call draws new ``dropout`` masks, and counts as one
+    epoch for ``learning_rate``. ``fit`` starts every sequence without a state.
+""",
+    "BPTT": """\
+truncation : int, "auto", "unbiased" or None, default=None
+    Number of steps, h, that an error flows back: BPTT(h; h') [5]_. None is full BPTT, back to the first
+    step. With readout "each" the weights are updated after every ``truncation_stride`` steps. With "last"
+    the gradient flows through each sequence's own last h steps. With "mean" and "max" the gradient stops
+    at the borders of windows. The state always continues. The cost and memory of a window are those of
+    h steps. "auto" chooses h before the first epoch, and again every 10 epochs: the smallest h, of at
+    least 8, for which the bias of the gradient is below ``truncation_tolerance``. It bounds the bias by
+    the decay of the gradients of 32 losses [12]_. "unbiased" draws windows of random lengths for every
+    batch. It multiplies each error that flows back to an earlier step by 1 over the probability that it
+    does. So the mean of the gradients over the draws is the gradient of full BPTT [9]_, but the variance
+    is larger.
 
-clip_norm : float or None, default=1.0
-    The whole gradient is rescaled to this Euclidean norm where it is larger [6]_. Ignored by "lbfgs".
+truncation_stride : int or None, default=None
+    Number of steps, h', between two updates (readout "each") or windows, at most ``truncation``. None is
+    ``truncation``. With a smaller stride every loss flows back through more steps; the work is h / h'
+    times as much. With "unbiased" it is the mean number of steps of a window, 2 or more; None is 32.
 
-clip_value : float or None, default=None
-    Every component of the gradient is bounded by it, before ``clip_norm``. Ignored by "lbfgs".
+truncation_tolerance : float in (0, 1), default=0.5
+    For "auto": the norm of the omitted part of a gradient, divided by the norm of the gradient.
 
+memory_budget : int, str or None, default=None
+    The largest memory, for the backward pass of a batch, of the stored activations and the work arrays:
+    in bytes, or as "64MB" (B, kB, MB, GB; KiB, MiB, GiB). If the activations of all steps do not fit,
+    training stores some states instead, and the backward pass runs segments of the sequences forward
+    again [10]_ [11]_. The weights have the same bits as without a budget. ``memory_estimate`` returns
+    the cost before training.
+""",
+    "Optimizer": """\
 solver : {"adam", "sgd", "rmsprop", "lbfgs"}, default="adam"
     Adam [7]_, gradient descent with momentum, RMSprop (its average decays by ``beta_2``), or L-BFGS
     on the whole data at once (full BPTT, no dropout).
 
 alpha : float, default=0.0001
-    Strength of the L2 penalty: alpha / 2 times the sum of squared weights, biases left out, divided
-    by the batch's weight (its number of samples) like the loss.
+    Strength of the L2 penalty: alpha / 2 times the sum of the squared weights, without the biases. Like
+    the loss, it is divided by the total weight of the batch (its number of samples).
 
 batch_size : int or "auto", default="auto"
-    Sequences per update. "auto" is min(64, n_sequences). "lbfgs" updates by all sequences, but
-    goes through them batch by batch, so that memory is that of a batch.
+    Number of sequences per update. "auto" is min(64, n_sequences). "lbfgs" updates by all sequences, but
+    computes the gradient batch by batch, so it needs the memory of one batch only.
+
+shuffle : bool, default=True
+    Whether every epoch draws a new order of the sequences.
 
 learning_rate : {"constant", "invscaling", "adaptive", "cosine"}, default="constant"
-    Schedule over epochs, counted from 1: "invscaling" is learning_rate_init / epoch**power_t;
-    "adaptive" divides the rate by 5 whenever ``fit`` would stop for want of improvement, down to
-    1e-6; "cosine" falls along half a cosine to 0 at ``max_iter`` (not with ``partial_fit``). Ignored by
+    Schedule over epochs, counted from 1. "invscaling" is learning_rate_init / epoch**power_t.
+    "adaptive" divides the rate by 5 whenever ``fit`` would stop because of no improvement, down to 1e-6.
+    "cosine" decreases along half a cosine to 0 at ``max_iter`` (not with ``partial_fit``). Ignored by
     "lbfgs".
 
 learning_rate_init : float, default=0.003
@@ -100,83 +105,99 @@ learning_rate_init : float, default=0.003
 power_t : float, default=0.5
     Exponent of "invscaling".
 
+clip_norm : float or None, default=1.0
+    If the Euclidean norm of the whole gradient is larger, the gradient is rescaled to this norm [6]_.
+    Ignored by "lbfgs".
+
+clip_value : float or None, default=None
+    Largest absolute value of each component of the gradient, applied before ``clip_norm``. Ignored by
+    "lbfgs".
+
+momentum : float in [0, 1], default=0.9
+    Momentum of "sgd".
+
+nesterovs_momentum : bool, default=True
+    Whether "sgd" uses Nesterov's momentum.
+
+beta_1 : float in [0, 1), default=0.9
+    Decay of Adam's first moment.
+
+beta_2 : float in [0, 1), default=0.999
+    Decay of Adam's second moment, and of the average of "rmsprop" (usually 0.9 to 0.99). "rmsprop" does
+    not correct the start of this average: its first steps are 1 / sqrt(1 - beta_2) times as long.
+
+epsilon : float, default=1e-8
+    Keeps "adam" and "rmsprop" from dividing by zero.
+""",
+    "Stopping": """\
 max_iter : int, default=200
-    Epochs at most (iterations, for "lbfgs").
+    Largest number of epochs (of iterations, for "lbfgs").
 
-shuffle : bool, default=True
-    Whether the sequences are put in a new order for every epoch.
-
-random_state : int, RandomState instance or None, default=None
-    Draws start values, order, dropout and the validation split. Pass an int for the same bits at
-    every call, whatever ``n_jobs`` is.
+max_fun : int, default=15000
+    Largest number of evaluations of the loss, for "lbfgs".
 
 tol : float, default=1e-4
-    The least improvement of the training loss (with ``early_stopping`` of the validation score) that
-    counts. "lbfgs" stops at gradients below it.
+    Smallest decrease of the training loss that counts as an improvement; with ``early_stopping``, the
+    smallest increase of the validation score. "lbfgs" stops if no component of the gradient exceeds it.
 
 n_iter_no_change : int or inf, default=10
-    Epochs without improvement after which training stops; inf for never.
+    Number of epochs without improvement after which training stops; inf for never.
 
 early_stopping : bool, default=False
     Whether to stop by the validation score, and to keep the weights of its best epoch. The validation
     data are ``X_val`` and ``y_val`` of ``fit`` or, without them, a part of X.
 
 validation_fraction : float in (0, 1), default=0.1
-    Share of the sequences that ``early_stopping`` sets aside, by class where each has one.
-
-momentum : float in [0, 1], default=0.9
-    Of "sgd".
-
-nesterovs_momentum : bool, default=True
-    Whether "sgd" takes Nesterov's momentum.
-
-beta_1, beta_2 : float in [0, 1), default=0.9, 0.999
-    Decay of Adam's first and second moments. "rmsprop" has ``beta_2`` alone, usually 0.9 to 0.99: it does
-    not correct the second moment's start, so that its first steps are 1 / sqrt(1 - beta_2) times as long.
-
-epsilon : float, default=1e-8
-    Keeps "adam" and "rmsprop" from dividing by zero.
-
-max_fun : int, default=15000
-    Evaluations of the loss at most, for "lbfgs".
-
-warm_start : bool, default=False
-    Whether ``fit`` goes on from the present weights (with a new optimizer) instead of starting anew.
-
-verbose : bool, default=False
-    Whether to print a line an epoch: loss, validation score, gradient norm before clipping, share of
-    updates that were clipped, seconds.
+    Share of the sequences that ``early_stopping`` sets aside. They are drawn by class if each sequence
+    has one class.
+""",
+    "Running": """\
+random_state : int, RandomState instance or None, default=None
+    Source of the start values, the order, dropout and the validation split. Pass an int for the same
+    bits at every call, for any ``n_jobs``.
 
 n_jobs : int or None, default=None
-    Threads, over blocks of sequences; None is 1 unless a :func:`joblib.parallel_config` says otherwise,
-    -1 is all processors. The results have the same bits for any number.
-"""
+    Number of threads, which compute blocks of sequences. None is 1 unless a
+    :func:`joblib.parallel_config` sets another number, -1 is all processors. The results have the same
+    bits for any number.
+
+warm_start : bool, default=False
+    Whether ``fit`` continues from the current weights (with a new optimizer) instead of new ones.
+
+verbose : bool, default=False
+    Whether to print one line per epoch: loss, validation score, gradient norm before clipping, share of
+    clipped updates, seconds.
+""",
+}
+
+PARAMETERS = "\n".join(PARAMETER_GROUPS.values())
 
 ATTRIBUTES = """\
 weights_ : dict of str to ndarray
-    Live views of all parameters; assign in place to load weights. "layer_0.input" (n_features,
+    Live views of all parameters. Assign in place to load weights. "layer_0.input" (n_features,
     n_gates * units), "layer_0.recurrent" (units, n_gates * units), "layer_0.bias" (n_gates * units,),
     "layer_0.recurrent_bias" (units,) for GRU, "layer_0.reverse.input" and so on if bidirectional,
-    "readout.weight" (n_hidden, n_outputs), "readout.bias" (n_outputs,). Gates in the order i, f, g, o
-    (LSTM) and r, z, n (GRU).
+    "readout.weight" (n_hidden, n_outputs), "readout.bias" (n_outputs,). The gates are in the order
+    i, f, g, o (LSTM) and r, z, n (GRU).
 
 loss_, best_loss_ : float
-    Training loss of the last epoch, and the smallest of all (None with ``early_stopping``). NaN for
-    calls of ``partial_fit`` without any weight, as in the lists below.
+    Training loss of the last epoch, and the smallest training loss of all epochs (None with
+    ``early_stopping``). A call of ``partial_fit`` without any weight gives NaN, as in the lists below.
 
 truncation_ : int or None
-    Steps that errors flowed back through in the last epoch: ``truncation``, the number that "auto"
+    Number of steps that errors flowed back in the last epoch: ``truncation``, the number that "auto"
     chose, or the mean number of "unbiased".
 
 loss_curve_ : list of float
-    Training loss, penalty included, of every epoch: the mean over its updates as they came. Of this and
-    the lists below the last 10,000 epochs are kept (a call of ``partial_fit`` is an epoch).
+    Training loss of every epoch, including the penalty: the mean over its updates, computed at each
+    update. This list and the lists below keep the last 10,000 epochs (a call of ``partial_fit`` is an
+    epoch).
 
 validation_loss_curve_, validation_scores_ : list of float, or None
     Loss and score (accuracy or R^2) on the validation data after every epoch.
 
 best_validation_score_ : float or None
-    The best of them, whose weights were kept; with ``early_stopping`` alone.
+    The best validation score; the weights of its epoch were kept. Only with ``early_stopping``.
 
 gradient_norms_ : list of float
     Mean norm of the gradients of every epoch, before clipping.
@@ -185,22 +206,22 @@ clipped_fraction_ : float
     Share of all updates whose gradient was clipped.
 
 n_iter_ : int
-    Epochs trained, over all calls that went on from one another.
+    Number of epochs, over all calls that continued from one another.
 
 t_ : int
-    Sequences seen in training.
+    Number of sequences seen in training.
 
 n_outputs_ : int
-    Outputs of the network.
+    Number of outputs of the network.
 
 out_activation_ : {"identity", "logistic", "softmax", "exp"}
-    g in y_t = g(h_t V + c).
+    The function g in y_t = g(h_t V + c).
 
 n_features_in_ : int
-    Columns of 2-D X; for 3-D and ragged X the features per step.
+    Number of columns of 2-D X; number of features per step of 3-D and ragged X.
 
 feature_names_in_ : ndarray of shape (`n_features_in_`,)
-    Names of the columns, where X was a data frame with string names.
+    Names of the columns, if X was a data frame with string names.
 """
 
 REFERENCES = """\

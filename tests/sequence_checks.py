@@ -1,10 +1,10 @@
-"""Checks of estimators of sequences: what scikit-learn's estimator checks ask about rows, asked about sequences.
+"""Checks of estimators of sequences: scikit-learn's estimator checks of rows, for sequences.
 
-As there, a check is called with an estimator's name and the estimator itself, which it clones; it raises
-where the estimator is at fault. Classifiers, regressors and transformers are checked by one and the same
-suite: :func:`applicable_checks` gives the checks that an estimator can be asked.
+A check gets an estimator's name and the estimator, as in scikit-learn. It clones the estimator, and raises an error if
+the estimator is wrong. One suite checks classifiers, regressors and transformers: :func:`applicable_checks` yields the
+checks that apply to an estimator.
 
-Data are small and ragged. An estimator with ``readout="each"`` gets targets for every step.
+The data are small and ragged. An estimator with ``readout="each"`` gets targets for every step.
 """
 
 import copy
@@ -21,20 +21,20 @@ from sklearn.base import clone, is_classifier, is_regressor
 from sklearn.model_selection import GridSearchCV, KFold, cross_val_score
 from sklearn.utils.validation import has_fit_parameter
 
-# Not sorted, one of a single step, several alike.
+# Not sorted; one sequence has a single step, several have the same length.
 LENGTHS = (5, 3, 7, 5, 1, 4, 6, 2, 5, 3, 4, 8)
 EQUAL_LENGTHS = (6,) * 12
 
 METHODS = ("predict", "predict_proba", "predict_log_proba", "transform", "hidden_states")
 DTYPES = (np.float64, np.float32)
 
-# A batch of another size is summed in another order: no more than rounding may differ.
+# Batches of different sizes are summed in a different order: only rounding may differ.
 ROUNDING = {
     np.float64: {"rtol": 1e-9, "atol": 1e-12},
     np.float32: {"rtol": 1e-4, "atol": 1e-5},
 }
 
-# For the weights after training, in float64: training multiplies a difference in the last bit.
+# For the weights after training, in float64: training enlarges a difference in the last bit.
 TRAINED = {"rtol": 1e-6, "atol": 1e-9}
 
 
@@ -42,7 +42,7 @@ TRAINED = {"rtol": 1e-6, "atol": 1e-9}
 
 
 def make_data(estimator, lengths=LENGTHS, dtype=np.float64, seed=0):
-    """Sequences of two features, and targets for the estimator: None for transformers."""
+    """Return sequences of two features, and targets for the estimator (None for transformers)."""
     X = make_sequences(lengths, 2, seed=seed, dtype=dtype)
     generator = np.random.default_rng(seed + 1)
     n_targets = sum(lengths) if has_targets_per_step(estimator) else len(lengths)
@@ -71,7 +71,7 @@ def fitted(estimator_orig, X, y, **fit_params):
 
 
 def continue_training(estimator, X, y):
-    """Another ``partial_fit``, or the first."""
+    """Call ``partial_fit``, for the first time or again."""
     if not is_classifier(estimator):
         return estimator.partial_fit(X, y)
     labels = np.unique(np.concatenate(y) if has_targets_per_step(estimator) else y)
@@ -79,7 +79,7 @@ def continue_training(estimator, X, y):
 
 
 def taken(items, indices):
-    """The items of a list or an array at ``indices``."""
+    """Return the items of a list or an array at ``indices``."""
     return [items[i] for i in indices] if isinstance(items, list) else items[indices]
 
 
@@ -93,12 +93,12 @@ def object_array(items):
 
 
 def outputs(estimator, X):
-    """What each of the estimator's methods gives for X, by the method's name."""
+    """Return the result of each of the estimator's methods for X, by the method's name."""
     return {name: getattr(estimator, name)(X) for name in METHODS if hasattr(estimator, name)}
 
 
 def assert_same_bits(actual, expected):
-    """Compare outputs sequence by sequence, whatever their form."""
+    """Compare outputs sequence by sequence, in any form."""
     compare_outputs(actual, expected, assert_array_equal)
 
 
@@ -452,7 +452,7 @@ def assert_trained_alike(estimator, reference, X):
 def check_n_jobs_does_not_change_a_bit(name, estimator_orig):
     X, y = make_data(estimator_orig)
     assert_bits_do_not_depend_on_n_jobs(estimator_orig, X, y)
-    # In earnest only batches of tens of wide sequences are cut into blocks, which threads take.
+    # With the real sizes, only batches of dozens of wide sequences are divided into blocks for threads.
     with patch.multiple(
         "sklearn_rnn._network.blocks", SMALLEST_BLOCK=2, USUAL_BLOCK=2, LARGEST_BLOCK=4, SMALLEST_WORK=1
     ):
@@ -528,10 +528,10 @@ TRAINING_CHECKS = [
 
 
 def applicable_checks(estimator):
-    """Yield the checks that an estimator can be asked.
+    """Yield the checks that apply to an estimator.
 
-    ``fit`` must end by itself, without a warning and after more than one epoch; an integer
-    ``random_state`` makes it repeatable.
+    ``fit`` must end by itself, without a warning and after more than one epoch. The estimator must have an integer
+    ``random_state``, so that its results are repeatable.
     """
     yield from CHECKS
     if is_predictor(estimator):
@@ -542,7 +542,7 @@ def applicable_checks(estimator):
             yield check_n_jobs_does_not_change_a_bit
     if has_fit_parameter(estimator, "sample_weight"):
         yield check_equal_weights_are_no_weights
-        # Repeated sequences have dropout of their own each, and make more batches where these are small.
+        # Each repetition of a sequence has its own dropout draw; with small batches repetitions make more batches.
         if is_predictor(estimator) and not getattr(estimator, "dropout", 0) and estimator.batch_size == "auto":
             yield check_a_weight_of_n_is_the_sequence_n_times
             yield check_a_weight_of_zero_is_no_sequence

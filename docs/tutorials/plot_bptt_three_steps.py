@@ -2,18 +2,18 @@ r"""
 Backpropagation through time on three steps
 ===========================================
 
-How does a recurrent network learn? By running over the sequence, measuring the loss, and carrying the
-error back through the steps in reverse order: backpropagation through time (BPTT). This page does it with
-the smallest network that shows everything: one input feature, one unit, three steps, so that every quantity is
-a single number. All numbers are computed when the page is built. They are checked twice: against finite
-differences, and against what :class:`~sklearn_rnn.RNNRegressor` does.
+A recurrent network learns in three stages. It runs over the sequence, measures the loss, and carries the error back
+through the steps in reverse order. This is backpropagation through time (BPTT). This page uses the smallest network
+that shows everything: one input feature, one unit, three steps. So every quantity is a single number. All numbers are
+computed when the page is built. Two checks compare them with finite differences and with
+:class:`~sklearn_rnn.RNNRegressor`.
 """
 
 # %%
 # The network
 # -----------
 #
-# Elman's simple cell (``cell="rnn"``) with :math:`\tanh`, and a linear output from the last state
+# The network is Elman's simple cell (``cell="rnn"``) with :math:`\tanh`, and a linear output from the last state
 # (``readout="last"``):
 #
 # .. math::
@@ -44,7 +44,8 @@ weights = {
 # Forward
 # -------
 #
-# Step after step. The states are kept, because the way back needs them: they are the *tape*.
+# The forward pass runs step by step. It keeps all states, because the backward pass needs them. They are called the
+# *tape*.
 
 
 def forward(x, weights):
@@ -69,16 +70,16 @@ print(f"output {output[0]:.4f}, target {y:.4f}, loss {loss(x, y, weights):.4f}")
 # Backward
 # --------
 #
-# The weights are shared by all steps: W, U and b acted three times. Call :math:`\delta_t = \partial L / \partial a_t`
-# the error of step t. The loss sees the last state, :math:`\partial L / \partial h_3 = (\hat{y} - y) V^\top`, and an
-# earlier state matters only through the step after it, :math:`a_{t+1} = \ldots + h_t U`. With
-# :math:`\tanh'(a_t) = 1 - h_t^2` this is the recursion that runs back in time:
+# All steps share the weights: W, U and b acted three times. The error of step t is
+# :math:`\delta_t = \partial L / \partial a_t`. The loss depends on the last state directly,
+# :math:`\partial L / \partial h_3 = (\hat{y} - y) V^\top`. It depends on an earlier state only through the next step,
+# :math:`a_{t+1} = \ldots + h_t U`. With :math:`\tanh'(a_t) = 1 - h_t^2` this gives a recursion that runs back in time:
 #
 # .. math::
 #
 #    \delta_3 = (\hat{y} - y) V^\top (1 - h_3^2), \qquad \delta_t = \delta_{t+1} U^\top (1 - h_t^2), \quad t = 2, 1.
 #
-# Every step then adds its share to the gradient of the weights it used:
+# Then every step adds its contribution to the gradient of the weights:
 #
 # .. math::
 #
@@ -93,7 +94,7 @@ print(f"output {output[0]:.4f}, target {y:.4f}, loss {loss(x, y, weights):.4f}")
 def backward(x, y, weights, truncation=None):
     """Errors delta_1 to delta_T and the contributions of each step to dL/dU, dL/dW, dL/db; the gradient.
 
-    With ``truncation=k`` the error is carried back through the last k steps only.
+    With ``truncation=k`` the error flows back through the last k steps only.
     """
     h, output = forward(x, weights)
     n_steps = len(x)
@@ -127,10 +128,9 @@ delta, shares, gradient = backward(x, y, weights)
 print_shares(delta, shares, gradient)
 
 # %%
-# The first step contributes nothing to :math:`\partial L / \partial U`, because :math:`h_0 = 0`: there was no
-# state to multiply. And the errors shrink on their way back, each time by the factor
-# :math:`U (1 - h_t^2)`. Where this factor stays below 1 over many steps the gradient vanishes, where it
-# stays above 1 it explodes.
+# The first step contributes nothing to :math:`\partial L / \partial U`, because :math:`h_0 = 0`. The errors become
+# smaller on their way back. At each step they are multiplied by the factor :math:`U (1 - h_t^2)`. If this factor stays
+# below 1 over many steps, the gradient vanishes. If it stays above 1, the gradient explodes.
 
 factors = [(weights["U"] * (1 - h[t] ** 2)).item() for t in (2, 1)]
 print(f"delta_2 / delta_3 = {factors[0]:.4f}, delta_1 / delta_2 = {factors[1]:.4f}")
@@ -139,7 +139,8 @@ print(f"delta_2 / delta_3 = {factors[0]:.4f}, delta_1 / delta_2 = {factors[1]:.4
 # Check: finite differences
 # -------------------------
 #
-# Nothing above is needed to *measure* a gradient: move one weight a little both ways, and see what the loss does.
+# We can *measure* a gradient without any of these formulas: move one weight a little in both directions, and compute
+# the change of the loss.
 
 
 def finite_difference(x, y, weights, name, step=1e-6):
@@ -160,13 +161,13 @@ for name in weights:
     print(f"dL/d{name} {gradient[name].item():12.8f} {measured.item():12.8f}")
 
 # %%
-# Check: what the package does
-# ----------------------------
+# Check: the package
+# ------------------
 #
-# ``weights_`` are live views of a fitted estimator's parameters: assigning in place loads weights. A first
-# ``partial_fit`` sets the network up; then the weights above are loaded, and a second one makes one update. Plain
-# gradient descent (``solver="sgd"`` with ``momentum=0``), no penalty and no clipping leave nothing but
-# :math:`w \leftarrow w - \eta \, \partial L / \partial w`, so the change of the weights tells the gradient.
+# ``weights_`` are live views of a fitted estimator's parameters: an assignment in place loads weights. A first
+# ``partial_fit`` makes the network. Then we load the weights above, and a second ``partial_fit`` makes one update. With
+# plain gradient descent (``solver="sgd"`` with ``momentum=0``), without penalty and clipping, the update is
+# :math:`w \leftarrow w - \eta \, \partial L / \partial w`. So the change of the weights shows the gradient.
 
 LEARNING_RATE = 0.1
 NAMES = {
@@ -208,7 +209,7 @@ estimator, change = one_update(x, y, weights)
 print_comparison(change, gradient)
 
 # %%
-# The step went downhill:
+# The update decreased the loss:
 
 updated = {name: estimator.weights_[NAMES[name]] for name in weights}
 print(f"loss before the update {loss(x, y, weights):.5f}, after it {loss(x, y, updated):.5f}")
@@ -217,10 +218,10 @@ print(f"loss before the update {loss(x, y, weights):.5f}, after it {loss(x, y, u
 # Truncation: the same with ``truncation=2``
 # ------------------------------------------
 #
-# Truncated BPTT carries the error back through the last two steps and stops there. The forward pass is the same, and
-# so are :math:`\delta_3` and :math:`\delta_2`. What vanishes is :math:`\delta_1`, and with it all that step 1
-# contributed. The state :math:`h_1` still counts as a number in step 2's share of :math:`\partial L / \partial U`,
-# but no longer as something that depends on the weights.
+# Truncated BPTT carries the error back through the last two steps and stops there. The forward pass is the same, and so
+# are :math:`\delta_3` and :math:`\delta_2`. But :math:`\delta_1` is 0, and so are all contributions of step 1. The
+# state :math:`h_1` is still a number in step 2's contribution to :math:`\partial L / \partial U`. But its dependence on
+# the weights is ignored.
 
 delta_2, shares_2, gradient_2 = backward(x, y, weights, truncation=2)
 print_shares(delta_2, shares_2, gradient_2)
@@ -232,8 +233,9 @@ _, change_2 = one_update(x, y, weights, truncation=2)
 print_comparison(change_2, gradient_2)
 
 # %%
-# The truncated gradient is an approximation, cheaper in work and memory on long sequences: only two steps
-# need a tape. What is lost is what step 1 could have told W and b (and U, had :math:`h_0` not been zero):
+# The truncated gradient is an approximation. It needs less work and memory on long sequences: only two steps need a
+# tape. The contributions of step 1 to the gradients of W and b are missing (and those of U, if :math:`h_0` were not
+# zero):
 
 fig, axes = plt.subplots(1, 3, figsize=(9, 2.8), sharey=True, layout="constrained")
 steps = np.arange(1, 4)
@@ -250,9 +252,9 @@ plt.show()
 # Clipping: the same with ``clip_norm``
 # -------------------------------------
 #
-# ``clip_norm`` looks at the Euclidean norm of the whole gradient, all parameters taken together, and
-# rescales it where it is larger: the direction stays, the length becomes ``clip_norm``. This is the usual
-# answer to exploding gradients.
+# ``clip_norm`` limits the Euclidean norm of the whole gradient, over all parameters together. If the norm is larger,
+# the gradient is rescaled: the direction stays, and the norm becomes ``clip_norm``. This is the usual remedy for
+# exploding gradients.
 
 CLIP_NORM = 0.5
 norm = np.sqrt(sum(np.sum(g**2) for g in gradient.values()))
@@ -272,8 +274,8 @@ print(f"gradient_norms_[-1] = {estimator.gradient_norms_[-1]:.5f}")
 # More units, more features
 # -------------------------
 #
-# ``forward`` and ``backward`` above are written with matrices and hold for any sizes. With two units and three
-# features, the transposes and outer products matter too:
+# ``forward`` and ``backward`` above use matrices, so they work for any sizes. With two units and three features, the
+# transposes and outer products matter too:
 
 rng = np.random.default_rng(0)
 x_3 = rng.normal(size=(3, 3))
@@ -292,10 +294,10 @@ for truncation in (None, 2, 1):
     print(f"truncation={truncation}: dL/dW by rows", *[np.array2string(row, precision=4) for row in expected["W"]])
 
 # %%
-# Where to go on
-# --------------
+# Further reading
+# ---------------
 #
-# * :doc:`/user_guide/training` says precisely what is truncated for each readout, and how losses are normalised.
+# * :doc:`/user_guide/training` describes exactly the truncation for each readout, and the normalisation of the losses.
 # * :doc:`/auto_examples/plot_label_every_step` trains with a loss at each step and truncation.
 #
 # .. rubric:: References

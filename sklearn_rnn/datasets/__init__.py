@@ -1,4 +1,4 @@
-"""Sequences to learn from: one embedded data set, and generators of the classic tasks."""
+"""Data sets of sequences: one that the package includes, and generators of the classic tasks."""
 
 from ._japanese_vowels import load_japanese_vowels
 from ._synthetic import (

@@ -1,4 +1,4 @@
-"""The Japanese vowels, read from the files that the package brings along."""
+"""The data set Japanese Vowels, read from the files of the package."""
 
 import gzip
 from importlib import resources
@@ -14,7 +14,7 @@ DESCR_FILE = "descr/japanese_vowels.rst"
 N_COEFFICIENTS = 12
 N_SPEAKERS = 9
 
-# The columns of the file, which holds one row per step, utterance after utterance.
+# The columns of the file. It has one row per step, utterance after utterance.
 ROW = np.dtype(
     [
         ("split", "U5"),
@@ -31,10 +31,10 @@ ROW = np.dtype(
     prefer_skip_nested_validation=True,
 )
 def load_japanese_vowels(*, return_X_y=False, subset="all"):
-    """Load the Japanese vowels: who is speaking? (classification of ragged sequences).
+    """Load the data set Japanese Vowels: who is speaking? (classification of ragged sequences).
 
-    Nine male speakers uttered the two Japanese vowels /ae/ in succession [1]_. The data comes with
-    the package; nothing is downloaded.
+    Nine male speakers said the two Japanese vowels /ae/ in succession [1]_. The package includes
+    the data, so it needs no download.
 
     =========================  ============================================
     Classes                    9 speakers
@@ -50,9 +50,9 @@ def load_japanese_vowels(*, return_X_y=False, subset="all"):
         Whether to return ``(data, target)`` instead of a Bunch.
 
     subset : {"all", "train", "test"}, default="all"
-        Which part of the original split to load; "all" holds the training utterances first, then
-        those of the test. Within a part, the utterances are sorted by speaker: shuffle before
-        cutting.
+        The part of the original split to load. "all" has the training utterances first, then the
+        test utterances. Within a part, the utterances are sorted by speaker, so shuffle them before
+        you split them.
 
     Returns
     -------
@@ -115,10 +115,10 @@ def load_japanese_vowels(*, return_X_y=False, subset="all"):
 
 
 def _read_utterances(path):
-    """Each utterance's steps, speaker and part of the split, from the rows of the file."""
+    """Return the steps, the speaker and the part of the split of each utterance in the file."""
     with path.open("rb") as compressed, gzip.open(compressed, "rt", encoding="utf-8") as text:
         rows = np.loadtxt(text, dtype=ROW, delimiter=",", skiprows=1, encoding="utf-8")
     starts = np.flatnonzero(rows["step"] == 0)
-    # Copied, as the coefficients stand between other columns: each utterance is contiguous.
+    # Copy, because the coefficients are between other columns: each utterance becomes contiguous.
     data = [steps.copy() for steps in np.split(rows["coefficients"], starts[1:])]
     return data, rows["speaker"][starts], rows["split"][starts]

@@ -1,4 +1,4 @@
-"""Generators of the classic tasks that ask a recurrent network to remember."""
+"""Generators of the classic tasks that test the memory of a recurrent network."""
 
 from numbers import Integral, Real
 
@@ -11,13 +11,13 @@ AT_LEAST_ONE = [Interval(Integral, 1, None, closed="left")]
 # The columns of the temporal order problem: E, B, then a to d, then X and Y.
 START, TRIGGER, FIRST_DISTRACTOR, FIRST_RELEVANT, N_SYMBOLS = 0, 1, 2, 6, 8
 
-# Where its relevant symbols stand, by their number: first and last step, both included, in percent
-# of `n_steps` (Hochreiter and Schmidhuber 1997, tasks 6a and 6b).
+# Positions of the relevant symbols, by the number of these symbols: first and last step, both
+# included, in percent of `n_steps` (Hochreiter and Schmidhuber 1997, tasks 6a and 6b).
 RELEVANT_RANGES = {
     2: [(10, 20), (50, 60)],
     3: [(10, 20), (33, 43), (66, 76)],
 }
-MIN_TEMPORAL_ORDER_STEPS = 10  # below, the first relevant symbol could fall on the E at step 0
+MIN_TEMPORAL_ORDER_STEPS = 10  # with fewer, the first relevant symbol could be at step 0, the place of E
 
 SINE_FREQUENCIES = (0.02, 0.1)  # cycles per step: periods of 50 to 10 steps
 SINE_AMPLITUDES = (0.5, 1.5)
@@ -32,15 +32,15 @@ SINE_AMPLITUDES = (0.5, 1.5)
     prefer_skip_nested_validation=True,
 )
 def make_adding_problem(n_sequences=1000, n_steps=50, *, random_state=None):
-    """Generate the adding problem: add the two values that are marked (regression).
+    """Generate the adding problem: add the two marked values (regression).
 
-    Each step holds a value, drawn uniformly from [0, 1), and a mark, which is 1 at two steps and 0
-    at all others. One mark stands in the first half of the sequence (its first ``n_steps // 2``
-    steps), the other in the second, each at a uniformly drawn step. The target is the sum of the
-    two marked values.
+    Each step has a value, drawn uniformly from [0, 1), and a mark. The mark is 1 at two steps and 0
+    at all others. One of these steps is in the first half of the sequence (its first
+    ``n_steps // 2`` steps), the other in the second half. Each is drawn uniformly. The target is the
+    sum of the two marked values.
 
-    Predicting 1 always has a mean squared error of 1/6, the variance of the target: a network that
-    does better remembers.
+    The constant prediction 1 has a mean squared error of 1/6, the variance of the target. A network
+    with a smaller error remembers.
 
     Parameters
     ----------
@@ -48,8 +48,8 @@ def make_adding_problem(n_sequences=1000, n_steps=50, *, random_state=None):
         The number of sequences, at least 1.
 
     n_steps : int, default=50
-        The number of steps of each sequence, at least 2. On average the first marked value must be
-        remembered for 3/4 of them.
+        The number of steps of each sequence, at least 2. On average a network must remember the
+        first marked value for 3/4 of them.
 
     random_state : int, RandomState instance or None, default=None
         Pass an int for the same data at each call.
@@ -66,15 +66,15 @@ def make_adding_problem(n_sequences=1000, n_steps=50, *, random_state=None):
     Raises
     ------
     ValueError
-        If `n_steps` is 1, which leaves no step for one of the marks.
+        If `n_steps` is 1, because then there is no step for one of the marks.
 
     Notes
     -----
-    This is the form now usual: values from 0 to 1 that are added as they are [2]_, and one mark in
-    each half [3]_. In the original, experiment 4 of [1]_, values lie in [-1, 1]; the length is
-    drawn from T to T + T/10; one of the first 10 steps is marked, then another of the first
-    T/2 - 1; the first and the last step bear the mark -1 (and the first value counts as 0 if it
-    was marked); and the target is scaled, 0.5 + (X1 + X2) / 4.
+    This is the usual form today: the values from 0 to 1 are added without scaling [2]_, and each
+    half has one mark [3]_. The original, experiment 4 of [1]_, differs. There the values are in
+    [-1, 1]. The length is drawn from T to T + T/10. One mark is in the first 10 steps, another one in
+    the first T/2 - 1 steps. The first and the last step have the mark -1 (and the first value counts
+    as 0 if it was marked). The target is scaled, 0.5 + (X1 + X2) / 4.
 
     References
     ----------
@@ -94,8 +94,8 @@ def make_adding_problem(n_sequences=1000, n_steps=50, *, random_state=None):
     """
     if n_steps < 2:
         raise ValueError(
-            f"n_steps={n_steps} leaves no step for one of the two marks, which stand one in each "
-            "half of a sequence: use n_steps=2 or more."
+            f"n_steps={n_steps} leaves no step for one of the two marks, because each half of a "
+            "sequence needs one: use n_steps=2 or more."
         )
     rng = check_random_state(random_state)
     values = rng.uniform(size=(n_sequences, n_steps))
@@ -119,10 +119,11 @@ def make_adding_problem(n_sequences=1000, n_steps=50, *, random_state=None):
 def make_temporal_order(n_sequences=1000, n_steps=100, *, n_relevant=2, random_state=None):
     """Generate the temporal order problem: in which order did X and Y come? (classification).
 
-    A sequence of symbols starts with E, ends with the trigger B, and consists of a, b, c and d,
-    drawn uniformly, but for two or three relevant symbols, each X or Y with equal probability,
-    which stand far apart. Their order is the class. All positions and the length are drawn
-    uniformly, both ends included, counting steps from 0; shown for ``n_steps=100``:
+    A sequence of symbols starts with E and ends with the trigger B. Two or three symbols between
+    them are relevant: each is X or Y, with equal probability. They are far apart from one another.
+    The other symbols are a, b, c and d, drawn uniformly. The class is the order of the relevant
+    symbols. All positions and the length are drawn uniformly, both ends included. Steps are counted
+    from 0. For ``n_steps=100`` the ranges are:
 
     ================  ===================  ===================
     ..                ``n_relevant=2``     ``n_relevant=3``
@@ -134,7 +135,7 @@ def make_temporal_order(n_sequences=1000, n_steps=100, *, n_relevant=2, random_s
     classes           4                    8
     ================  ===================  ===================
 
-    These are tasks 6a and 6b of [1]_. For any other `n_steps` the lengths and positions above are
+    These are tasks 6a and 6b of [1]_. For any other `n_steps` the lengths and positions are these
     percentages of `n_steps`, rounded down.
 
     Parameters
@@ -143,8 +144,8 @@ def make_temporal_order(n_sequences=1000, n_steps=100, *, n_relevant=2, random_s
         The number of sequences, at least 1.
 
     n_steps : int, default=100
-        The number of steps of the shortest sequences, at least 10; the longest have
-        ``n_steps + n_steps // 10``.
+        The number of steps of the shortest sequences, at least 10. The longest sequences have
+        ``n_steps + n_steps // 10`` steps.
 
     n_relevant : {2, 3}, default=2
         The number of relevant symbols in each sequence.
@@ -159,14 +160,14 @@ def make_temporal_order(n_sequences=1000, n_steps=100, *, n_relevant=2, random_s
         single 1, in the column of its symbol. The columns are E, B, a, b, c, d, X, Y.
 
     y : ndarray of shape (n_sequences,), int64
-        The class: the relevant symbols read as a binary number, X as 0 and Y as 1, first symbol
-        first. With two of them XX, XY, YX, YY are 0, 1, 2, 3 (Q, R, S, U in [1]_); with three XXX,
-        XXY, ..., YYY are 0 to 7 (Q, R, S, U, V, A, B, C).
+        The class: the relevant symbols as a binary number, where X is 0 and Y is 1, first symbol
+        first. With two symbols XX, XY, YX, YY are 0, 1, 2, 3 (Q, R, S, U in [1]_). With three
+        symbols XXX, XXY, ..., YYY are 0 to 7 (Q, R, S, U, V, A, B, C).
 
     Raises
     ------
     ValueError
-        If `n_steps` is less than 10, where a relevant symbol would fall on the E at the start.
+        If `n_steps` is less than 10, because then a relevant symbol could take the place of E.
 
     References
     ----------
@@ -183,7 +184,7 @@ def make_temporal_order(n_sequences=1000, n_steps=100, *, n_relevant=2, random_s
     if n_steps < MIN_TEMPORAL_ORDER_STEPS:
         raise ValueError(
             f"n_steps={n_steps} is too short for the temporal order problem: the first relevant "
-            "symbol may stand at step n_steps // 10 = 0, which is taken by the start symbol E. "
+            "symbol could be at step n_steps // 10 = 0, but this is the step of the start symbol E. "
             f"Use n_steps={MIN_TEMPORAL_ORDER_STEPS} or more."
         )
     rng = check_random_state(random_state)
@@ -217,20 +218,20 @@ def make_temporal_order(n_sequences=1000, n_steps=100, *, n_relevant=2, random_s
 def make_copy_memory(n_sequences=1000, delay=100, *, n_copied=10, n_symbols=8, random_state=None):
     """Generate the copying memory problem: repeat the first symbols (classification of each step).
 
-    The first `n_copied` steps show symbols, drawn uniformly and independently. Blanks follow, and
-    then, `delay` steps after the last symbol, the delimiter: from the next step on the symbols
-    have to be repeated in their order, while the input is blank again. Until then the answer is
-    blank. Written by steps, with ``n_copied=3`` and ``delay=4``::
+    The first `n_copied` steps show symbols, drawn uniformly and independently. Then the input is
+    blank. `delay` steps after the last symbol, the input is the delimiter. From the next step on, the
+    network must repeat the symbols in their order, while the input is blank again. Before these
+    steps the answer is blank. With ``n_copied=3`` and ``delay=4`` the steps are::
 
         input    s1  s2  s3  _   _   _   |   _   _   _
         answer   _   _   _   _   _   _   _   s1  s2  s3
 
-    The target has one label per step: this task is for ``readout="each"``. With the default
-    `n_copied` and `n_symbols` it is the task of [1]_, where `delay` is called T.
+    The target has one label per step, so use ``readout="each"``. With the default `n_copied` and
+    `n_symbols` it is the task of [1]_, where `delay` is called T.
 
-    A network without a memory answers blank and then guesses, with a mean cross entropy of
-    ``n_copied * log(n_symbols) / (delay + 2 * n_copied)`` per step: one that does better
-    remembers.
+    A network without a memory answers blank, and then guesses. Its mean cross entropy is
+    ``n_copied * log(n_symbols) / (delay + 2 * n_copied)`` per step. A network with a smaller cross
+    entropy remembers.
 
     Parameters
     ----------
@@ -238,11 +239,11 @@ def make_copy_memory(n_sequences=1000, delay=100, *, n_copied=10, n_symbols=8, r
         The number of sequences, at least 1.
 
     delay : int, default=100
-        Steps from the last symbol to the delimiter, at least 1: ``delay - 1`` blanks stand between
-        them. Each symbol has to be remembered for ``delay + n_copied`` steps.
+        Number of steps from the last symbol to the delimiter, at least 1. There are ``delay - 1``
+        blanks between them. The network must remember each symbol for ``delay + n_copied`` steps.
 
     n_copied : int, default=10
-        Steps to remember, at least 1.
+        Number of symbols to remember, at least 1.
 
     n_symbols : int, default=8
         The number of different symbols, at least 2.
@@ -254,11 +255,10 @@ def make_copy_memory(n_sequences=1000, delay=100, *, n_copied=10, n_symbols=8, r
     -------
     X : ndarray of shape (n_sequences, delay + 2 * n_copied, n_symbols + 2), float64
         The sequences; axis order is sequence, time, feature. Each step is one-hot: a single 1, in
-        the column of its symbol. The last but one column is the blank, the last the delimiter.
+        the column of its symbol. The second-to-last column is the blank, the last the delimiter.
 
     y : ndarray of shape (n_sequences, delay + 2 * n_copied), int64
-        The answer at each step: a symbol from 0 to ``n_symbols - 1``, or the blank, which is
-        `n_symbols`.
+        The answer at each step: a symbol from 0 to ``n_symbols - 1``, or `n_symbols` for the blank.
 
     References
     ----------
@@ -300,17 +300,17 @@ def make_copy_memory(n_sequences=1000, delay=100, *, n_copied=10, n_symbols=8, r
     prefer_skip_nested_validation=True,
 )
 def make_noisy_sines(n_sequences=1000, n_steps=50, *, horizon=1, noise=0.3, readout="last", random_state=None):
-    """Generate sine waves under noise: where will the wave be? (regression).
+    """Generate noisy sine waves: what are the next values? (regression).
 
-    Each sequence is a wave of its own, ``s(t) = A * sin(2 * pi * f * t + p)``, with amplitude A
-    uniform in [0.5, 1.5), frequency f uniform in [0.02, 0.1) cycles per step (periods of 10 to 50
-    steps) and phase p uniform in [0, 2 pi). Seen is ``x(t) = s(t) + noise * e(t)`` at the steps
-    ``t = 0, ..., n_steps - 1``, with e(t) standard normal and independent. The targets are the
-    next values of the wave itself, without noise: to predict them, a network has to average
-    the noise away and to keep track of the phase.
+    Each sequence is a different wave, ``s(t) = A * sin(2 * pi * f * t + p)``. The amplitude A is
+    uniform in [0.5, 1.5), the frequency f is uniform in [0.02, 0.1) cycles per step (periods of 10 to
+    50 steps), and the phase p is uniform in [0, 2 pi). The input is ``x(t) = s(t) + noise * e(t)`` at
+    the steps ``t = 0, ..., n_steps - 1``, with e(t) standard normal and independent. The targets are
+    the next values of the wave without noise. To predict them, a network must average the noise and
+    remember the phase.
 
-    Predicting 0 always has a mean squared error of 13/24, about 0.54. With the same `random_state`
-    the waves are the same for any `n_steps`, `horizon`, `noise` and `readout`.
+    The constant prediction 0 has a mean squared error of 13/24, about 0.54. With the same
+    `random_state` the waves are the same for any `n_steps`, `horizon`, `noise` and `readout`.
 
     Parameters
     ----------
@@ -321,15 +321,15 @@ def make_noisy_sines(n_sequences=1000, n_steps=50, *, horizon=1, noise=0.3, read
         The number of steps of each sequence, at least 1.
 
     horizon : int, default=1
-        How many steps ahead to predict, at least 1: the targets are the wave's next `horizon`
-        values.
+        The number of steps to predict, at least 1. The targets are the next `horizon` values of the
+        wave.
 
     noise : float, default=0.3
         The standard deviation of the noise, at least 0.
 
     readout : {"last", "each"}, default="last"
-        Whether the targets follow the last step only, or each step. It is named after the
-        parameter of the estimators that learn from such targets.
+        Whether there are targets after the last step only, or after each step. The estimators that
+        learn from such targets have a parameter of the same name.
 
     random_state : int, RandomState instance or None, default=None
         Pass an int for the same data at each call.
@@ -340,14 +340,14 @@ def make_noisy_sines(n_sequences=1000, n_steps=50, *, horizon=1, noise=0.3, read
         The noisy waves; axis order is sequence, time, feature.
 
     y : ndarray, float64
-        The wave without noise, 1 to `horizon` steps ahead; of shape (n_sequences, horizon) for
-        readout "last": ``s(n_steps), ..., s(n_steps + horizon - 1)``; of shape (n_sequences,
-        n_steps, horizon) for readout "each": ``s(t + 1), ..., s(t + horizon)`` at step t. With
-        ``horizon=1`` the last axis is left out.
+        The wave without noise, 1 to `horizon` steps ahead. For readout "last" it has shape
+        (n_sequences, horizon): ``s(n_steps), ..., s(n_steps + horizon - 1)``. For readout "each" it
+        has shape (n_sequences, n_steps, horizon): ``s(t + 1), ..., s(t + horizon)`` at step t. With
+        ``horizon=1`` there is no last axis.
 
     Notes
     -----
-    The task is this package's own, not from a paper.
+    The task was made for this package. It is not from a paper.
 
     Examples
     --------
@@ -367,7 +367,7 @@ def make_noisy_sines(n_sequences=1000, n_steps=50, *, horizon=1, noise=0.3, read
     waves = amplitudes * np.sin(2 * np.pi * frequencies * steps + phases)
 
     X = waves[:, :n_steps] + noise * rng.standard_normal(size=(n_sequences, n_steps))
-    # Window t holds s(t), ..., s(t + horizon - 1): the targets of step t - 1.
+    # Window t has s(t), ..., s(t + horizon - 1): the targets of step t - 1.
     windows = np.lib.stride_tricks.sliding_window_view(waves, horizon, axis=1)
     y = windows[:, 1:].copy() if readout == "each" else windows[:, -1].copy()
     return X[:, :, np.newaxis], y[..., 0] if horizon == 1 else y

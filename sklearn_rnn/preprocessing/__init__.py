@@ -1,4 +1,4 @@
-"""Preprocessing of sequences: any transformer of scikit-learn, applied step by step."""
+"""Preprocessing of sequences: any transformer of scikit-learn, applied to every step."""
 
 from sklearn_rnn.preprocessing._time_distributed import TimeDistributed
 

@@ -1,4 +1,4 @@
-"""TimeDistributed: any transformer of scikit-learn, applied step by step."""
+"""TimeDistributed: any transformer of scikit-learn, applied to every step."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from sklearn_rnn._utils.atomic import draft_of
 
 
 def _transformer_has(method):
-    """Whether the transformer has a method; for ``available_if``."""
+    """Return a check, for ``available_if``, that the transformer has a method."""
 
     def has_method(self):
         getattr(getattr(self, "transformer_", self.transformer), method)  # or its AttributeError
@@ -35,28 +35,27 @@ def _transformer_has(method):
 class TimeDistributed(TransformerMixin, BaseEstimator):
     """Apply a transformer of 2-D data to every step of sequences.
 
-    The transformer is fitted on the steps of all sequences together, one step a sample: a scaler
-    learns one mean for each feature, whatever the time and the sequence. What comes back has the
-    form of X.
+    The transformer is fitted on the steps of all sequences together: each step is a sample. So a
+    scaler learns one mean for each feature, for all steps of all sequences. The result has the form
+    of X.
 
     Parameters
     ----------
     transformer : transformer
-        Any transformer of dense, numeric 2-D data, a pipeline of them included. It is cloned, not
-        changed. Its output must be dense and have one row per step.
+        Any transformer of dense, numeric 2-D data, or a pipeline of such transformers. A clone of
+        it is fitted. Its output must be dense and have one row per step.
     step_features : int, default=1
-        Features per step of 2-D X, whose columns are a sequence's steps, one after the other: a
-        row is a sequence of n_columns / ``step_features`` steps. 3-D X and lists tell it
-        themselves.
+        Number of features per step, for 2-D X only. Each row of 2-D X is a sequence of n_columns /
+        ``step_features`` steps, one after the other. Not used for 3-D X and lists.
 
     Attributes
     ----------
     transformer_ : transformer
         The fitted transformer.
     n_features_in_ : int
-        Columns of 2-D X; features per step of any other.
+        Number of columns of 2-D X; number of features per step of any other X.
     feature_names_in_ : ndarray of shape (`n_features_in_`,), object
-        Column names; only where X was a data frame whose column names are all strings.
+        Column names, if X was a data frame whose column names are all strings.
 
     See Also
     --------
@@ -65,8 +64,8 @@ class TimeDistributed(TransformerMixin, BaseEstimator):
 
     Notes
     -----
-    The accepted forms of X (axes: sequence, time, feature), and what ``transform`` gives back
-    where the transformer makes k features of each step:
+    The accepted forms of X (axes: sequence, time, feature), and the results of ``transform`` if the
+    transformer returns k features for each step:
 
     * 2-D, (n_sequences, n_columns): an array (n_sequences, n_steps * k), or the data frame that
       ``set_output`` asks for;
@@ -75,8 +74,8 @@ class TimeDistributed(TransformerMixin, BaseEstimator):
       (n_steps_i, k);
     * an object array of such arrays: an object array of arrays (n_steps_i, k).
 
-    float32 reaches the transformer as float32, all else as float64. NaN is accepted if the
-    transformer accepts it.
+    The transformer gets float32 for float32 X, and float64 for any other X. NaN is accepted if
+    the transformer accepts it.
 
     Examples
     --------
@@ -127,12 +126,12 @@ class TimeDistributed(TransformerMixin, BaseEstimator):
                 (n_sequences, n_steps) or (n_sequences, n_steps, n_outputs), or list of arrays \
                 of shape (n_steps_i,) or (n_steps_i, n_outputs), default=None
             Targets, for transformers that read them. A target (or row) per sequence is repeated
-            for each of its steps; where every entry of y is as long as its sequence, the entries
-            hold a target (or row) per step.
+            for each of its steps. If every entry of y is as long as its sequence, the entries hold
+            a target (or row) per step.
         **fit_params : dict
-            Passed to the transformer's ``fit``. Sample weights, ``sample_weight`` of shape
-            (n_sequences,) or, of a pipeline's step, ``<step>__sample_weight``, are repeated for
-            each step of their sequence.
+            Passed to the transformer's ``fit``. Sample weights have shape (n_sequences,); they are
+            ``sample_weight`` or, for a step of a pipeline, ``<step>__sample_weight``. They are
+            repeated for each step of their sequence.
 
         Returns
         -------
@@ -142,8 +141,8 @@ class TimeDistributed(TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError, TypeError
-            For bad input, and for parameters that the transformer does not take; the estimator
-            stays as it was.
+            For bad input, and for parameters that the transformer does not take. The estimator
+            does not change.
         """
         with draft_of(self) as draft:
             _, data, params = draft._check_for_fit(X, y, fit_params, reset=True)
@@ -174,8 +173,8 @@ class TimeDistributed(TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError, TypeError
-            For bad input, and for parameters that the transformer does not take; the estimator
-            stays as it was.
+            For bad input, and for parameters that the transformer does not take. The estimator
+            does not change.
         """
         with draft_of(self) as draft:
             is_first = not hasattr(self, "transformer_")
@@ -189,8 +188,8 @@ class TimeDistributed(TransformerMixin, BaseEstimator):
     def fit_transform(self, X, y=None, **fit_params):
         """Fit the transformer on the steps of all sequences, and transform them.
 
-        This calls the transformer's own ``fit_transform``, which can be faster than ``fit`` and
-        ``transform``, and differs from them where scikit-learn means it to (``TargetEncoder``).
+        This calls the transformer's own ``fit_transform``. It can be faster than ``fit`` and
+        ``transform``. For some transformers its result differs on purpose (``TargetEncoder``).
 
         Parameters
         ----------
@@ -211,7 +210,7 @@ class TimeDistributed(TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError, TypeError
-            As ``fit`` and ``transform``; the estimator stays as it was.
+            As ``fit`` and ``transform``. The estimator does not change.
         """
         with draft_of(self) as draft:
             sequences, data, params = draft._check_for_fit(X, y, fit_params, reset=True)
@@ -222,7 +221,7 @@ class TimeDistributed(TransformerMixin, BaseEstimator):
             else:
                 transformer.fit(*data, **params)
                 values = transformer.transform(sequences.rows)
-            if isinstance(values, tuple):  # cross decomposition: the scores of X and of y
+            if isinstance(values, tuple):  # cross decomposition returns the scores of X and of y
                 values = values[0]
             values = _in_form_of(sequences, draft._check_values(values, sequences))
             draft.transformer_ = transformer
@@ -234,8 +233,8 @@ class TimeDistributed(TransformerMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like or list
-            Sequences, as for ``fit``: 2-D if the estimator was fitted on 2-D X, else 3-D or a
-            list.
+            Sequences, as for ``fit``: 2-D if the estimator was fitted on 2-D X, otherwise 3-D or
+            a list.
 
         Returns
         -------
@@ -247,7 +246,7 @@ class TimeDistributed(TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            For bad input; if the transformer does not give one row per step; if ``set_output``
+            For bad input; if the transformer does not return one row per step; if ``set_output``
             asks for data frames and X is not 2-D.
         TypeError
             For bad input; if the transformer's output is sparse.
@@ -262,7 +261,7 @@ class TimeDistributed(TransformerMixin, BaseEstimator):
 
     @available_if(_transformer_has("inverse_transform"))
     def inverse_transform(self, X):
-        """Undo ``transform``, for transformers that can.
+        """Invert ``transform``, for transformers with ``inverse_transform``.
 
         Parameters
         ----------
@@ -288,11 +287,11 @@ class TimeDistributed(TransformerMixin, BaseEstimator):
         values = self.transformer_.inverse_transform(sequences.rows)
         values = self._check_values(values, sequences)
         n_features = self.step_features if self._fitted_on_rows else self.n_features_in_
-        # A scaler fitted on one feature broadcasts it to any number of features.
+        # A scaler that was fitted on one feature broadcasts it to any number of features.
         if values.shape[1] != n_features:
             raise ValueError(
-                f"X has {sequences.rows.shape[1]} features per step, which is not what "
-                f"transformer={self.transformer} gives for {n_features} features per step."
+                f"X has {sequences.rows.shape[1]} features per step, but transformer={self.transformer} "
+                f"returns another number for {n_features} features per step: pass the output of transform."
             )
         return _in_form_of(sequences, values)
 
@@ -303,19 +302,21 @@ class TimeDistributed(TransformerMixin, BaseEstimator):
         Parameters
         ----------
         input_features : array-like of str of shape (`n_features_in_`,), default=None
-            Names of the input features; None is ``feature_names_in_`` or, without them, x0, x1, ….
+            Names of the input features. None is ``feature_names_in_`` or, without them, x0, x1, ….
 
         Returns
         -------
         ndarray of shape (n_features_out,) or, for 2-D X, (n_steps * n_features_out,), object
-            The transformer's names of a step's features. For 2-D X, those of all steps, each from
-            the names of its own columns; where these are not unique, as PCA's, which ignore the
-            columns, each follows its step: step0_pca0, step1_pca0, ….
+            The transformer's names for the features of a step. For 2-D X, the names for all
+            steps: the transformer makes those of a step from the names of the step's columns. If
+            they are not unique (PCA ignores the columns), the step is put in front: step0_pca0,
+            step1_pca0, ….
 
         Raises
         ------
         ValueError
-            If ``input_features`` are other than ``feature_names_in_``, or not ``n_features_in_``.
+            If ``input_features`` differ from ``feature_names_in_``, or their number is not
+            ``n_features_in_``.
         """
         check_is_fitted(self, "transformer_")
         names_in = _check_feature_names_in(self, input_features)
@@ -346,8 +347,8 @@ class TimeDistributed(TransformerMixin, BaseEstimator):
         """Return the sequences, and the transformer's arguments (X and y) and parameters."""
         sequences = self._check_sequences(X, reset=reset)
         data = [sequences.rows]
-        # Whether a transformer reads y, its tags do not tell: they say no for SelectKBest, PLS and
-        # pipelines. So it gets y where there is one, as from scikit-learn's own pipelines.
+        # The tags do not tell whether a transformer reads y: SelectKBest, PLS and pipelines read it,
+        # but their tags say no. So it gets y whenever there is one, as in scikit-learn's pipelines.
         if y is not None or get_tags(self).target_tags.required:
             data.append(_targets_of_steps(y, sequences))
         params = {
@@ -358,13 +359,13 @@ class TimeDistributed(TransformerMixin, BaseEstimator):
         return sequences, data, params
 
     def _check_container(self, sequences):
-        """Refuse, before anything is computed, data frames of what is no table."""
+        """Raise an error, before any computation, if data frames are asked for X that is not 2-D."""
         container = _get_output_config("transform", self)["dense"]
         is_wrapped = container != "default" and hasattr(self, "get_feature_names_out")
         if is_wrapped and sequences.form != "rows":
             raise ValueError(
                 f"X is {_described(is_table=False)}, but set_output(transform={container!r}) asks "
-                "for a data frame, which holds 2-D X alone: call set_output(transform='default') "
+                "for a data frame, which needs 2-D X: call set_output(transform='default') "
                 f"on this {type(self).__name__}."
             )
 
@@ -372,29 +373,29 @@ class TimeDistributed(TransformerMixin, BaseEstimator):
         """Return the transformer's output as an array with one row per step."""
         if sp.issparse(values):
             raise TypeError(
-                f"transformer={self.transformer} gives sparse output, but sequences are dense: "
-                "set its sparse_output=False, or a ColumnTransformer's sparse_threshold=0."
+                f"transformer={self.transformer} returns sparse output, but sequences are dense: "
+                "set its sparse_output=False, or sparse_threshold=0 of a ColumnTransformer."
             )
-        # This takes data frames too. The transformer's own set_output stays as it is: the steps of
-        # a pipeline may rely on each other's column names.
+        # asarray converts data frames too. The transformer keeps its own set_output, because the
+        # steps of a pipeline may need each other's column names.
         values = np.asarray(values)
         n_rows = len(sequences.rows)
         if values.ndim != 2 or len(values) != n_rows or values.shape[1] == 0:
             raise ValueError(
-                f"transformer={self.transformer} gives an array of shape {values.shape} for "
-                f"{n_rows} steps: it must give one row, of at least one feature, for each step."
+                f"transformer={self.transformer} returns an array of shape {values.shape} for "
+                f"{n_rows} steps: it must return one row, with at least one feature, for each step."
             )
         return values
 
     def _check_transformed(self, X):
-        """Check X as ``transform`` gives it; only the transformer knows its number of features."""
+        """Check X in the form that ``transform`` returns; only the transformer knows its number of features."""
         other = TimeDistributed(self.transformer)
         sequences = check_sequences(other, X, reset=True, ensure_all_finite=False)
         is_table = sequences.form == "rows"
         if is_table != self._fitted_on_rows:
             raise ValueError(
                 f"X is {_described(is_table)}, but this {type(self).__name__} was "
-                f"fitted on {_described(self._fitted_on_rows)}: pass what transform gives."
+                f"fitted on {_described(self._fitted_on_rows)}: pass the output of transform."
             )
         if not self._fitted_on_rows:
             return sequences
@@ -417,13 +418,13 @@ def _described(is_table):
 
 
 def _in_form_of(sequences, values):
-    """Give values of every step, (n_rows, k), back in the form of X; those of 2-D X as a table."""
+    """Return values of every step, (n_rows, k), in the form of X: a table for 2-D X."""
     values = sequences.split(values)
     return values.reshape(len(values), -1) if sequences.form == "rows" else values
 
 
 def _allows_nan(transformer):
-    """Whether a transformer accepts NaN. Compositions leave that to their parts, untagged."""
+    """Whether a transformer accepts NaN: compositions have no tag of their own, their parts decide."""
     if isinstance(transformer, Pipeline):
         parts = [step for _, step in transformer.steps if not _is_placeholder(step)][:1]
     elif isinstance(transformer, FeatureUnion):
@@ -441,14 +442,14 @@ def _is_placeholder(part):
 
 
 def _targets_of_steps(y, sequences):
-    """Return y with an entry for every row: those of steps joined, those of sequences repeated."""
+    """Return y with one entry per row: join the entries of steps, or repeat those of sequences."""
     per_step = _is_per_step(y, sequences)
     y = check_y(y, sequences, per_step=per_step, numeric=False)
     return y if per_step else np.repeat(np.asarray(y), sequences.lengths, axis=0)
 
 
 def _is_per_step(y, sequences):
-    """Whether the entries of y are as long as their sequences, or at least differ in length."""
+    """Whether the entries of y are as long as their sequences, or differ in length from one another."""
     entries = y if isinstance(y, (list, tuple)) else np.atleast_1d(np.asarray(y))
     lengths = [len(entry) if np.ndim(entry) else 0 for entry in entries]
     return lengths == sequences.lengths.tolist() or len(set(lengths)) > 1

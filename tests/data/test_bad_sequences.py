@@ -61,16 +61,16 @@ BAD_SEQUENCES = {
     "an empty tuple": BadX((), r"X is an empty tuple: at least one sequence is needed\."),
     "sequences of no features": BadX(
         [np.empty((n, 0)) for n in LENGTHS],
-        r"X\[0\] has shape \(5, 0\), which is 0 features per step: at least one is needed\.",
+        r"X\[0\] has shape \(5, 0\), with 0 features per step: at least one is needed\.",
     ),
     "an array of no features": BadX(
         np.empty((6, N_STEPS, 0)),
-        r"X has shape \(6, 4, 0\), which is 0 features: its axes are \(n_sequences, n_steps, "
+        r"X has shape \(6, 4, 0\), with 0 features: its axes are \(n_sequences, n_steps, "
         r"n_features\)\.",
     ),
     "an array of no steps": BadX(
         np.empty((6, 0, 2)),
-        r"X has shape \(6, 0, 2\), which is 0 steps: its axes are \(n_sequences, n_steps, n_features\)",
+        r"X has shape \(6, 0, 2\), with 0 steps: its axes are \(n_sequences, n_steps, n_features\)",
     ),
     # scikit-learn's own words, which its checks of 2-D input look for
     "an array of no sequences": BadX(np.empty((0, N_STEPS, 2)), r"Found array with 0 sample\(s\)"),

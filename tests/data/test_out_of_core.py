@@ -16,7 +16,8 @@ from sklearn.preprocessing import StandardScaler
 
 from sklearn_rnn import RNNClassifier, RNNRegressor
 from sklearn_rnn._data.packing import Dataset
-from sklearn_rnn._data.sequences import MappedSequences, as_dtype, check_sequences
+from sklearn_rnn._data.reading import as_dtype, check_sequences
+from sklearn_rnn._data.sequences import MappedSequences
 from sklearn_rnn.preprocessing import TimeDistributed
 
 N_SEQUENCES, N_STEPS, N_FEATURES = 40, 10, 3
@@ -222,7 +223,7 @@ def test_integers_are_rounded_as_in_memory(tmp_path):
     assert np.int64(value).astype("f4") != np.int64(value).astype("f8").astype("f4")
     X = np.full((2, 1, 1), value)
     mapped, in_memory = (
-        as_dtype(check_sequences(RNNRegressor(), x, reset=True, may_stay_mapped=True), RNNRegressor(), np.float32)
+        as_dtype(check_sequences(RNNRegressor(), x, reset=True, may_stay_mapped=True), "RNNRegressor", np.float32)
         for x in (saved(X, tmp_path), X)
     )
     assert_array_equal(mapped.load([1, 0]).rows, in_memory.rows)

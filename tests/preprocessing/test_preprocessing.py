@@ -282,7 +282,7 @@ def test_inverse_transform_takes_the_data_frame_of_set_output():
 
 def test_inverse_transform_refuses_what_transform_does_not_give():
     one_feature = TimeDistributed(StandardScaler()).fit([s[:, 0] for s in SEQUENCES])
-    with pytest.raises(ValueError, match=r"X has 2 features per step, which is not what .* for 1 features"):
+    with pytest.raises(ValueError, match=r"X has 2 features per step, but .* another number for 1 features"):
         one_feature.inverse_transform(SEQUENCES)
     with pytest.raises(ValueError, match="X is 2-D, but this TimeDistributed was fitted on a 3-D array or a list"):
         one_feature.inverse_transform(STEPS)
@@ -538,18 +538,18 @@ def test_nan_is_named_where_the_transformer_does_not_take_it():
 def test_sparse_output_is_refused():
     X = [np.rint(s) for s in SEQUENCES]
     encoder = TimeDistributed(OneHotEncoder())
-    with pytest.raises(TypeError, match="gives sparse output, but sequences are dense: set its sparse_output=False"):
+    with pytest.raises(TypeError, match="returns sparse output, but sequences are dense: set its sparse_output=False"):
         encoder.fit_transform(X)
-    with pytest.raises(TypeError, match="gives sparse output"):
+    with pytest.raises(TypeError, match="returns sparse output"):
         encoder.fit(X).transform(X)
     assert TimeDistributed(OneHotEncoder(sparse_output=False)).fit_transform(X)[0].shape[0] == RAGGED[0]
 
 
 def test_output_without_a_row_for_each_step_is_refused():
-    with pytest.raises(ValueError, match=r"gives an array of shape \(11, 2\) for 21 steps: it must give one row"):
+    with pytest.raises(ValueError, match=r"returns an array of shape \(11, 2\) for 21 steps: it must return one row"):
         TimeDistributed(Halving()).fit_transform(SEQUENCES)
     for function in (lambda X: X[:, 0], lambda X: X[:, :0]):
-        with pytest.raises(ValueError, match="it must give one row, of at least one feature, for each step"):
+        with pytest.raises(ValueError, match="it must return one row, with at least one feature, for each step"):
             TimeDistributed(FunctionTransformer(function)).transform(SEQUENCES)
 
 

@@ -1,0 +1,94 @@
+"""The estimators' docstrings, and the page that lists their parameters by group."""
+
+import ast
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+
+from sklearn_rnn import RNNClassifier, RNNRegressor
+from sklearn_rnn._documentation import PARAMETER_GROUPS
+
+ESTIMATORS = (RNNClassifier, RNNRegressor)
+GROUPS = ["Architecture", "Sequences", "BPTT", "Optimizer", "Stopping", "Running"]
+OF_ONE_ESTIMATOR = {"class_weight", "loss"}
+
+PAGE = Path(__file__).parent.parent / "docs" / "user_guide" / "parameters.rst"
+needs_page = pytest.mark.skipif(
+    not PAGE.exists(), reason="the tests run without the documentation's sources, as with an installed wheel"
+)
+
+
+def defaults_of(estimator_class):
+    """The default of every parameter, by its name."""
+    parameters = inspect.signature(estimator_class.__init__).parameters
+    return {name: parameter.default for name, parameter in parameters.items() if name != "self"}
+
+
+def documented_parameters(estimator_class):
+    """The lines ``name : type`` below "Parameters" in the docstring, in their order."""
+    section = re.search(r"\nParameters\n-+\n(.*?)\n\w+\n-+\n", inspect.cleandoc(estimator_class.__doc__), re.DOTALL)
+    return re.findall(r"^(\w+) : (.+)$", section[1], re.MULTILINE)
+
+
+def sections_of_page():
+    """The names that each section of the page lists, by the section's title, in their order."""
+    _, *parts = re.split(r"\n(\w+)\n-+\n", PAGE.read_text(encoding="utf-8"))
+    return {
+        title: re.findall(r"\* - :class:`(\w+) <RNN(?:Classifier|Regressor)>`", text)
+        for title, text in zip(parts[::2], parts[1::2])
+    }
+
+
+@pytest.mark.parametrize("estimator_class", ESTIMATORS)
+def test_the_docstring_describes_every_parameter_of_the_signature_once(estimator_class):
+    names = [name for name, _ in documented_parameters(estimator_class)]
+    assert sorted(names) == sorted(defaults_of(estimator_class))
+
+
+@pytest.mark.parametrize("estimator_class", ESTIMATORS)
+def test_the_docstring_names_the_defaults_of_the_signature(estimator_class):
+    defaults = defaults_of(estimator_class)
+    for name, type_ in documented_parameters(estimator_class):
+        documented = ast.literal_eval(re.search(r"default=(.+)$", type_)[1])
+        assert documented == defaults[name], name
+        assert type(documented) is type(defaults[name]), name
+
+
+@pytest.mark.parametrize("estimator_class", ESTIMATORS)
+def test_every_parameter_has_an_indented_description(estimator_class):
+    lines = inspect.cleandoc(estimator_class.__doc__).splitlines()
+    for name, type_ in documented_parameters(estimator_class):
+        description = lines[lines.index(f"{name} : {type_}") + 1]
+        assert re.match(r"    \S", description), name
+
+
+def test_the_groups_stand_in_their_order_and_share_no_parameter():
+    assert list(PARAMETER_GROUPS) == GROUPS
+    names = re.findall(r"^(\w+) : ", "\n".join(PARAMETER_GROUPS.values()), re.MULTILINE)
+    assert len(names) == len(set(names))
+    assert set(names) | {"class_weight"} == set(defaults_of(RNNClassifier))
+    assert set(names) | {"loss"} == set(defaults_of(RNNRegressor))
+
+
+@needs_page
+def test_the_page_lists_every_parameter_of_both_estimators_once():
+    listed = [name for names in sections_of_page().values() for name in names]
+    assert sorted(listed) == sorted(set().union(*map(defaults_of, ESTIMATORS)))
+
+
+@needs_page
+def test_the_page_has_the_groups_and_the_order_of_the_docstrings():
+    sections = sections_of_page()
+    assert list(sections) == GROUPS
+    for title, text in PARAMETER_GROUPS.items():
+        shared = [name for name in sections[title] if name not in OF_ONE_ESTIMATOR]
+        assert shared == re.findall(r"^(\w+) : ", text, re.MULTILINE), title
+
+
+@needs_page
+def test_the_page_links_a_parameter_to_an_estimator_that_has_it():
+    links = dict(re.findall(r"\* - :class:`(\w+) <(RNN\w+)>`", PAGE.read_text(encoding="utf-8")))
+    classes = {cls.__name__: cls for cls in ESTIMATORS}
+    assert all(name in defaults_of(classes[target]) for name, target in links.items())
