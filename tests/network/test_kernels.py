@@ -36,6 +36,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from sklearn_rnn import RNNClassifier, RNNRegressor
 from sklearn_rnn._network import kernels
+from sklearn_rnn._network.cells import make_numpy_cell
 
 RTOL = {np.float32: 1e-5, np.float64: 1e-12}
 RAGGED = (6, 4, 4, 3, 1, 0)
@@ -720,8 +721,68 @@ def test_passes_take_subnormal_numbers_for_zero_and_leave_the_arithmetic_of_the_
 @needs_levels
 @pytest.mark.parametrize("level", ["v9", "numpy", ""])
 def test_a_kernel_that_was_not_built_is_an_error(level):
-    with pytest.raises(ValueError, match=f"^level '{level}' was not built"):
+    from sklearn_rnn._network.kernels._kernels import adam
+
+    message = f"^level '{level}' was not built"
+    with pytest.raises(ValueError, match=message):
         Kernel(level, "rnn", "tanh", np.float64)
+    vector = np.zeros(1)
+    with pytest.raises(ValueError, match=message):
+        adam(level, vector, vector, vector, vector, beta_1=0.9, beta_2=0.99, epsilon=1e-3, step=1, scale=1)
+
+
+@needs_levels
+@pytest.mark.parametrize(
+    ("cell", "activation", "message"),
+    [
+        ("peephole", "tanh", r"cell 'peephole' has no compiled kernel: .* \(rnn, lstm, gru\)"),
+        ("rnn", "elu", r"activation 'elu' .* in cell 'rnn': .* \(identity, logistic, relu, tanh\)"),
+        ("gru", "relu", r"activation 'relu' .* in cell 'gru': .* \(tanh\)"),
+    ],
+)
+def test_a_cell_or_activation_without_a_kernel_is_an_error_that_names_it(cell, activation, message):
+    assert not kernels.has_cell(cell, activation)
+    with pytest.raises(ValueError, match=f"^{message}"):
+        Kernel(LEVELS[0], cell, activation, np.float64)
+
+
+@needs_levels
+@pytest.mark.parametrize("dtype", [np.float16, np.int32, ">f4"])
+def test_a_type_without_a_kernel_is_an_error_that_names_it(dtype):
+    message = f"^dtype is {np.dtype(dtype)}"
+    with pytest.raises(ValueError, match=message):
+        Kernel(LEVELS[0], "rnn", "tanh", dtype)
+    with pytest.raises(ValueError, match=message):
+        OutputKernel(LEVELS[0], dtype)
+
+
+@needs_levels
+def test_a_readout_without_a_kernel_is_an_error_that_names_it():
+    assert not kernels.has_readout("attention")
+    arguments = stepper_arguments(LEVELS[0], "rnn", "tanh", np.float64, "last", 4, (2, 5, 3))
+    with pytest.raises(ValueError, match=r"^readout 'attention' has no compiled kernel: .* \(last, each, mean, max\)"):
+        Stepper(**arguments | {"readout": "attention"})
+
+
+@each_cell
+def test_has_cell_and_has_readout_are_true_where_kernels_serve(cell, activation):
+    kernels_serve = kernels.name != "numpy"
+    assert kernels.has_cell(cell, activation) == kernels_serve
+    for readout in ("last", "each", "mean", "max"):
+        assert kernels.has_readout(readout) == kernels_serve
+
+
+@each_level
+@each_cell
+@each_dtype
+def test_a_kernel_counts_gates_and_states_as_its_numpy_cell_does(level, cell, activation, dtype):
+    kernel, numpy_cell = Kernel(level, cell, activation, dtype), make_numpy_cell(cell, activation)
+    assert kernel.n_gates == numpy_cell.n_gates
+    assert kernel.n_states == numpy_cell.n_states
+    assert kernel.n_deltas == {"rnn": 1, "lstm": 4, "gru": 4}[cell]  # GRU: the candidate's delta, and its part in U
+    assert kernel.has_recurrent_bias == ("recurrent_bias" in numpy_cell.parameter_shapes(1, 1))
+    with pytest.raises(AttributeError):
+        kernel.n_gates = 2
 
 
 @needs_levels
@@ -837,8 +898,8 @@ def test_a_name_that_is_not_available_is_an_error_that_lists_those_that_are():
     message = str(error.value).splitlines()[-1]
     names = ", ".join(kernels.available())
     assert message == (
-        f"ImportError: SKLEARN_RNN_KERNEL='v9': what was built for this processor is {names}. Set one of them, or "
-        "unset the variable."
+        f"ImportError: SKLEARN_RNN_KERNEL='v9': this processor has no build of that name. Set one of {names}, or unset "
+        "the variable."
     )
 
 

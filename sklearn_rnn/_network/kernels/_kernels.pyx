@@ -15,6 +15,9 @@ np.import_array()
 
 
 cdef extern from "kernels.h" nogil:
+    cdef enum Activation:
+        IDENTITY, LOGISTIC, RELU, TANH
+
     cdef struct Recurrence:
         int64_t n_steps, n_sequences, n_features, n_units
         const int64_t *batch_sizes
@@ -48,6 +51,9 @@ cdef extern from "kernels.h" nogil:
         int64_t n_delta_rows
 
     cdef struct CellKernels:
+        const char *name
+        int64_t n_gates, n_states, n_deltas
+        bint has_recurrent_bias, has_activations
         int64_t (*forward_panels_size)(int64_t n_features, int64_t n_units) noexcept nogil
         int64_t (*transposed_panels_size)(int64_t n_rows, int64_t n_units) noexcept nogil
         int64_t (*tape_row_size)(int64_t n_units) noexcept nogil
@@ -68,7 +74,8 @@ cdef extern from "kernels.h" nogil:
         double beta_1, beta_2, epsilon, step, scale
 
     cdef struct Kernels:
-        CellKernels cells[3][2]
+        int n_cells
+        const CellKernels *cells[2]
         OutputKernels outputs[2]
         void (*activate[2])(int activation, int64_t n, void *) noexcept nogil
         void (*adam[2])(const Adam &, int64_t n, const void *gradient, void *mean, void *variance,
@@ -77,15 +84,27 @@ cdef extern from "kernels.h" nogil:
     const Kernels *kernels_for(const char *level)
 
 
-CELLS = ("rnn", "lstm", "gru")
-ACTIVATIONS = ("identity", "logistic", "relu", "tanh")  # in the order of kernels.h
+ACTIVATIONS = {"identity": IDENTITY, "logistic": LOGISTIC, "relu": RELU, "tanh": TANH}
 
-cdef enum:
-    GRU = 2
+cdef enum Readout:
+    LAST
+    MEAN
+    MAX
 
-cdef int64_t[3] N_STATES = [1, 2, 1]
-cdef int64_t[3] N_GATES = [1, 4, 3]
-cdef int64_t[3] N_DELTAS = [1, 4, 4]
+READOUTS = {"last": LAST, "each": LAST, "mean": MEAN, "max": MAX}  # "each" reads a step's own h, which is the last one
+
+
+cdef dict activations_of_cells():
+    """Names of the cells, in the order of the tables, each with the names of the activations that it can have."""
+    cdef const Kernels *table = kernels_for(b"generic")  # every level has the same cells
+    cells = {}
+    for place in range(table.n_cells):
+        has_activations = table.cells[0][place].has_activations
+        cells[table.cells[0][place].name.decode()] = list(ACTIVATIONS) if has_activations else ["tanh"]
+    return cells
+
+
+CELLS = activations_of_cells()
 
 # Deltas are computed for so many bytes of rows before their products: they are still in the cache then. Products of
 # fewer rows than the smallest number are slow.
@@ -96,6 +115,40 @@ cdef int64_t SMALLEST_DELTA_ROWS = 256
 def is_supported(str level):
     """Whether the kernels called ``level`` were built, and this processor has their instructions."""
     return kernels_for(level.encode()) != NULL
+
+
+def has_cell(str cell, str activation):
+    """Whether there are kernels of a cell with this activation."""
+    return activation in CELLS.get(cell, ())
+
+
+def has_readout(str readout):
+    """Whether a :class:`Stepper` can have this readout."""
+    return readout in READOUTS
+
+
+cdef const Kernels *table_of(str level) except NULL:
+    """Return the kernels of a level, or raise an error."""
+    cdef const Kernels *table = kernels_for(level.encode())
+    if table == NULL:
+        raise ValueError(f"level {level!r} was not built, or this processor cannot run it.")
+    return table
+
+
+cdef int type_number_of(dtype) except -1:
+    """Return NumPy's number of float32 or float64; raise an error for any other type."""
+    for one, number in ((np.float32, np.NPY_FLOAT32), (np.float64, np.NPY_FLOAT64)):
+        if np.dtype(dtype) == one:
+            return number
+    raise ValueError(f"dtype is {np.dtype(dtype)}: the kernels take float32 and float64.")
+
+
+cdef int require(str argument, str value, names, str where="") except -1:
+    """Raise an error if ``value`` is not among the names that have kernels."""
+    if value not in names:
+        raise ValueError(f"{argument} {value!r} has no compiled kernel{where}: run it in NumPy, or use one that has a "
+                         f"kernel ({', '.join(names)}).")
+    return 0
 
 
 cdef void *data_of(object argument, str name, int type_number, int64_t size, bint is_written=False) except NULL:
@@ -116,7 +169,7 @@ cdef void *data_of(object argument, str name, int type_number, int64_t size, bin
 def adam(str level, np.ndarray parameters not None, gradient, mean, variance, double beta_1, double beta_2,
          double epsilon, double step, double scale):
     """Take one step in place: see ``Adam`` in ``kernels.h``."""
-    cdef const Kernels *table = kernels_for(level.encode())
+    cdef const Kernels *table = table_of(level)
     cdef int kind = np.PyArray_TYPE(parameters), is_double = kind == np.NPY_FLOAT64
     cdef int64_t n = parameters.size
     cdef Adam settings
@@ -146,20 +199,23 @@ cdef class Kernel:
 
     cdef const Kernels *table
     cdef CellKernels kernels
-    cdef int cell, activation, is_double, type_number
-    cdef readonly int64_t n_deltas
+    cdef int activation, is_double, type_number
+    cdef readonly int64_t n_gates, n_states, n_deltas
+    cdef readonly bint has_recurrent_bias
     cdef int64_t item_size
 
     def __cinit__(self, str level, str cell, str activation, dtype):
-        self.table = kernels_for(level.encode())
-        if self.table == NULL:
-            raise ValueError(f"level {level!r} was not built, or this processor cannot run it.")
-        self.cell, self.activation = CELLS.index(cell), ACTIVATIONS.index(activation)
-        self.n_deltas = N_DELTAS[self.cell]
-        self.is_double = np.dtype(dtype) == np.float64
-        self.type_number = np.NPY_FLOAT64 if self.is_double else np.NPY_FLOAT32
+        self.table = table_of(level)
+        require("cell", cell, CELLS)
+        require("activation", activation, CELLS[cell], f" in cell {cell!r}")
+        self.activation = ACTIVATIONS[activation]
+        self.type_number = type_number_of(dtype)
+        self.is_double = self.type_number == np.NPY_FLOAT64
         self.item_size = 8 if self.is_double else 4
-        self.kernels = self.table.cells[self.cell][self.is_double]
+        cdef int place = list(CELLS).index(cell)
+        self.kernels = self.table.cells[self.is_double][place]
+        self.n_gates, self.n_states, self.n_deltas = self.kernels.n_gates, self.kernels.n_states, self.kernels.n_deltas
+        self.has_recurrent_bias = self.kernels.has_recurrent_bias
 
     def forward_panels_size(self, n_features, n_units):
         """Elements of the panels that :meth:`forward` reads."""
@@ -177,12 +233,14 @@ cdef class Kernel:
                      panels):
         """Write the weights into ``panels`` as :meth:`forward` reads them."""
         cdef int64_t n_features = input_weights.shape[0], n_units = recurrent.shape[0]
-        cdef int64_t n_columns = N_GATES[self.cell] * n_units
+        cdef int64_t n_columns = self.n_gates * n_units
         cdef int kind = self.type_number
         cdef void *w = data_of(input_weights, "input", kind, n_features * n_columns)
         cdef void *u = data_of(recurrent, "recurrent", kind, n_units * n_columns)
         cdef void *b = data_of(bias, "bias", kind, n_columns)
-        cdef void *b_hn = data_of(recurrent_bias, "recurrent_bias", kind, n_units) if self.cell == GRU else NULL
+        cdef void *b_hn = NULL
+        if self.has_recurrent_bias:
+            b_hn = data_of(recurrent_bias, "recurrent_bias", kind, n_units)
         cdef void *to = data_of(panels, "panels", kind, self.kernels.forward_panels_size(n_features, n_units), True)
         with nogil:
             self.kernels.pack_forward(n_features, n_units, w, u, b, b_hn, to)
@@ -191,16 +249,16 @@ cdef class Kernel:
         """Write weights, (n_rows, n_gates * n_units), into ``panels`` as :meth:`backward` reads them."""
         if weights.ndim != 2:
             raise ValueError(f"weights need 2 axes, got shape {(<object> weights).shape}.")
-        cdef int64_t n_rows = weights.shape[0], n_units = weights.shape[1] // N_GATES[self.cell]
+        cdef int64_t n_rows = weights.shape[0], n_units = weights.shape[1] // self.n_gates
         cdef int64_t size = self.kernels.transposed_panels_size(n_rows, n_units)
-        cdef void *w = data_of(weights, "weights", self.type_number, n_rows * N_GATES[self.cell] * n_units)
+        cdef void *w = data_of(weights, "weights", self.type_number, n_rows * self.n_gates * n_units)
         cdef void *to = data_of(panels, "panels", self.type_number, size, True)
         with nogil:
             self.kernels.pack_transposed(n_rows, n_units, w, to)
 
     cdef Recurrence sizes(self, np.ndarray batch_sizes, np.ndarray x, np.ndarray state) except *:
         cdef Recurrence size
-        if x.ndim != 2 or state.ndim != 3 or state.shape[0] != N_STATES[self.cell]:
+        if x.ndim != 2 or state.ndim != 3 or state.shape[0] != self.n_states:
             shapes = f"{(<object> x).shape} and {(<object> state).shape}"
             raise ValueError(f"x and state need 2 and 3 axes, and as many states as the cell has: got shapes {shapes}.")
         size.n_steps, size.n_features = batch_sizes.shape[0], x.shape[1]
@@ -259,7 +317,7 @@ cdef class Kernel:
 
     def n_delta_rows(self, np.ndarray batch_sizes not None, int64_t n_units):
         """Rows of the work arrays of :meth:`backward`."""
-        cdef int64_t n_rows = batch_sizes.sum(), row_bytes = N_DELTAS[self.cell] * n_units * self.item_size
+        cdef int64_t n_rows = batch_sizes.sum(), row_bytes = self.n_deltas * n_units * self.item_size
         # Whole steps are run: at least one.
         cdef int64_t largest = batch_sizes[0] if len(batch_sizes) else 0
         return min(n_rows, max(largest, max(SMALLEST_DELTA_ROWS, DELTA_BYTES // row_bytes)))
@@ -292,7 +350,7 @@ cdef class Kernel:
         """
         cdef Recurrence size = self.sizes(batch_sizes, x, d_state)
         cdef int64_t n_rows = x.shape[0], n_features = size.n_features, n_units = size.n_units
-        cdef int64_t n_columns = N_GATES[self.cell] * n_units
+        cdef int64_t n_columns = self.n_gates * n_units
         cdef int kind = self.type_number
         cdef BackwardArrays arrays
         arrays.panels = data_of(panels, "panels", kind, self.kernels.transposed_panels_size(n_units, n_units))
@@ -307,7 +365,7 @@ cdef class Kernel:
         arrays.d_recurrent = data_of(d_weights["recurrent"], "d_recurrent", kind, n_units * n_columns, True)
         arrays.d_bias = data_of(d_weights["bias"], "d_bias", kind, n_columns, True)
         arrays.d_recurrent_bias = NULL
-        if self.cell == GRU:
+        if self.has_recurrent_bias:
             arrays.d_recurrent_bias = data_of(d_weights["recurrent_bias"], "d_recurrent_bias", kind, n_units, True)
         arrays.input_panels = arrays.d_x = NULL
         if d_x is not None:
@@ -315,7 +373,7 @@ cdef class Kernel:
             arrays.input_panels = data_of(input_panels, "input_panels", kind, n_panel)
             arrays.d_x = data_of(d_x, "d_x", kind, n_rows * n_features, True)
         arrays.n_delta_rows = delta.shape[0]
-        arrays.delta = data_of(delta, "delta", kind, arrays.n_delta_rows * N_DELTAS[self.cell] * n_units, True)
+        arrays.delta = data_of(delta, "delta", kind, arrays.n_delta_rows * self.n_deltas * n_units, True)
         is_dense = size.n_steps == 0 or size.batch_sizes[size.n_steps - 1] == size.n_sequences
         n_previous = 0 if is_dense else arrays.n_delta_rows * n_units
         arrays.previous = data_of(previous, "previous", kind, n_previous, True)
@@ -357,11 +415,9 @@ cdef class OutputKernel:
     cdef int type_number
 
     def __cinit__(self, str level, dtype):
-        cdef const Kernels *table = kernels_for(level.encode())
-        if table == NULL:
-            raise ValueError(f"level {level!r} was not built, or this processor cannot run it.")
-        cdef bint is_double = np.dtype(dtype) == np.float64
-        self.type_number = np.NPY_FLOAT64 if is_double else np.NPY_FLOAT32
+        cdef const Kernels *table = table_of(level)
+        self.type_number = type_number_of(dtype)
+        cdef int is_double = self.type_number == np.NPY_FLOAT64
         self.kernels = table.outputs[is_double]
 
     def panels_size(self, n_hidden, n_outputs):
@@ -397,13 +453,6 @@ cdef class OutputKernel:
 ctypedef fused floating:
     float
     double
-
-cdef enum Readout:
-    LAST
-    MEAN
-    MAX
-
-READOUTS = {"last": LAST, "each": LAST, "mean": MEAN, "max": MAX}  # of "each", a step's own h is the last one
 
 # Multiplications of a step for which it pays to let other threads run Python meanwhile: to get back in may take
 # milliseconds where they are busy.
@@ -473,7 +522,7 @@ cdef class Stepper:
     cdef void *hidden  # what the output layer sees: the last layer's h, or the pooled one
     cdef list held  # the arrays that the pointers point into
 
-    def __cinit__(self, Kernel kernel not None, list panels not None, list states not None, int64_t n_inputs,
+    def __cinit__(self, *, Kernel kernel not None, list panels not None, list states not None, int64_t n_inputs,
                   OutputKernel output not None, output_panels, int64_t n_outputs, str readout not None, pooled,
                   np.ndarray n_steps not None):
         self.kernels, self.output_kernels, self.type_number = kernel.kernels, output.kernels, kernel.type_number
@@ -488,7 +537,7 @@ cdef class Stepper:
             self.add_layer(kernel, layer_panels, batch_sizes, state)
         self.add_readout(output_panels, readout, pooled)
         work = sum((size.n_features + size.n_units) * size.n_units for size in self.sizes)
-        self.is_long = self.n_sequences * work * N_GATES[kernel.cell] > LONG_WORK
+        self.is_long = self.n_sequences * work * kernel.n_gates > LONG_WORK
 
     cdef int add_layer(self, Kernel kernel, panels, np.ndarray batch_sizes, np.ndarray state) except -1:
         """Add the layer that reads what the one below leaves in ``self.hidden``: its h, in its state's first place."""
@@ -514,6 +563,7 @@ cdef class Stepper:
         cdef int64_t size = self.n_sequences * self.n_hidden
         cdef int64_t panels_size = self.output_kernels.panels_size(self.n_hidden, self.n_outputs)
         self.output_panels = data_of(output_panels, "output_panels", self.type_number, panels_size)
+        require("readout", readout, READOUTS)
         self.readout, self.pooled = READOUTS[readout], NULL
         if self.readout == LAST:
             return 0

@@ -42,7 +42,14 @@ struct BackwardArrays {
     int64_t n_delta_rows;      // at least those of one step
 };
 
+// One cell, for float or double. The counts are multiples of n_units; "columns" and "arrays" below are in them.
 struct CellKernels {
+    const char *name;         // of the Python cell: "rnn", "lstm" or "gru"
+    int64_t n_gates;          // columns of the weights
+    int64_t n_states;         // arrays of a state: h, and c of LSTM
+    int64_t n_deltas;         // columns of `delta`
+    bool has_recurrent_bias;  // whether there is a second bias, inside GRU's reset gate
+    bool has_activations;     // whether Recurrence::activation chooses f; else f is tanh
     int64_t (*forward_panels_size)(int64_t n_features, int64_t n_units);
     int64_t (*transposed_panels_size)(int64_t n_rows, int64_t n_units);
     int64_t (*tape_row_size)(int64_t n_units);
@@ -70,8 +77,10 @@ struct Adam {
     double beta_1, beta_2, epsilon, step, scale;
 };
 
+// All kernels of one level. Arrays of 2 hold the kernel for float, then the one for double.
 struct Kernels {
-    CellKernels cells[3][2];                                 // rnn, lstm, gru; float, double
+    int n_cells;
+    const CellKernels *cells[2];                             // (n_cells,) each, in the same order at every level
     OutputKernels outputs[2];
     void (*activate[2])(int activation, int64_t n, void *);  // in place
     void (*adam[2])(const Adam &, int64_t n, const void *gradient, void *mean, void *variance, void *parameters);

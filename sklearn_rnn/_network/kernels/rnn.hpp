@@ -29,7 +29,9 @@ INLINE Vec<real> derivative(int activation, Vec<real> h) {
 template <class number>
 struct SimpleCell {
     using real = number;
+    static constexpr const char *NAME = "rnn";
     static constexpr int N_STATES = 1, N_GATES = 1, N_SAVED = 0, N_DELTAS = 1, FIRST_RECURRENT_DELTA = 0;
+    static constexpr bool HAS_RECURRENT_BIAS = false, HAS_ACTIVATIONS = true;
     static constexpr bool STATE_DECAYS = false;  // d_h_{t-1} comes through U alone
     static constexpr int VECTORS = 4;            // of units, in a forward panel
     template <int N>
