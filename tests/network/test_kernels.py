@@ -4,9 +4,12 @@ import json
 import os
 import pickle
 import platform
+import shutil
 import signal
 import sys
 from functools import cache, partial
+from importlib.machinery import EXTENSION_SUFFIXES
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -34,6 +37,7 @@ from kernel_problems import (
 )
 from numpy.testing import assert_allclose, assert_array_equal
 
+import sklearn_rnn
 from sklearn_rnn import RNNClassifier, RNNRegressor
 from sklearn_rnn._network import kernels
 from sklearn_rnn._network.cells import make_numpy_cell
@@ -901,6 +905,68 @@ def test_a_name_that_is_not_available_is_an_error_that_lists_those_that_are():
         f"ImportError: SKLEARN_RNN_KERNEL='v9': this processor has no build of that name. Set one of {names}, or unset "
         "the variable."
     )
+
+
+def reason_of_a_copy(*folders, kernel=""):
+    """``missing_reason`` in a process whose ``sys.path`` begins with ``folders``, and has no other copy."""
+    program = """
+        import sys
+        from pathlib import Path
+
+        others = [entry for entry in sys.path if not Path(entry, "sklearn_rnn").exists()]
+        sys.path[:] = [*sys.argv[1:], *others]
+        from sklearn_rnn._network import kernels
+
+        assert Path(kernels.__file__).is_relative_to(sys.argv[1])
+        assert kernels.name == "numpy"
+        assert not kernels.has_cell("lstm", "tanh")
+        assert not kernels.has_readout("last")
+        print(kernels.missing_reason)
+    """
+    return run_python(program, *folders, kernel=kernel).removesuffix("\n")
+
+
+@pytest.fixture
+def copy_without_kernels(tmp_path):
+    """A folder with a copy of the package that has no compiled extension."""
+    folder = tmp_path / "copy"
+    ignored = shutil.ignore_patterns("__pycache__", "_kernels.*")
+    shutil.copytree(Path(sklearn_rnn.__file__).parent, folder / "sklearn_rnn", ignore=ignored)
+    return folder
+
+
+EXTENSION_FOLDER = Path("sklearn_rnn", "_network", "kernels")
+
+
+def test_a_package_that_was_installed_without_a_compiler_says_so(copy_without_kernels):
+    reason = reason_of_a_copy(copy_without_kernels)
+    assert reason.startswith(f"the compiled extension is not in {copy_without_kernels / EXTENSION_FOLDER}: no working")
+    assert "reinstall sklearn-rnn" in reason
+
+
+def test_a_checkout_without_the_extension_says_how_to_build_it(copy_without_kernels):
+    (copy_without_kernels / "pyproject.toml").touch()
+    reason = reason_of_a_copy(copy_without_kernels)
+    assert reason.startswith(f"the compiled extension is not in {copy_without_kernels / EXTENSION_FOLDER}: this is a")
+    assert reason.endswith(f'then run "pip install -e ." in {copy_without_kernels}.')
+
+
+def test_a_checkout_that_hides_a_package_with_the_extension_says_where_that_is(copy_without_kernels, tmp_path):
+    (copy_without_kernels / "pyproject.toml").touch()
+    installed = tmp_path / "site-packages"
+    (installed / EXTENSION_FOLDER).mkdir(parents=True)
+    foreign = installed / EXTENSION_FOLDER / "_kernels.another-python.so"
+    foreign.touch()
+    assert str(installed) not in reason_of_a_copy(copy_without_kernels, installed)
+    foreign.rename(foreign.with_name(f"_kernels{EXTENSION_SUFFIXES[0]}"))
+    reason = reason_of_a_copy(copy_without_kernels, installed)
+    assert f"the sklearn-rnn installed in {installed} has one; start Python in another folder" in reason
+    assert f"so that {copy_without_kernels} is not on sys.path" in reason
+
+
+def test_no_reason_is_given_where_numpy_was_asked_for_or_kernels_serve(copy_without_kernels):
+    assert reason_of_a_copy(copy_without_kernels, kernel="numpy") == "None"
+    assert kernels.missing_reason is None or kernels.available() == ["numpy"]
 
 
 def outputs(estimator, X):

@@ -6,6 +6,9 @@ name : {"v4", "v3", "v2", "generic", "numpy"}
     The build that runs: the kernels for that level of x86-64 (AVX-512, AVX2, SSE4), the kernels for any processor, or
     the NumPy cells if nothing was compiled. The environment variable ``SKLEARN_RNN_KERNEL``, read at import, forces
     one.
+missing_reason : str, or None
+    One sentence that says why there are no compiled kernels, and how to get them. None if kernels run, or if
+    ``SKLEARN_RNN_KERNEL`` asked for "numpy".
 """
 
 from __future__ import annotations
@@ -14,6 +17,8 @@ import os
 from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+from sklearn_rnn._network.kernels.missing import explain_missing_extension
 
 if TYPE_CHECKING:
     from typing import TypeAlias
@@ -57,6 +62,7 @@ def _choose() -> str:
 
 
 name = _choose()
+missing_reason: str | None = explain_missing_extension() if _kernels is None and not os.environ.get(VARIABLE) else None
 
 
 def has_cell(cell: str, activation: str) -> bool:
