@@ -1,4 +1,4 @@
-"""The compiled kernels: against the NumPy cells; bits, memory and arguments; and which of them serves."""
+"""The compiled kernels: comparison with the NumPy cells, bits, memory, arguments, and the choice of the build."""
 
 import json
 import os
@@ -61,7 +61,7 @@ def test_the_kernels_are_there():
 
 
 def draw_lengths(kind, n_sequences, n_steps, seed):
-    """Lengths, of which the first is ``n_steps``: all alike, from 1 step on, or with some sequences that are over."""
+    """Lengths, the first of them ``n_steps``: all equal, all at least 1, or some of them 0."""
     shortest = {"equal": n_steps, "ragged": 1, "some are over": 0}[kind]
     others = np.random.default_rng(seed).integers(shortest, n_steps, size=n_sequences - 1, endpoint=True)
     return [n_steps, *others]
@@ -178,12 +178,12 @@ def test_what_memory_held_before_leaves_no_trace(level, cell, activation, dtype,
 
 # ---- NaN and infinity ------------------------------------------------------------------------------------------------
 
-# Of the sequence at place 1, at its third step: of 6, 4, 4, 3, 1 and 0 steps.
+# The third step of the sequence at place 1, in a batch of 6, 4, 4, 3, 1 and 0 steps.
 PLACE, STEP = 1, 2
 
 
 def poisoned(problem, **entries):
-    """The problem with (index, value) in the array of each name; the arrays of the other one stay as they are."""
+    """Return the problem with a value at an index of each named array; the original arrays do not change."""
     copied = problem.batch(np.arange(problem.packing.n_sequences))
     for name, (index, value) in entries.items():
         array = getattr(problem, name).copy()
@@ -225,7 +225,7 @@ def test_nan_in_x_comes_through_all_later_steps_of_its_own_sequence(level, cell,
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_nan_and_infinity_do_in_kernels_what_they_do_in_numpy(level, cell, activation, dtype, where, value):
     problem = Problem(cell, activation, dtype, RAGGED, 3, 21)
-    # Of a state its last array, which is LSTM's c: of one unit.
+    # In a state: one unit of its last array, which is c in LSTM.
     index = (problem.rows_of(PLACE)[STEP], 0) if where == "x" else (-1, PLACE, 4)
     dirty = poisoned(problem, **{where: (index, value)})
     clean, (hidden, final_state, _) = KernelRun(level, problem).forward(), KernelRun(level, dirty).forward()
@@ -267,7 +267,7 @@ def activate(level, activation, values):
 
 
 def floats_of_every_exponent(n_mantissas):
-    """Finite float32 numbers of both signs: so many of each exponent, that of the subnormal ones included."""
+    """Finite float32 numbers of both signs: ``n_mantissas`` for each exponent, subnormal numbers included."""
     mantissas = np.linspace(0, 2**23 - 1, n_mantissas).astype(np.uint32)
     exponents = np.arange(255, dtype=np.uint32)
     magnitudes = (exponents[:, None] << 23 | mantissas).ravel().view(np.float32)
@@ -420,19 +420,19 @@ def test_steps_are_the_passes_over_one_step(level, cell, activation, dtype, read
 
 
 def strided(array):
-    """The same numbers, but every other one in memory."""
+    """The same numbers, in every second element of memory."""
     wider = np.zeros((*array.shape, 2), array.dtype)
     wider[..., 0] = array
     return wider[..., 0]
 
 
 def longer(array, by):
-    """An array of other length in its last axis."""
+    """An array of zeros whose last axis is longer by ``by``, or shorter if it is negative."""
     return np.zeros((*array.shape[:-1], array.shape[-1] + by), array.dtype)
 
 
 def unaligned(array):
-    """The same numbers, one byte beside where the processor would have them."""
+    """The same numbers, one byte behind an aligned address."""
     memory = np.zeros(array.nbytes + 1, np.uint8)
     copied = memory[1:].view(array.dtype).reshape(array.shape)
     copied[...] = array
@@ -467,7 +467,7 @@ def make_backward_arguments(run):
 
 
 def changed(arguments, path, change):
-    """Arguments of which the one called ``path``, perhaps of a dict among them, is changed."""
+    """Return the arguments with one of them changed; ``path`` is its name, or "name.key" for an array in a dict."""
     name, _, key = path.partition(".")
     value = arguments[name] | {key: change(arguments[name][key])} if key else change(arguments[name])
     return arguments | {name: value}
@@ -502,7 +502,7 @@ def read_only(array):
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_forward_pass_refuses_arrays_that_are_not_what_it_needs(name, fault):
     run = guarded_run()
-    run.kernel.forward(**run.forward_arguments())  # as they are they are right
+    run.kernel.forward(**run.forward_arguments())  # the unchanged arguments are accepted
     assert_refused(run.kernel.forward, changed(run.forward_arguments(), name, FAULTS[fault]))
 
 
@@ -853,7 +853,7 @@ for i in [*range(5), {index}]:
 
 @cache
 def served_by(kernel):
-    """What a process says in which a kernel is forced: its name, show_versions' last line, and predictions."""
+    """Run a process with a forced kernel; return the kernel's name, show_versions' last line, and predictions."""
     program = """
         import json
 
@@ -886,7 +886,7 @@ def test_the_kernel_that_the_environment_asks_for_serves(kernel):
         assert_allclose(probabilities[cell], expected[cell], rtol=0, atol=1e-6)
 
 
-def test_without_a_wish_the_first_of_those_available_serves():
+def test_without_the_variable_the_first_available_build_serves():
     output = run_python(
         "from sklearn_rnn._network import kernels\nprint(kernels.name, *kernels.available())", kernel=""
     )
@@ -1009,5 +1009,5 @@ def test_models_pickled_where_kernels_serve_go_on_where_numpy_serves_and_back(tm
         assert cell_there != "CompiledCell"
         assert type(traveller._network.cell) is type(estimator._network.cell)
         assert_allclose(outputs(traveller, X), expected, rtol=0, atol=1e-6)
-        assert np.abs(outputs(estimator, X) - expected).max() > 1e-4  # it was trained on
+        assert np.abs(outputs(estimator, X) - expected).max() > 1e-4  # training has continued
         assert_allclose(outputs(estimator.partial_fit(X, y), X), expected, rtol=0, atol=1e-6)

@@ -1,4 +1,5 @@
-// All kernels for one instruction set, whose table is called LEVEL: compiled once for each, with its own flags.
+// All kernels for one instruction set. setup.py compiles this file once for each level, with the level's own flags;
+// LEVEL is the name of the level's table.
 #include "gru.hpp"
 #include "lstm.hpp"
 #include "outputs.hpp"
@@ -24,7 +25,7 @@ constexpr CellKernels kernels_of() {
             backward<Cell>};
 }
 
-// All cells that have kernels: a new cell is added here.
+// All cells that have kernels. Add a new cell here.
 template <class real>
 constexpr CellKernels CELLS[] = {kernels_of<SimpleCell<real>>(), kernels_of<LSTMCell<real>>(),
                                  kernels_of<GRUCell<real>>()};

@@ -38,14 +38,14 @@ struct LSTMCell {
         if (tape) write_record<real>(tape, i, f, g, o, c_before);
     }
 
-    // d_c_t = d_h_t o (1 - tanh(c_t)^2) + d_c_{t+1} f_{t+1};   each delta is the gradient of its gate's argument.
+    // d_c_t = d_h_t o (1 - tanh(c_t)^2) + d_c_{t+1} f_{t+1};   a delta is the gradient of a gate's argument.
     template <bool FULL>
     static INLINE void backward_epilogue(const BackwardStep<real> &step, int64_t row, int64_t u, int n, Vec<real> d_h,
                                          const real *tape) {
         const int64_t n_units = step.n_units, at = row * n_units + u;
         const Vec<real> i = record<real>(tape, 0), f = record<real>(tape, 1), g = record<real>(tape, 2);
         const Vec<real> o = record<real>(tape, 3), c_before = record<real>(tape, 4);
-        const Vec<real> tanh_c = tanh<real>(f * c_before + i * g);  // computed again: cheaper than memory
+        const Vec<real> tanh_c = tanh<real>(f * c_before + i * g);  // recomputed: faster than a read from memory
         const Vec<real> d_c = d_h * o * (1 - tanh_c * tanh_c) + load<FULL>(step.d_c + at, n);
         real *delta = step.delta + row * N_DELTAS * n_units + u;
         store<FULL>(delta, d_c * g * i * (1 - i), n);
