@@ -1,4 +1,4 @@
-"""Recurrences for the kernels' tests, solved by the NumPy cells, and by a kernel in memory of the test's choice."""
+"""Recurrences for the kernels' tests. The NumPy cells solve them, and a kernel in memory that the test chooses."""
 
 import copy
 import ctypes
@@ -40,7 +40,7 @@ class Problem:
         Steps of each sequence, in any order.
     n_features, n_units : int
     d_hidden : {"array", "columns", "none"}
-        The error of every step: an array of its own, some columns of a wider one whose others are NaN, or none.
+        The error of every step: a separate array, some columns of a wider array whose other columns are NaN, or none.
     needs_d_x : bool
     seed : int
     """
@@ -60,14 +60,14 @@ class Problem:
         shapes = self.numpy_cell.parameter_shapes(n_features, n_units)
         self.weights = {name: draw(*shape, scale=0.5) for name, shape in shapes.items()}
         self.weights["input"] /= np.sqrt(n_features, dtype=dtype)
-        # Every gate forgets: in a recurrence that amplifies, rounding differences would grow with the steps.
+        # Limit each gate's recurrent weights: in a recurrence that amplifies, rounding differences grow with the steps.
         for gate in np.split(self.weights["recurrent"], self.numpy_cell.n_gates, axis=1):
             gate *= 0.9 / np.linalg.norm(gate, 2)
         n_rows, state_shape = self.packing.n_rows, (self.numpy_cell.n_states, len(lengths), n_units)
         self.x = draw(n_rows, n_features)
         self.state = draw(*state_shape)
         self.d_state = draw(*state_shape)
-        self.d_weights = {name: draw(*shape) for name, shape in shapes.items()}  # to be added to
+        self.d_weights = {name: draw(*shape) for name, shape in shapes.items()}  # the kernel adds to these
         self.d_hidden = None if d_hidden == "none" else draw(n_rows, n_units)
         if d_hidden == "columns":
             wider = np.full((n_rows, n_units + 5), np.nan, dtype)
@@ -75,7 +75,7 @@ class Problem:
             self.d_hidden = wider[:, 2:-3]
 
     def batch(self, places):
-        """Return the problem of some of its sequences, which are listed longest first; forward only."""
+        """Return the problem of the sequences at ``places``, longest first, for a forward pass only."""
         part = copy.copy(self)
         part.packing = packing = Packing(self.packing.lengths[places])
         part.x = self.x[self.packing.offsets[packing.step_of_row] + places[packing.sequence_of_row]]
@@ -88,7 +88,7 @@ class Problem:
 
 
 class Forward(NamedTuple):
-    """What a forward pass returns, and what the backward pass takes of it."""
+    """The results of a forward pass, and the tape for the backward pass."""
 
     hidden: np.ndarray
     final_state: np.ndarray
@@ -96,25 +96,25 @@ class Forward(NamedTuple):
 
 
 def full_of_nan(shape, dtype, garbage=np.nan):
-    """Memory in which whatever is read before it is written will show."""
+    """Return an array of ``garbage``, so that a read before the first write shows in the results."""
     return np.full(shape, garbage if np.dtype(dtype).kind == "f" else -1, dtype)
 
 
 class KernelRun:
-    """A kernel over a problem, all of whose arrays stand where ``new(shape, dtype)`` puts them."""
+    """A kernel that solves a problem; ``new(shape, dtype)`` allocates all of its arrays."""
 
     def __init__(self, level, problem, new=full_of_nan):
         self.kernel = Kernel(level, problem.cell, problem.activation, problem.dtype)
         self.problem, self.new = problem, new
 
     def put(self, array):
-        """Return a copy of an array, in our memory."""
+        """Return a copy of an array, in memory from ``new``."""
         to = self.new(array.shape, array.dtype)
         to[...] = array
         return to
 
     def forward_arguments(self, keeps_tape=True, keeps_hidden=True):
-        """All arguments of ``Kernel.forward``, by name; those to be written as they are made."""
+        """All arguments of ``Kernel.forward``, by name; outputs have the content that ``new`` gave them."""
         problem, kernel = self.problem, self.kernel
         dtype, n_units, packing = problem.dtype, problem.n_units, problem.packing
         weights = {name: self.put(array) for name, array in problem.weights.items()}
@@ -136,7 +136,7 @@ class KernelRun:
         }
 
     def forward(self, keeps_tape=True, keeps_hidden=True):
-        """Run forward; the tape holds the states of all steps with the initial ones in front, and the kernel's own."""
+        """Run forward; the tape holds the states (initial, then those of all steps) and the kernel's tape."""
         arguments = self.forward_arguments(keeps_tape, keeps_hidden)
         self.kernel.forward(**arguments)
         states = arguments["hidden"]
@@ -155,7 +155,7 @@ class KernelRun:
         if n_delta_rows is None:
             n_delta_rows = kernel.n_delta_rows(packing.batch_sizes, n_units)
         d_hidden = problem.d_hidden
-        if d_hidden is not None and d_hidden.base is None:  # columns of a wider array stay where they are
+        if d_hidden is not None and d_hidden.base is None:  # columns of a wider array are not copied
             d_hidden = self.put(d_hidden)
         return {
             "panels": panels["recurrent"],
@@ -186,7 +186,7 @@ class KernelRun:
 
 
 class OutputRun:
-    """An output layer of random weights, over rows of random hidden states."""
+    """An output layer with random weights, and rows of random hidden states."""
 
     def __init__(self, level, dtype, n_rows, n_hidden, n_outputs, new=full_of_nan):
         generator = np.random.default_rng(0)
@@ -211,7 +211,7 @@ class OutputRun:
 
 
 def stepper_arguments(level, cell, activation, dtype, readout, n_sequences, sizes, new=full_of_nan):
-    """All arguments of a Stepper of random weights, by name: features, units of each layer, outputs are ``sizes``."""
+    """All arguments of a random Stepper, by name; ``sizes``: the features, the units of each layer, the outputs."""
     n_inputs, *n_units, n_outputs = sizes
     panels, states = [], []
     for n_features, n in zip(sizes, n_units):
@@ -238,7 +238,7 @@ def stepper_arguments(level, cell, activation, dtype, readout, n_sequences, size
 
 
 class NumpyRun:
-    """The NumPy cell over a problem, in float64 whatever the problem's type."""
+    """The NumPy cell that solves a problem, in float64 for every type of the problem."""
 
     def __init__(self, problem):
         self.problem, self.cell, self.buffers = problem, problem.numpy_cell, Buffers()
@@ -275,8 +275,8 @@ def gradients(d_weights, d_x, d_state):
 def numpy_results(problem, states=None):
     """All results of the NumPy cell by name.
 
-    ``states``, what a kernel left as the states of all steps, is what the simple cell's backward pass takes for its
-    own: relu's derivative jumps at 0, and on which side of it a sum of rounded numbers falls is nobody's mistake.
+    The simple cell's backward pass uses ``states``, a kernel's states of all steps, if they are given: relu's
+    derivative jumps at 0, and rounding may put a sum near 0 on either side.
     """
     run = NumpyRun(problem)
     hidden, final_state, tape = run.forward()
@@ -289,7 +289,8 @@ def numpy_results(problem, states=None):
 def assert_near(actual, expected, *, rtol, message=""):
     """Compare named arrays, with a tolerance relative to the largest absolute value of each expected one.
 
-    Or relative to 1, that of the inputs, where it is less: what has vanished, or has cancelled out, is known no better.
+    If that value is less than 1, the tolerance is relative to 1, the magnitude of the inputs: their rounding limits the
+    precision of values that vanish or cancel.
     """
     assert set(actual) == set(expected)
     for name, array in expected.items():
@@ -299,7 +300,7 @@ def assert_near(actual, expected, *, rtol, message=""):
 
 # ---- Memory with guards --------------------------------------------------------------------------------------------
 
-# Single ones of everything, what no vector divides, every length once, and more than one tile and panel.
+# Sizes of 1, sizes that are no multiple of a vector, every length once, and more than one tile and panel.
 GUARDED_SIZES = [
     {"lengths": [1], "n_features": 1, "n_units": 1},
     {"lengths": [5, 3, 1], "n_features": 3, "n_units": 17},
@@ -312,7 +313,7 @@ OUTPUT_SIZES = [(1, 1, 1), (3, 5, 2), (7, 64, 17), (1, 3, 33), (29, 9, 67), (13,
 
 
 class GuardedMemory:
-    """Gives arrays that begin right behind, or end right in front of, a page that the process may not touch."""
+    """Allocates arrays directly behind, or directly in front of, a page that the process must not access."""
 
     def __init__(self, side):
         self.side = side
@@ -338,7 +339,7 @@ class GuardedMemory:
 
 
 def run_between_guards(level):
-    """Solve problems in guarded memory; tell each of them beforehand, as a fault ends the process."""
+    """Solve problems in guarded memory; print each one first, because a fault ends the process."""
     for side in ("front", "end"):
         new = GuardedMemory(side)
         for cell, activation in CELLS:
@@ -356,7 +357,7 @@ def run_between_guards(level):
 
 
 def run_outputs_and_steps_between_guards(level):
-    """Output layers and steppers in guarded memory; tell each of them beforehand."""
+    """Run output layers and steppers in guarded memory; print each one first."""
     for side in ("front", "end"):
         new = GuardedMemory(side)
         for dtype in DTYPES:

@@ -1,12 +1,15 @@
-"""The compiled kernels: against the NumPy cells; bits, memory and arguments; and which of them serves."""
+"""The compiled kernels: comparison with the NumPy cells, bits, memory, arguments, and the choice of the build."""
 
 import json
 import os
 import pickle
 import platform
+import shutil
 import signal
 import sys
 from functools import cache, partial
+from importlib.machinery import EXTENSION_SUFFIXES
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -34,8 +37,10 @@ from kernel_problems import (
 )
 from numpy.testing import assert_allclose, assert_array_equal
 
+import sklearn_rnn
 from sklearn_rnn import RNNClassifier, RNNRegressor
 from sklearn_rnn._network import kernels
+from sklearn_rnn._network.cells import make_numpy_cell
 
 RTOL = {np.float32: 1e-5, np.float64: 1e-12}
 RAGGED = (6, 4, 4, 3, 1, 0)
@@ -56,7 +61,7 @@ def test_the_kernels_are_there():
 
 
 def draw_lengths(kind, n_sequences, n_steps, seed):
-    """Lengths, of which the first is ``n_steps``: all alike, from 1 step on, or with some sequences that are over."""
+    """Lengths, the first of them ``n_steps``: all equal, all at least 1, or some of them 0."""
     shortest = {"equal": n_steps, "ragged": 1, "some are over": 0}[kind]
     others = np.random.default_rng(seed).integers(shortest, n_steps, size=n_sequences - 1, endpoint=True)
     return [n_steps, *others]
@@ -173,12 +178,12 @@ def test_what_memory_held_before_leaves_no_trace(level, cell, activation, dtype,
 
 # ---- NaN and infinity ------------------------------------------------------------------------------------------------
 
-# Of the sequence at place 1, at its third step: of 6, 4, 4, 3, 1 and 0 steps.
+# The third step of the sequence at place 1, in a batch of 6, 4, 4, 3, 1 and 0 steps.
 PLACE, STEP = 1, 2
 
 
 def poisoned(problem, **entries):
-    """The problem with (index, value) in the array of each name; the arrays of the other one stay as they are."""
+    """Return the problem with a value at an index of each named array; the original arrays do not change."""
     copied = problem.batch(np.arange(problem.packing.n_sequences))
     for name, (index, value) in entries.items():
         array = getattr(problem, name).copy()
@@ -220,7 +225,7 @@ def test_nan_in_x_comes_through_all_later_steps_of_its_own_sequence(level, cell,
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_nan_and_infinity_do_in_kernels_what_they_do_in_numpy(level, cell, activation, dtype, where, value):
     problem = Problem(cell, activation, dtype, RAGGED, 3, 21)
-    # Of a state its last array, which is LSTM's c: of one unit.
+    # In a state: one unit of its last array, which is c in LSTM.
     index = (problem.rows_of(PLACE)[STEP], 0) if where == "x" else (-1, PLACE, 4)
     dirty = poisoned(problem, **{where: (index, value)})
     clean, (hidden, final_state, _) = KernelRun(level, problem).forward(), KernelRun(level, dirty).forward()
@@ -262,7 +267,7 @@ def activate(level, activation, values):
 
 
 def floats_of_every_exponent(n_mantissas):
-    """Finite float32 numbers of both signs: so many of each exponent, that of the subnormal ones included."""
+    """Finite float32 numbers of both signs: ``n_mantissas`` for each exponent, subnormal numbers included."""
     mantissas = np.linspace(0, 2**23 - 1, n_mantissas).astype(np.uint32)
     exponents = np.arange(255, dtype=np.uint32)
     magnitudes = (exponents[:, None] << 23 | mantissas).ravel().view(np.float32)
@@ -415,19 +420,19 @@ def test_steps_are_the_passes_over_one_step(level, cell, activation, dtype, read
 
 
 def strided(array):
-    """The same numbers, but every other one in memory."""
+    """The same numbers, in every second element of memory."""
     wider = np.zeros((*array.shape, 2), array.dtype)
     wider[..., 0] = array
     return wider[..., 0]
 
 
 def longer(array, by):
-    """An array of other length in its last axis."""
+    """An array of zeros whose last axis is longer by ``by``, or shorter if it is negative."""
     return np.zeros((*array.shape[:-1], array.shape[-1] + by), array.dtype)
 
 
 def unaligned(array):
-    """The same numbers, one byte beside where the processor would have them."""
+    """The same numbers, one byte behind an aligned address."""
     memory = np.zeros(array.nbytes + 1, np.uint8)
     copied = memory[1:].view(array.dtype).reshape(array.shape)
     copied[...] = array
@@ -462,7 +467,7 @@ def make_backward_arguments(run):
 
 
 def changed(arguments, path, change):
-    """Arguments of which the one called ``path``, perhaps of a dict among them, is changed."""
+    """Return the arguments with one of them changed; ``path`` is its name, or "name.key" for an array in a dict."""
     name, _, key = path.partition(".")
     value = arguments[name] | {key: change(arguments[name][key])} if key else change(arguments[name])
     return arguments | {name: value}
@@ -497,7 +502,7 @@ def read_only(array):
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_forward_pass_refuses_arrays_that_are_not_what_it_needs(name, fault):
     run = guarded_run()
-    run.kernel.forward(**run.forward_arguments())  # as they are they are right
+    run.kernel.forward(**run.forward_arguments())  # the unchanged arguments are accepted
     assert_refused(run.kernel.forward, changed(run.forward_arguments(), name, FAULTS[fault]))
 
 
@@ -720,8 +725,68 @@ def test_passes_take_subnormal_numbers_for_zero_and_leave_the_arithmetic_of_the_
 @needs_levels
 @pytest.mark.parametrize("level", ["v9", "numpy", ""])
 def test_a_kernel_that_was_not_built_is_an_error(level):
-    with pytest.raises(ValueError, match=f"^level '{level}' was not built"):
+    from sklearn_rnn._network.kernels._kernels import adam
+
+    message = f"^level '{level}' was not built"
+    with pytest.raises(ValueError, match=message):
         Kernel(level, "rnn", "tanh", np.float64)
+    vector = np.zeros(1)
+    with pytest.raises(ValueError, match=message):
+        adam(level, vector, vector, vector, vector, beta_1=0.9, beta_2=0.99, epsilon=1e-3, step=1, scale=1)
+
+
+@needs_levels
+@pytest.mark.parametrize(
+    ("cell", "activation", "message"),
+    [
+        ("peephole", "tanh", r"cell 'peephole' has no compiled kernel: .* \(rnn, lstm, gru\)"),
+        ("rnn", "elu", r"activation 'elu' .* in cell 'rnn': .* \(identity, logistic, relu, tanh\)"),
+        ("gru", "relu", r"activation 'relu' .* in cell 'gru': .* \(tanh\)"),
+    ],
+)
+def test_a_cell_or_activation_without_a_kernel_is_an_error_that_names_it(cell, activation, message):
+    assert not kernels.has_cell(cell, activation)
+    with pytest.raises(ValueError, match=f"^{message}"):
+        Kernel(LEVELS[0], cell, activation, np.float64)
+
+
+@needs_levels
+@pytest.mark.parametrize("dtype", [np.float16, np.int32, ">f4"])
+def test_a_type_without_a_kernel_is_an_error_that_names_it(dtype):
+    message = f"^dtype is {np.dtype(dtype)}"
+    with pytest.raises(ValueError, match=message):
+        Kernel(LEVELS[0], "rnn", "tanh", dtype)
+    with pytest.raises(ValueError, match=message):
+        OutputKernel(LEVELS[0], dtype)
+
+
+@needs_levels
+def test_a_readout_without_a_kernel_is_an_error_that_names_it():
+    assert not kernels.has_readout("attention")
+    arguments = stepper_arguments(LEVELS[0], "rnn", "tanh", np.float64, "last", 4, (2, 5, 3))
+    with pytest.raises(ValueError, match=r"^readout 'attention' has no compiled kernel: .* \(last, each, mean, max\)"):
+        Stepper(**arguments | {"readout": "attention"})
+
+
+@each_cell
+def test_has_cell_and_has_readout_are_true_where_kernels_serve(cell, activation):
+    kernels_serve = kernels.name != "numpy"
+    assert kernels.has_cell(cell, activation) == kernels_serve
+    for readout in ("last", "each", "mean", "max"):
+        assert kernels.has_readout(readout) == kernels_serve
+
+
+@each_level
+@each_cell
+@each_dtype
+def test_a_kernel_counts_gates_and_states_as_its_numpy_cell_does(level, cell, activation, dtype):
+    kernel, numpy_cell = Kernel(level, cell, activation, dtype), make_numpy_cell(cell, activation)
+    assert kernel.n_gates == numpy_cell.n_gates
+    assert kernel.n_states == numpy_cell.n_states
+    assert kernel.n_deltas == {"rnn": 1, "lstm": 4, "gru": 4}[cell]  # GRU: the candidate's delta, and its part in U
+    assert kernel.has_recurrent_bias == ("recurrent_bias" in numpy_cell.parameter_shapes(1, 1))
+    with pytest.raises(AttributeError):
+        kernel.n_gates = 2
 
 
 @needs_levels
@@ -788,7 +853,7 @@ for i in [*range(5), {index}]:
 
 @cache
 def served_by(kernel):
-    """What a process says in which a kernel is forced: its name, show_versions' last line, and predictions."""
+    """Run a process with a forced kernel; return the kernel's name, show_versions' last line, and predictions."""
     program = """
         import json
 
@@ -821,7 +886,7 @@ def test_the_kernel_that_the_environment_asks_for_serves(kernel):
         assert_allclose(probabilities[cell], expected[cell], rtol=0, atol=1e-6)
 
 
-def test_without_a_wish_the_first_of_those_available_serves():
+def test_without_the_variable_the_first_available_build_serves():
     output = run_python(
         "from sklearn_rnn._network import kernels\nprint(kernels.name, *kernels.available())", kernel=""
     )
@@ -837,9 +902,71 @@ def test_a_name_that_is_not_available_is_an_error_that_lists_those_that_are():
     message = str(error.value).splitlines()[-1]
     names = ", ".join(kernels.available())
     assert message == (
-        f"ImportError: SKLEARN_RNN_KERNEL='v9': what was built for this processor is {names}. Set one of them, or "
-        "unset the variable."
+        f"ImportError: SKLEARN_RNN_KERNEL='v9': this processor has no build of that name. Set one of {names}, or unset "
+        "the variable."
     )
+
+
+def reason_of_a_copy(*folders, kernel=""):
+    """``missing_reason`` in a process whose ``sys.path`` begins with ``folders``, and has no other copy."""
+    program = """
+        import sys
+        from pathlib import Path
+
+        others = [entry for entry in sys.path if not Path(entry, "sklearn_rnn").exists()]
+        sys.path[:] = [*sys.argv[1:], *others]
+        from sklearn_rnn._network import kernels
+
+        assert Path(kernels.__file__).is_relative_to(sys.argv[1])
+        assert kernels.name == "numpy"
+        assert not kernels.has_cell("lstm", "tanh")
+        assert not kernels.has_readout("last")
+        print(kernels.missing_reason)
+    """
+    return run_python(program, *folders, kernel=kernel).removesuffix("\n")
+
+
+@pytest.fixture
+def copy_without_kernels(tmp_path):
+    """A folder with a copy of the package that has no compiled extension."""
+    folder = tmp_path / "copy"
+    ignored = shutil.ignore_patterns("__pycache__", "_kernels.*")
+    shutil.copytree(Path(sklearn_rnn.__file__).parent, folder / "sklearn_rnn", ignore=ignored)
+    return folder
+
+
+EXTENSION_FOLDER = Path("sklearn_rnn", "_network", "kernels")
+
+
+def test_a_package_that_was_installed_without_a_compiler_says_so(copy_without_kernels):
+    reason = reason_of_a_copy(copy_without_kernels)
+    assert reason.startswith(f"the compiled extension is not in {copy_without_kernels / EXTENSION_FOLDER}: no working")
+    assert "reinstall sklearn-rnn" in reason
+
+
+def test_a_checkout_without_the_extension_says_how_to_build_it(copy_without_kernels):
+    (copy_without_kernels / "pyproject.toml").touch()
+    reason = reason_of_a_copy(copy_without_kernels)
+    assert reason.startswith(f"the compiled extension is not in {copy_without_kernels / EXTENSION_FOLDER}: this is a")
+    assert reason.endswith(f'then run "pip install -e ." in {copy_without_kernels}.')
+
+
+def test_a_checkout_that_hides_a_package_with_the_extension_says_where_that_is(copy_without_kernels, tmp_path):
+    (copy_without_kernels / "pyproject.toml").touch()
+    installed = tmp_path / "site-packages"
+    (installed / EXTENSION_FOLDER).mkdir(parents=True)
+    foreign = installed / EXTENSION_FOLDER / "_kernels.another-python.so"
+    foreign.touch()
+    assert str(installed) not in reason_of_a_copy(copy_without_kernels, installed)
+    foreign.rename(foreign.with_name(f"_kernels{EXTENSION_SUFFIXES[0]}"))
+    reason = reason_of_a_copy(copy_without_kernels, installed)
+    assert f"the sklearn-rnn installed in {installed} has one; start Python in another folder" in reason
+    assert f"so that {copy_without_kernels} is not on sys.path" in reason
+
+
+def test_no_reason_is_given_where_numpy_was_asked_for_or_kernels_serve(copy_without_kernels):
+    assert reason_of_a_copy(copy_without_kernels, kernel="numpy") == "None"
+    assert kernels.missing_reason is None or kernels.available() == ["numpy"]
 
 
 def outputs(estimator, X):
@@ -882,5 +1009,5 @@ def test_models_pickled_where_kernels_serve_go_on_where_numpy_serves_and_back(tm
         assert cell_there != "CompiledCell"
         assert type(traveller._model.network.cell) is type(estimator._model.network.cell)
         assert_allclose(outputs(traveller, X), expected, rtol=0, atol=1e-6)
-        assert np.abs(outputs(estimator, X) - expected).max() > 1e-4  # it was trained on
+        assert np.abs(outputs(estimator, X) - expected).max() > 1e-4  # training has continued
         assert_allclose(outputs(estimator.partial_fit(X, y), X), expected, rtol=0, atol=1e-6)

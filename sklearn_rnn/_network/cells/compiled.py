@@ -90,16 +90,16 @@ class CompiledCell(Cell):
 
     def make_stepper(self, network, weights, running):
         return make_stepper(
-            self._kernel(network.dtype),
-            [weights[direction.name].forward for direction in network.directions],
-            running.state,
-            network.directions[0].n_features,
-            weights.output.kernel,
-            weights.output.panels,
-            network.n_outputs,
-            network.readout,
-            running.pooled,
-            running.n_steps,
+            kernel=self._kernel(network.dtype),
+            panels=[weights[direction.name].forward for direction in network.directions],
+            states=running.state,
+            n_inputs=network.directions[0].n_features,
+            output=weights.output.kernel,
+            output_panels=weights.output.panels,
+            n_outputs=network.n_outputs,
+            readout=network.readout,
+            pooled=running.pooled,
+            n_steps=running.n_steps,
         )
 
     def values_per_row(self, n_units, keeps_hidden):

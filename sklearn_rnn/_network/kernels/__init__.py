@@ -1,16 +1,35 @@
-"""The recurrences compiled, and the choice of the build that this processor runs.
+"""The compiled recurrences, and the choice of the build that this processor runs.
 
 Attributes
 ----------
 name : {"v4", "v3", "v2", "generic", "numpy"}
-    What serves: the kernels for that level of x86-64 (AVX-512, AVX2, SSE4), those for any processor, or the NumPy cells
-    where nothing was compiled. The environment variable ``SKLEARN_RNN_KERNEL``, read at import, forces one.
+    The build that runs: the kernels for that level of x86-64 (AVX-512, AVX2, SSE4), the kernels for any processor, or
+    the NumPy cells if nothing was compiled. The environment variable ``SKLEARN_RNN_KERNEL``, read at import, forces
+    one.
+missing_reason : str, or None
+    One sentence that says why there are no compiled kernels, and how to get them. None if kernels run, or if
+    ``SKLEARN_RNN_KERNEL`` asked for "numpy".
 """
+
+from __future__ import annotations
 
 import os
 from functools import cache
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from sklearn_rnn._network.kernels.missing import explain_missing_extension
+
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
+    import numpy as np
+    from numpy.typing import DTypeLike, NDArray
+
+    # The classes of the compiled module, which mypy cannot read.
+    Kernel: TypeAlias = Any
+    OutputKernel: TypeAlias = Any
+    Stepper: TypeAlias = Any
 
 VARIABLE = "SKLEARN_RNN_KERNEL"
 LEVELS = ("v4", "v3", "v2", "generic")  # the fastest first
@@ -21,47 +40,83 @@ try:
 except ModuleNotFoundError as error:
     if error.name != f"{__name__}._kernels":
         raise
-    _kernels = None  # not built: there was no compiler
+    _kernels = None  # not built for this Python
 
 
-def available():
-    """Names that can be forced here, the one that is chosen by itself first."""
+def available() -> list[str]:
+    """Return the names that can be forced here; the default comes first."""
     levels = [] if _kernels is None else [level for level in LEVELS if _kernels.is_supported(level)]
     return [*levels, "numpy"]
 
 
-def _choose():
+def _choose() -> str:
     forced = os.environ.get(VARIABLE)
     if not forced:
         return available()[0]
     if forced not in available():
         raise ImportError(
-            f"{VARIABLE}={forced!r}: what was built for this processor is {', '.join(available())}. Set one of them, "
-            "or unset the variable."
+            f"{VARIABLE}={forced!r}: this processor has no build of that name. Set one of {', '.join(available())}, or "
+            "unset the variable."
         )
     return forced
 
 
 name = _choose()
+missing_reason: str | None = explain_missing_extension() if _kernels is None and not os.environ.get(VARIABLE) else None
 
 
-def adam(parameters, gradient, mean, uncentered_variance, **settings):
-    """Take a step of Adam in place, in one pass; ``settings`` as ``_optimizers.Adam`` has and computes them."""
+def has_cell(cell: str, activation: str) -> bool:
+    """Whether kernels run here, and include this cell with this activation."""
+    return name != "numpy" and _kernels.has_cell(cell, activation)
+
+
+def has_readout(readout: str) -> bool:
+    """Whether kernels run here, and a stepper can have this readout."""
+    return name != "numpy" and _kernels.has_readout(readout)
+
+
+def adam(
+    parameters: NDArray, gradient: NDArray, mean: NDArray, uncentered_variance: NDArray, **settings: float
+) -> None:
+    """Take a step of Adam in place, in one pass; ``optimizers.Adam`` has and computes the ``settings``."""
     _kernels.adam(name, parameters, gradient, mean, uncentered_variance, **settings)
 
 
 @cache
-def kernel_for(cell, activation, dtype):
-    """Return the kernel of a cell for a floating point type, in the build that was chosen."""
+def kernel_for(cell: str, activation: str, dtype: DTypeLike) -> Kernel:
+    """Return the kernel of a cell for a floating point type, in the chosen build."""
     return _kernels.Kernel(name, cell, activation, dtype)
 
 
 @cache
-def output_kernel_for(dtype):
-    """Return the output layer's kernel for a floating point type, in the build that was chosen."""
+def output_kernel_for(dtype: DTypeLike) -> OutputKernel:
+    """Return the output layer's kernel for a floating point type, in the chosen build."""
     return _kernels.OutputKernel(name, dtype)
 
 
-def make_stepper(*arguments):
-    """Return a new ``Stepper``: a compiled network that goes on one step at a time."""
-    return _kernels.Stepper(*arguments)
+def make_stepper(
+    *,
+    kernel: Kernel,
+    panels: list[NDArray],
+    states: list[NDArray],
+    n_inputs: int,
+    output: OutputKernel,
+    output_panels: NDArray,
+    n_outputs: int,
+    readout: str,
+    pooled: NDArray | None,
+    n_steps: NDArray[np.int64],
+) -> Stepper:
+    """Return a new ``Stepper``, a compiled network that continues one step at a time; its class has the parameters."""
+    return _kernels.Stepper(
+        kernel=kernel,
+        panels=panels,
+        states=states,
+        n_inputs=n_inputs,
+        output=output,
+        output_panels=output_panels,
+        n_outputs=n_outputs,
+        readout=readout,
+        pooled=pooled,
+        n_steps=n_steps,
+    )

@@ -1,8 +1,8 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
-"""Compiled recurrences: arrays are checked here, then everything but a short step runs without the GIL.
+"""Compiled recurrences. This module checks arrays, then calls the kernels without the GIL (short steps keep it).
 
-A kernel works on a packed batch (see ``Packing``): rows of step 0 of all sequences, longest first, then those of step
-1, and so on.
+A kernel works on a packed batch (see ``Packing``): the rows of step 0 of all sequences, longest sequence first, then
+the rows of step 1, and so on.
 """
 
 cimport numpy as np
@@ -15,6 +15,9 @@ np.import_array()
 
 
 cdef extern from "kernels.h" nogil:
+    cdef enum Activation:
+        IDENTITY, LOGISTIC, RELU, TANH
+
     cdef struct Recurrence:
         int64_t n_steps, n_sequences, n_features, n_units
         const int64_t *batch_sizes
@@ -48,6 +51,9 @@ cdef extern from "kernels.h" nogil:
         int64_t n_delta_rows
 
     cdef struct CellKernels:
+        const char *name
+        int64_t n_gates, n_states, n_deltas
+        bint has_recurrent_bias, has_activations
         int64_t (*forward_panels_size)(int64_t n_features, int64_t n_units) noexcept nogil
         int64_t (*transposed_panels_size)(int64_t n_rows, int64_t n_units) noexcept nogil
         int64_t (*tape_row_size)(int64_t n_units) noexcept nogil
@@ -68,7 +74,8 @@ cdef extern from "kernels.h" nogil:
         double beta_1, beta_2, epsilon, step, scale
 
     cdef struct Kernels:
-        CellKernels cells[3][2]
+        int n_cells
+        const CellKernels *cells[2]
         OutputKernels outputs[2]
         void (*activate[2])(int activation, int64_t n, void *) noexcept nogil
         void (*adam[2])(const Adam &, int64_t n, const void *gradient, void *mean, void *variance,
@@ -77,36 +84,85 @@ cdef extern from "kernels.h" nogil:
     const Kernels *kernels_for(const char *level)
 
 
-CELLS = ("rnn", "lstm", "gru")
-ACTIVATIONS = ("identity", "logistic", "relu", "tanh")  # in the order of kernels.h
+ACTIVATIONS = {"identity": IDENTITY, "logistic": LOGISTIC, "relu": RELU, "tanh": TANH}
 
-cdef enum:
-    GRU = 2
+cdef enum Readout:
+    LAST
+    MEAN
+    MAX
 
-cdef int64_t[3] N_STATES = [1, 2, 1]
-cdef int64_t[3] N_GATES = [1, 4, 3]
-cdef int64_t[3] N_DELTAS = [1, 4, 4]
+READOUTS = {"last": LAST, "each": LAST, "mean": MEAN, "max": MAX}  # "each" reads the current step's h, as "last" does
 
-# Deltas are computed for so many bytes of rows before their products: they are still in the cache then. Products of
-# fewer rows than the smallest number are slow.
+
+cdef dict activations_of_cells():
+    """Names of the cells, in the order of the tables, with the names of the activations that each can have."""
+    cdef const Kernels *table = kernels_for(b"generic")  # every level has the same cells
+    cells = {}
+    for place in range(table.n_cells):
+        has_activations = table.cells[0][place].has_activations
+        cells[table.cells[0][place].name.decode()] = list(ACTIVATIONS) if has_activations else ["tanh"]
+    return cells
+
+
+CELLS = activations_of_cells()
+
+# The backward pass computes the deltas of this number of bytes, then multiplies them while they are still in the cache.
+# Products of fewer rows than the second number are slow.
 cdef int64_t DELTA_BYTES = 1 << 20
 cdef int64_t SMALLEST_DELTA_ROWS = 256
 
 
 def is_supported(str level):
-    """Whether the kernels called ``level`` were built, and this processor has their instructions."""
+    """Whether the kernels of a level were built, and this processor has their instructions."""
     return kernels_for(level.encode()) != NULL
 
 
+def has_cell(str cell, str activation):
+    """Whether there are kernels of a cell with this activation."""
+    return activation in CELLS.get(cell, ())
+
+
+def has_readout(str readout):
+    """Whether a :class:`Stepper` can have this readout."""
+    return readout in READOUTS
+
+
+cdef const Kernels *table_of(str level) except NULL:
+    """Return the kernels of a level, or raise an error."""
+    cdef const Kernels *table = kernels_for(level.encode())
+    if table == NULL:
+        raise ValueError(f"level {level!r} was not built, or this processor cannot run it.")
+    return table
+
+
+cdef int type_number_of(dtype) except -1:
+    """Return NumPy's number of float32 or float64; raise an error for any other type."""
+    for one, number in ((np.float32, np.NPY_FLOAT32), (np.float64, np.NPY_FLOAT64)):
+        if np.dtype(dtype) == one:
+            return number
+    raise ValueError(f"dtype is {np.dtype(dtype)}: the kernels take float32 and float64.")
+
+
+cdef int require(str argument, str value, names, str where="") except -1:
+    """Raise an error if ``value`` is not among the names that have kernels."""
+    if value not in names:
+        raise ValueError(f"{argument} {value!r} has no compiled kernel{where}: run it in NumPy, or use one that has a "
+                         f"kernel ({', '.join(names)}).")
+    return 0
+
+
 cdef void *data_of(object argument, str name, int type_number, int64_t size, bint is_written=False) except NULL:
-    """Pointer to a contiguous array of so many elements of the type, or an error: a kernel must not go astray."""
+    """Return a pointer to a contiguous array of ``size`` elements of the type, or raise an error.
+
+    A kernel does not check where it reads and writes: this check keeps it inside the array.
+    """
     if not isinstance(argument, np.ndarray):
         raise ValueError(f"{name} is a {type(argument).__name__}: the kernel needs an array.")
     cdef np.ndarray array = argument
     if np.PyArray_TYPE(array) != type_number or not np.PyArray_ISCARRAY_RO(array) or array.size != size:
         raise ValueError(
             f"{name} has dtype {array.dtype}, shape {argument.shape} and strides {argument.strides}: the kernel needs "
-            f"{size} contiguous, aligned elements of its own type."
+            f"{size} contiguous, aligned elements of type {np.PyArray_DescrFromType(type_number)}."
         )
     if is_written and not np.PyArray_ISWRITEABLE(array):
         raise ValueError(f"{name} is read-only: the kernel writes into it.")
@@ -115,8 +171,8 @@ cdef void *data_of(object argument, str name, int type_number, int64_t size, bin
 
 def adam(str level, np.ndarray parameters not None, gradient, mean, variance, double beta_1, double beta_2,
          double epsilon, double step, double scale):
-    """Take one step in place: see ``Adam`` in ``kernels.h``."""
-    cdef const Kernels *table = kernels_for(level.encode())
+    """Take one step in place; ``Adam`` in ``kernels.h`` has the formula."""
+    cdef const Kernels *table = table_of(level)
     cdef int kind = np.PyArray_TYPE(parameters), is_double = kind == np.NPY_FLOAT64
     cdef int64_t n = parameters.size
     cdef Adam settings
@@ -133,76 +189,113 @@ def adam(str level, np.ndarray parameters not None, gradient, mean, variance, do
 
 
 cdef class Kernel:
-    """One cell's recurrence, in one instruction set and one floating point type.
+    """One cell's recurrence, for one instruction set and one floating point type.
 
     Parameters
     ----------
     level : {"generic", "v2", "v3", "v4"}
     cell : {"rnn", "lstm", "gru"}
     activation : {"identity", "logistic", "relu", "tanh"}
-        Of cell "rnn".
+        Of cell "rnn"; the other cells have "tanh" alone.
     dtype : {float32, float64}
+
+    Attributes
+    ----------
+    n_gates, n_states, n_deltas : int
+        Columns of the weights, arrays of a state, and columns of the deltas, each divided by n_units.
+    has_recurrent_bias : bool
+        Whether there is a second bias, which GRU's reset gate multiplies.
+
+    Raises
+    ------
+    ValueError
+        If this processor cannot run the level, or if there is no kernel of the cell, activation or type.
     """
 
     cdef const Kernels *table
     cdef CellKernels kernels
-    cdef int cell, activation, is_double, type_number
-    cdef readonly int64_t n_deltas
+    cdef int activation, is_double, type_number
+    cdef readonly int64_t n_gates, n_states, n_deltas
+    cdef readonly bint has_recurrent_bias
     cdef int64_t item_size
 
     def __cinit__(self, str level, str cell, str activation, dtype):
-        self.table = kernels_for(level.encode())
-        if self.table == NULL:
-            raise ValueError(f"level {level!r} was not built, or this processor cannot run it.")
-        self.cell, self.activation = CELLS.index(cell), ACTIVATIONS.index(activation)
-        self.n_deltas = N_DELTAS[self.cell]
-        self.is_double = np.dtype(dtype) == np.float64
-        self.type_number = np.NPY_FLOAT64 if self.is_double else np.NPY_FLOAT32
+        self.table = table_of(level)
+        require("cell", cell, CELLS)
+        require("activation", activation, CELLS[cell], f" in cell {cell!r}")
+        self.activation = ACTIVATIONS[activation]
+        self.type_number = type_number_of(dtype)
+        self.is_double = self.type_number == np.NPY_FLOAT64
         self.item_size = 8 if self.is_double else 4
-        self.kernels = self.table.cells[self.cell][self.is_double]
+        cdef int place = list(CELLS).index(cell)
+        self.kernels = self.table.cells[self.is_double][place]
+        self.n_gates, self.n_states, self.n_deltas = self.kernels.n_gates, self.kernels.n_states, self.kernels.n_deltas
+        self.has_recurrent_bias = self.kernels.has_recurrent_bias
 
     def forward_panels_size(self, n_features, n_units):
-        """Elements of the panels that :meth:`forward` reads."""
+        """Number of elements of the panels that :meth:`forward` reads."""
         return self.kernels.forward_panels_size(n_features, n_units)
 
     def transposed_panels_size(self, n_rows, n_units):
-        """Elements of the panels of transposed weights, (n_rows, n_gates * n_units), that :meth:`backward` reads."""
+        """Number of elements of the panels of transposed weights, (n_rows, n_gates * n_units), for :meth:`backward`."""
         return self.kernels.transposed_panels_size(n_rows, n_units)
 
     def tape_row_size(self, n_units):
-        """Elements that the tape has for each row."""
+        """Number of elements of the tape for each row."""
         return self.kernels.tape_row_size(n_units)
 
     def pack_forward(self, np.ndarray input_weights not None, np.ndarray recurrent not None, bias, recurrent_bias,
                      panels):
-        """Write the weights into ``panels`` as :meth:`forward` reads them."""
+        """Write the weights into ``panels``, in the order in which :meth:`forward` reads them.
+
+        Parameters
+        ----------
+        input_weights : ndarray of shape (n_features, n_gates * n_units)
+        recurrent : ndarray of shape (n_units, n_gates * n_units)
+        bias : ndarray of shape (n_gates * n_units,)
+        recurrent_bias : ndarray of shape (n_units,), or None
+            Ignored if the cell has no recurrent bias.
+        panels : ndarray of shape (forward_panels_size,)
+            Overwritten.
+        """
         cdef int64_t n_features = input_weights.shape[0], n_units = recurrent.shape[0]
-        cdef int64_t n_columns = N_GATES[self.cell] * n_units
+        cdef int64_t n_columns = self.n_gates * n_units
         cdef int kind = self.type_number
         cdef void *w = data_of(input_weights, "input", kind, n_features * n_columns)
         cdef void *u = data_of(recurrent, "recurrent", kind, n_units * n_columns)
         cdef void *b = data_of(bias, "bias", kind, n_columns)
-        cdef void *b_hn = data_of(recurrent_bias, "recurrent_bias", kind, n_units) if self.cell == GRU else NULL
+        cdef void *b_hn = NULL
+        if self.has_recurrent_bias:
+            b_hn = data_of(recurrent_bias, "recurrent_bias", kind, n_units)
         cdef void *to = data_of(panels, "panels", kind, self.kernels.forward_panels_size(n_features, n_units), True)
         with nogil:
             self.kernels.pack_forward(n_features, n_units, w, u, b, b_hn, to)
 
     def pack_transposed(self, np.ndarray weights not None, panels):
-        """Write weights, (n_rows, n_gates * n_units), into ``panels`` as :meth:`backward` reads them."""
+        """Write weights into ``panels``, in the order in which :meth:`backward` reads them.
+
+        Parameters
+        ----------
+        weights : ndarray of shape (n_rows, n_gates * n_units)
+        panels : ndarray of shape (transposed_panels_size,)
+            Overwritten.
+        """
         if weights.ndim != 2:
-            raise ValueError(f"weights need 2 axes, got shape {(<object> weights).shape}.")
-        cdef int64_t n_rows = weights.shape[0], n_units = weights.shape[1] // N_GATES[self.cell]
+            raise ValueError(f"weights have shape {(<object> weights).shape}: the kernel needs 2 axes.")
+        cdef int64_t n_rows = weights.shape[0], n_units = weights.shape[1] // self.n_gates
         cdef int64_t size = self.kernels.transposed_panels_size(n_rows, n_units)
-        cdef void *w = data_of(weights, "weights", self.type_number, n_rows * N_GATES[self.cell] * n_units)
+        cdef void *w = data_of(weights, "weights", self.type_number, n_rows * self.n_gates * n_units)
         cdef void *to = data_of(panels, "panels", self.type_number, size, True)
         with nogil:
             self.kernels.pack_transposed(n_rows, n_units, w, to)
 
     cdef Recurrence sizes(self, np.ndarray batch_sizes, np.ndarray x, np.ndarray state) except *:
+        """Return the sizes of a packed batch; raise an error if the three arrays do not fit together."""
         cdef Recurrence size
-        if x.ndim != 2 or state.ndim != 3 or state.shape[0] != N_STATES[self.cell]:
+        if x.ndim != 2 or state.ndim != 3 or state.shape[0] != self.n_states:
             shapes = f"{(<object> x).shape} and {(<object> state).shape}"
-            raise ValueError(f"x and state need 2 and 3 axes, and as many states as the cell has: got shapes {shapes}.")
+            raise ValueError(f"x and state have shapes {shapes}: the kernel needs 2 axes and 3 axes, the first "
+                             f"axis of state of length {self.n_states}.")
         size.n_steps, size.n_features = batch_sizes.shape[0], x.shape[1]
         size.n_sequences, size.n_units = state.shape[1], state.shape[2]
         size.batch_sizes = <const int64_t *> data_of(batch_sizes, "batch_sizes", np.NPY_INT64, size.n_steps)
@@ -210,11 +303,11 @@ cdef class Kernel:
         cdef int64_t n_rows = 0, before = size.n_sequences, t
         for t in range(size.n_steps):
             if not 0 <= size.batch_sizes[t] <= before:
-                raise ValueError(f"batch_sizes[{t}] is {size.batch_sizes[t]}, outside of 0 to {before}.")
+                raise ValueError(f"batch_sizes[{t}] is {size.batch_sizes[t]}: it must be from 0 to {before}.")
             before = size.batch_sizes[t]
             n_rows += before
         if n_rows != x.shape[0]:
-            raise ValueError(f"x has {x.shape[0]} rows, but batch_sizes {n_rows}.")
+            raise ValueError(f"x has {x.shape[0]} rows, but the sum of batch_sizes is {n_rows}: they must be equal.")
         return size
 
     def forward(self, panels, np.ndarray batch_sizes not None, np.ndarray x not None,
@@ -229,14 +322,15 @@ cdef class Kernel:
         x : ndarray of shape (n_rows, n_features)
         initial_state : ndarray of shape (n_states, n_sequences, n_units)
         final_state : ndarray of shape (n_states, n_sequences, n_units)
-            Written: each sequence's state after its own last step. May be ``initial_state`` itself.
+            Overwritten: each sequence's state after its own last step. May be ``initial_state`` itself.
         hidden : ndarray of shape (n_sequences + n_rows, n_units)
-            Written: the initial h, then h after every step; or, without ``keeps_hidden``, a work array of shape
+            Overwritten: the initial h, then h after every step. Without ``keeps_hidden`` it is a work array of shape
             (2 * n_sequences, n_units).
         tape : ndarray of shape (n_rows, tape_row_size), or None
-            Written, in an order of its own: what :meth:`backward` needs. None where no backward pass follows.
+            Overwritten: the values that :meth:`backward` reads, in the kernel's own order. None if no backward pass
+            follows.
         keeps_hidden : bool
-            Whether more than the final state is wanted; so with a tape.
+            Whether to return h after every step; a tape requires it.
         """
         cdef Recurrence size = self.sizes(batch_sizes, x, initial_state)
         cdef int64_t n_rows = x.shape[0], n_states = size.n_sequences + n_rows, n_units = size.n_units
@@ -247,7 +341,7 @@ cdef class Kernel:
         arrays.initial_state = data_of(initial_state, "initial_state", kind, initial_state.size)
         arrays.final_state = data_of(final_state, "final_state", kind, initial_state.size, True)
         if tape is not None and not keeps_hidden:
-            raise ValueError("keeps_hidden is False, but a tape needs every step's h.")
+            raise ValueError("keeps_hidden is False, but there is a tape: the backward pass needs h after every step.")
         arrays.keeps_hidden = keeps_hidden
         n_kept = n_states if keeps_hidden else 2 * size.n_sequences
         arrays.hidden = data_of(hidden, "hidden", kind, n_kept * n_units, True)
@@ -258,9 +352,9 @@ cdef class Kernel:
             self.kernels.forward(size, arrays)
 
     def n_delta_rows(self, np.ndarray batch_sizes not None, int64_t n_units):
-        """Rows of the work arrays of :meth:`backward`."""
-        cdef int64_t n_rows = batch_sizes.sum(), row_bytes = N_DELTAS[self.cell] * n_units * self.item_size
-        # Whole steps are run: at least one.
+        """Number of rows of the work arrays of :meth:`backward`."""
+        cdef int64_t n_rows = batch_sizes.sum(), row_bytes = self.n_deltas * n_units * self.item_size
+        # The backward pass runs whole steps: the rows of at least one step must fit.
         cdef int64_t largest = batch_sizes[0] if len(batch_sizes) else 0
         return min(n_rows, max(largest, max(SMALLEST_DELTA_ROWS, DELTA_BYTES // row_bytes)))
 
@@ -274,25 +368,25 @@ cdef class Kernel:
         panels : ndarray
             From :meth:`pack_transposed` of the recurrent weights.
         input_panels : ndarray, or None
-            From :meth:`pack_transposed` of the input weights, where ``d_x`` is wanted.
+            From :meth:`pack_transposed` of the input weights; not read if ``d_x`` is None.
         batch_sizes, x, hidden, tape : ndarray
-            As the forward pass took and left them.
+            The arrays of the forward pass, unchanged since.
         d_hidden : ndarray of shape (n_rows, n_units), or None
-            Gradient with respect to h after every step; its columns may be some of a wider array's.
+            Gradient with respect to h after every step; may be a range of columns of a wider array.
         d_state : ndarray of shape (n_states, n_sequences, n_units)
-            Gradient with respect to the final state; overwritten with that of the initial state.
+            Gradient with respect to the final state; overwritten with the gradient with respect to the initial state.
         d_weights : dict of ndarray
-            The gradients of "input", "recurrent", "bias" and GRU's "recurrent_bias" are added.
+            The kernel adds the gradients of "input", "recurrent", "bias" and, for GRU, "recurrent_bias".
         delta : ndarray of shape (n_delta_rows, n_deltas * n_units)
             Work array.
         previous : ndarray of shape (n_delta_rows, n_units)
-            Work array; of 0 rows where all sequences are equally long.
+            Work array; it has 0 rows if all sequences are equally long.
         d_x : ndarray of shape (n_rows, n_features), or None
-            Written: the gradient with respect to x.
+            Overwritten: the gradient with respect to x.
         """
         cdef Recurrence size = self.sizes(batch_sizes, x, d_state)
         cdef int64_t n_rows = x.shape[0], n_features = size.n_features, n_units = size.n_units
-        cdef int64_t n_columns = N_GATES[self.cell] * n_units
+        cdef int64_t n_columns = self.n_gates * n_units
         cdef int kind = self.type_number
         cdef BackwardArrays arrays
         arrays.panels = data_of(panels, "panels", kind, self.kernels.transposed_panels_size(n_units, n_units))
@@ -307,7 +401,7 @@ cdef class Kernel:
         arrays.d_recurrent = data_of(d_weights["recurrent"], "d_recurrent", kind, n_units * n_columns, True)
         arrays.d_bias = data_of(d_weights["bias"], "d_bias", kind, n_columns, True)
         arrays.d_recurrent_bias = NULL
-        if self.cell == GRU:
+        if self.has_recurrent_bias:
             arrays.d_recurrent_bias = data_of(d_weights["recurrent_bias"], "d_recurrent_bias", kind, n_units, True)
         arrays.input_panels = arrays.d_x = NULL
         if d_x is not None:
@@ -315,24 +409,26 @@ cdef class Kernel:
             arrays.input_panels = data_of(input_panels, "input_panels", kind, n_panel)
             arrays.d_x = data_of(d_x, "d_x", kind, n_rows * n_features, True)
         arrays.n_delta_rows = delta.shape[0]
-        arrays.delta = data_of(delta, "delta", kind, arrays.n_delta_rows * N_DELTAS[self.cell] * n_units, True)
+        arrays.delta = data_of(delta, "delta", kind, arrays.n_delta_rows * self.n_deltas * n_units, True)
         is_dense = size.n_steps == 0 or size.batch_sizes[size.n_steps - 1] == size.n_sequences
         n_previous = 0 if is_dense else arrays.n_delta_rows * n_units
         arrays.previous = data_of(previous, "previous", kind, n_previous, True)
         if arrays.n_delta_rows < (size.batch_sizes[0] if size.n_steps else 0):
-            raise ValueError(f"delta has {arrays.n_delta_rows} rows: the kernel needs those of one step at least.")
+            raise ValueError(f"delta has {arrays.n_delta_rows} rows: the kernel needs the rows of the "
+                             f"largest step, {size.batch_sizes[0]}.")
         with nogil:
             self.kernels.backward(size, arrays)
 
     cdef const void *rows_of(self, np.ndarray array, int64_t n_rows, int64_t n_columns, int64_t *stride) except NULL:
-        """Pointer to rows whose elements are contiguous, and the elements from one row to the next."""
+        """Return a pointer to rows whose elements are contiguous; write their distance in elements to ``stride``."""
         if (np.PyArray_TYPE(array) != self.type_number or not np.PyArray_ISBEHAVED_RO(array) or array.ndim != 2
                 or array.shape[0] != n_rows or array.shape[1] != n_columns
                 or (n_rows > 0 and n_columns > 1 and array.strides[1] != self.item_size)
                 or (n_rows > 1 and array.strides[0] < n_columns * self.item_size)
                 or array.strides[0] % self.item_size):
             raise ValueError(f"d_hidden has dtype {array.dtype} and shape {(<object> array).shape}: the kernel needs "
-                             f"{n_rows} rows of {n_columns} contiguous, aligned elements of its own type.")
+                             f"{n_rows} rows of {n_columns} contiguous, aligned elements of type "
+                             f"{np.PyArray_DescrFromType(self.type_number)}.")
         stride[0] = array.strides[0] // self.item_size
         return np.PyArray_DATA(array)
 
@@ -345,7 +441,7 @@ cdef class Kernel:
 
 
 cdef class OutputKernel:
-    """The output layer, h V + c, in one instruction set and one floating point type.
+    """The output layer, h V + c, for one instruction set and one floating point type.
 
     Parameters
     ----------
@@ -357,21 +453,19 @@ cdef class OutputKernel:
     cdef int type_number
 
     def __cinit__(self, str level, dtype):
-        cdef const Kernels *table = kernels_for(level.encode())
-        if table == NULL:
-            raise ValueError(f"level {level!r} was not built, or this processor cannot run it.")
-        cdef bint is_double = np.dtype(dtype) == np.float64
-        self.type_number = np.NPY_FLOAT64 if is_double else np.NPY_FLOAT32
+        cdef const Kernels *table = table_of(level)
+        self.type_number = type_number_of(dtype)
+        cdef int is_double = self.type_number == np.NPY_FLOAT64
         self.kernels = table.outputs[is_double]
 
     def panels_size(self, n_hidden, n_outputs):
-        """Elements of the panels that :meth:`run` reads."""
+        """Number of elements of the panels that :meth:`run` reads."""
         return self.kernels.panels_size(n_hidden, n_outputs)
 
     def pack(self, np.ndarray weight not None, bias, panels):
-        """Write V, (n_hidden, n_outputs), and c, (n_outputs,), into ``panels`` as :meth:`run` reads them."""
+        """Write V, (n_hidden, n_outputs), and c, (n_outputs,), into ``panels``, in the order of :meth:`run`."""
         if weight.ndim != 2:
-            raise ValueError(f"weight needs 2 axes, got shape {(<object> weight).shape}.")
+            raise ValueError(f"weight has shape {(<object> weight).shape}: the kernel needs 2 axes.")
         cdef int64_t n_hidden = weight.shape[0], n_outputs = weight.shape[1]
         cdef void *v = data_of(weight, "weight", self.type_number, n_hidden * n_outputs)
         cdef void *c = data_of(bias, "bias", self.type_number, n_outputs)
@@ -381,10 +475,10 @@ cdef class OutputKernel:
             self.kernels.pack(n_hidden, n_outputs, v, c, to)
 
     def run(self, panels, np.ndarray hidden not None, np.ndarray scores not None):
-        """Write the scores, (n_rows, n_outputs), of rows of hidden states, (n_rows, n_hidden)."""
+        """Overwrite ``scores``, (n_rows, n_outputs), with those of hidden states, (n_rows, n_hidden)."""
         if hidden.ndim != 2 or scores.ndim != 2:
             shapes = f"{(<object> hidden).shape} and {(<object> scores).shape}"
-            raise ValueError(f"hidden and scores need 2 axes: got shapes {shapes}.")
+            raise ValueError(f"hidden and scores have shapes {shapes}: the kernel needs 2 axes.")
         cdef int64_t n_rows = hidden.shape[0], n_hidden = hidden.shape[1], n_outputs = scores.shape[1]
         cdef int64_t size = self.kernels.panels_size(n_hidden, n_outputs)
         cdef void *panel = data_of(panels, "panels", self.type_number, size)
@@ -398,15 +492,8 @@ ctypedef fused floating:
     float
     double
 
-cdef enum Readout:
-    LAST
-    MEAN
-    MAX
-
-READOUTS = {"last": LAST, "each": LAST, "mean": MEAN, "max": MAX}  # of "each", a step's own h is the last one
-
-# Multiplications of a step for which it pays to let other threads run Python meanwhile: to get back in may take
-# milliseconds where they are busy.
+# A step of more multiplications than this releases the GIL. A shorter step keeps it, because taking it back can last
+# milliseconds if other threads run Python.
 cdef int64_t LONG_WORK = 1 << 20
 
 
@@ -414,11 +501,11 @@ cdef bint are_finite(int64_t n, const floating *values) noexcept nogil:
     cdef floating zeros = 0
     cdef int64_t i
     for i in range(n):
-        zeros += values[i] * 0  # NaN, if of NaN or infinity
+        zeros += values[i] * 0  # NaN if the value is NaN or infinite
     return zeros == 0
 
 
-# As MeanPool and MaxPool in _readouts.py, to the same bits.
+# The mean and the maximum over the steps so far, with the same bits as MeanPool and MaxPool in readouts.py.
 cdef void add_to_sum(int64_t n_sequences, int64_t n_units, const floating *hidden, const int64_t *n_steps,
                      floating *sums, floating *means) noexcept nogil:
     cdef int64_t i, k
@@ -438,26 +525,33 @@ cdef void take_maximum(int64_t n, const floating *hidden, floating *maximum) noe
 
 
 cdef class Stepper:
-    """Runs a network one step at a time, over a state that stays in place.
+    """Runs a network one step at a time and updates its state in place.
 
     Parameters
     ----------
     kernel : Kernel
+        The kernel of all layers.
     panels : list of ndarray
-        Of each layer, from ``Kernel.pack_forward``.
+        Panels of each layer, from ``Kernel.pack_forward``.
     states : list of ndarray of shape (n_states, n_sequences, n_units)
-        Of each layer; every step replaces their contents.
+        State of each layer; every step overwrites it.
     n_inputs : int
-        Numbers that the network reads for each sequence at a step.
+        Features of the network's input.
     output : OutputKernel
     output_panels : ndarray
         From ``OutputKernel.pack``.
     n_outputs : int
     readout : {"last", "mean", "max", "each"}
     pooled : ndarray of shape (n_sequences, n_units of the last layer), or None
-        The sum ("mean") or maximum ("max") of h over the steps so far; every step replaces its contents.
+        The sum ("mean") or maximum ("max") of h over the steps so far; every step overwrites it. None for the other
+        readouts.
     n_steps : ndarray of shape (n_sequences,), int64
-        Steps so far; every step adds one.
+        Number of steps so far; every step adds one.
+
+    Raises
+    ------
+    ValueError
+        If there is no kernel of the readout, or if an array does not fit the network.
     """
 
     cdef CellKernels kernels
@@ -470,16 +564,16 @@ cdef class Stepper:
     cdef const void *output_panels
     cdef int64_t *n_steps
     cdef void *pooled
-    cdef void *hidden  # what the output layer sees: the last layer's h, or the pooled one
-    cdef list held  # the arrays that the pointers point into
+    cdef void *hidden  # the output layer's input: the last layer's h, or the pooled h
+    cdef list held  # references to the arrays, which keep the pointers valid
 
-    def __cinit__(self, Kernel kernel not None, list panels not None, list states not None, int64_t n_inputs,
+    def __cinit__(self, *, Kernel kernel not None, list panels not None, list states not None, int64_t n_inputs,
                   OutputKernel output not None, output_panels, int64_t n_outputs, str readout not None, pooled,
                   np.ndarray n_steps not None):
         self.kernels, self.output_kernels, self.type_number = kernel.kernels, output.kernels, kernel.type_number
         self.n_sequences, self.n_inputs, self.n_outputs = n_steps.shape[0], n_inputs, n_outputs
         if output.type_number != self.type_number or len(panels) != len(states) or not states:
-            raise ValueError("output is of another dtype than kernel, or panels and states are not of the same layers.")
+            raise ValueError("output is of another dtype than kernel, or panels and states are not one for each layer.")
         cdef np.ndarray batch_sizes = np.full(1, self.n_sequences, np.int64)
         self.held = [panels, states, output_panels, pooled, n_steps, batch_sizes]
         self.n_steps = <int64_t *> data_of(n_steps, "n_steps", np.NPY_INT64, self.n_sequences, True)
@@ -488,12 +582,12 @@ cdef class Stepper:
             self.add_layer(kernel, layer_panels, batch_sizes, state)
         self.add_readout(output_panels, readout, pooled)
         work = sum((size.n_features + size.n_units) * size.n_units for size in self.sizes)
-        self.is_long = self.n_sequences * work * N_GATES[kernel.cell] > LONG_WORK
+        self.is_long = self.n_sequences * work * kernel.n_gates > LONG_WORK
 
     cdef int add_layer(self, Kernel kernel, panels, np.ndarray batch_sizes, np.ndarray state) except -1:
-        """Add the layer that reads what the one below leaves in ``self.hidden``: its h, in its state's first place."""
+        """Add a layer whose input is ``self.hidden``, the h of the layer below; then point it to this layer's h."""
         cdef int kind = self.type_number
-        cdef np.ndarray like_x = np.broadcast_to(0, (self.n_sequences, self.n_hidden))  # of its shape, without memory
+        cdef np.ndarray like_x = np.broadcast_to(0, (self.n_sequences, self.n_hidden))  # a shape without memory
         cdef Recurrence size = kernel.sizes(batch_sizes, like_x, state)
         cdef ForwardArrays arrays
         work = np.empty(2 * size.n_sequences * size.n_units, np.float64 if kernel.is_double else np.float32)
@@ -511,9 +605,11 @@ cdef class Stepper:
         return 0
 
     cdef int add_readout(self, output_panels, str readout, pooled) except -1:
+        """Add the pool, if the readout has one, and the output layer."""
         cdef int64_t size = self.n_sequences * self.n_hidden
         cdef int64_t panels_size = self.output_kernels.panels_size(self.n_hidden, self.n_outputs)
         self.output_panels = data_of(output_panels, "output_panels", self.type_number, panels_size)
+        require("readout", readout, READOUTS)
         self.readout, self.pooled = READOUTS[readout], NULL
         if self.readout == LAST:
             return 0
@@ -527,7 +623,7 @@ cdef class Stepper:
         return 0
 
     def is_ready(self, x):
-        """Whether :meth:`step` can take ``x`` as it is: an array of the network's own type and shape, all finite."""
+        """Whether :meth:`step` can take ``x`` without conversion: an array of the right type and shape, all finite."""
         if not isinstance(x, np.ndarray):
             return False
         cdef np.ndarray array = x
@@ -544,7 +640,7 @@ cdef class Stepper:
         return are_finite(size, <const float *> np.PyArray_DATA(array))
 
     def step(self, x):
-        """Go on by one step of every sequence.
+        """Continue every sequence by one step.
 
         Parameters
         ----------

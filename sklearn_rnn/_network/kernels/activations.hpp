@@ -1,4 +1,4 @@
-// The logistic function and tanh of a vector, to within 4 units in the last place (ulp) everywhere; NaN stays NaN.
+// The logistic function and tanh of a vector, accurate to 4 units in the last place (ulp) everywhere; NaN stays NaN.
 #pragma once
 #include "vectors.hpp"
 
@@ -12,8 +12,8 @@ struct ExpConstants<float> {
     static constexpr float LN2_HIGH = 0.693359375f, LN2_LOW = -2.12194440e-4f;  // Cephes, expf.c
     static constexpr float ROUND = 12582912.f;                                  // 1.5 * 2^23
     static constexpr int MANTISSA_BITS = 23, BIAS = 127;
-    static constexpr float ZERO_BELOW = -104.f;      // exp rounds to 0 there
-    static constexpr int SCALE = 64;                 // keeps 2^(n + SCALE) normal down to there
+    static constexpr float ZERO_BELOW = -104.f;      // exp rounds to 0 below
+    static constexpr int SCALE = 64;                 // 2^(n + SCALE) is a normal number from ZERO_BELOW on
     static constexpr float UNSCALE = 0x1p-64f;
     static constexpr float TANH_IS_1 = 10.f;
     // (exp(r) - 1 - r) / r^2 on |r| <= ln(2) / 2, highest power first: Cephes, expf.c.
@@ -30,7 +30,7 @@ struct ExpConstants<double> {
     static constexpr int SCALE = 512;
     static constexpr double UNSCALE = 0x1p-512;
     static constexpr double TANH_IS_1 = 20.;
-    // Taylor's series, 1/13! to 1/2!: its remainder is under 2^-57 of r.
+    // Taylor's series, 1/13! to 1/2!: its remainder is less than 2^-57 r.
     static constexpr double POLYNOMIAL[] = {1. / 6227020800, 1. / 479001600, 1. / 39916800, 1. / 3628800,
                                             1. / 362880,     1. / 40320,     1. / 5040,     1. / 720,
                                             1. / 120,        1. / 24,        1. / 6,        1. / 2};
@@ -40,9 +40,9 @@ struct ExpConstants<double> {
 template <class real>
 struct ReducedExp {
     Vec<real> p;
-    IVec<real> rounded;  // its low bits are those of the integer n
+    IVec<real> rounded;  // the low bits are the integer n
 
-    // 2^(n + shift), which has to be a normal number.
+    // 2^(n + shift), which must be a normal number.
     INLINE Vec<real> power(int shift) const {
         using C = ExpConstants<real>;
         return (Vec<real>)((rounded + (C::BIAS + shift)) << C::MANTISSA_BITS);
@@ -53,7 +53,8 @@ template <class real>
 INLINE ReducedExp<real> reduced_exp(Vec<real> x) {
     using C = ExpConstants<real>;
     constexpr real LOG2_E = real(1.442695040888963407359924681);
-    // Adding 1.5 * 2^23 leaves no bits for fractions: it rounds, and shows the integer in the lowest bits.
+    // The sum with 1.5 * 2^23 (double: 1.5 * 2^52) has no bits for fractions: it is rounded, and its lowest bits are
+    // the integer.
     Vec<real> rounded = x * LOG2_E + C::ROUND, n = rounded - C::ROUND;
     Vec<real> r = x - n * C::LN2_HIGH - n * C::LN2_LOW;
     Vec<real> p = broadcast(C::POLYNOMIAL[0]);
@@ -61,7 +62,7 @@ INLINE ReducedExp<real> reduced_exp(Vec<real> x) {
     return {p * (r * r) + r, (IVec<real>)rounded};
 }
 
-// 1 / (1 + exp(-x)), as e / (1 + e) where x < 0, with e = exp(-|x|): no overflow, and subnormal results are right.
+// 1 / (1 + exp(-x)), as e / (1 + e) if x < 0, with e = exp(-|x|): nothing overflows; subnormal results are accurate.
 template <class real>
 INLINE Vec<real> sigmoid(Vec<real> x) {
     using C = ExpConstants<real>;
@@ -73,7 +74,7 @@ INLINE Vec<real> sigmoid(Vec<real> x) {
     return (x < 0 ? e : broadcast(real(1))) / (e + 1);
 }
 
-// (exp(2x) - 1) / (exp(2x) + 1). With 2^n p + (2^n - 1) for exp(2x) - 1 nothing cancels near 0.
+// (exp(2x) - 1) / (exp(2x) + 1). exp(2x) - 1 is computed as 2^n p + (2^n - 1): no cancellation near 0.
 template <class real>
 INLINE Vec<real> tanh(Vec<real> x) {
     using C = ExpConstants<real>;

@@ -1,4 +1,4 @@
-// Which builds of the kernels there are, and which of them this processor can run.
+// Finds the kernels that were built for a level, if this processor can run them.
 #include <cstring>
 
 #include "kernels.h"
@@ -8,8 +8,7 @@ extern const Kernels kernels_generic;
 extern const Kernels kernels_v2, kernels_v3, kernels_v4;
 #endif
 
-// The table called `level` (generic, v2, v3, v4: the psABI's levels of x86-64), or null where it was not built or
-// cannot run.
+// The levels are generic, for any processor, and the psABI's levels of x86-64: v2, v3 and v4.
 const Kernels *kernels_for(const char *level) {
     if (!strcmp(level, "generic")) return &kernels_generic;
 #ifdef X86_LEVELS

@@ -1,4 +1,4 @@
-// Gated recurrent unit, reset-after; gates in the order r, z, n.
+// The gated recurrent unit with the reset after the product; gates in the order r, z, n.
 #pragma once
 #include "activations.hpp"
 #include "recurrence.hpp"
@@ -8,16 +8,19 @@ namespace {
 template <class number>
 struct GRUCell {
     using real = number;
-    // Saved: r, z, n and q. Deltas: that of n's argument, then those of h_{t-1} U + b_hn: of r, of z, n's times r.
+    // Saved: r, z, n and q. Deltas: of the argument of n; then of h_{t-1} U + b_hn: those of r, z and q (the delta of n
+    // times r).
+    static constexpr const char *NAME = "gru";
     static constexpr int N_STATES = 1, N_GATES = 3, N_SAVED = 4, N_DELTAS = 4, FIRST_RECURRENT_DELTA = 1;
-    static constexpr bool STATE_DECAYS = true;  // d_h_{t-1} comes through z_t too
+    static constexpr bool HAS_RECURRENT_BIAS = true, HAS_ACTIVATIONS = false;
+    static constexpr bool STATE_DECAYS = true;  // d_h_{t-1} has a part through z_t
     static constexpr int VECTORS = 1;
     template <int N>
-    static constexpr PanelShape PANEL = {4, 3, 3};  // sums of r, of z, of n without r q, of q
+    static constexpr PanelShape PANEL = {N_GATES + 1, N_GATES, N_GATES};  // sums: r, z, n without r q, and q
 
     template <int N>
     static void pack_row(PanelWriter<real> &panel, const real *row, int64_t unit, int64_t n_units) {
-        for (int gate = 0; gate < 3; gate++) panel.write(row + gate * n_units, unit, n_units);
+        for (int gate = 0; gate < N_GATES; gate++) panel.write(row + gate * n_units, unit, n_units);
     }
 
     template <int N>
@@ -45,7 +48,7 @@ struct GRUCell {
         const Vec<real> n = record<real>(tape, 2), q = record<real>(tape, 3);
         const Vec<real> h_before = load<FULL>(step.previous_h + at, lanes);
         const Vec<real> delta_n = d_h * (1 - z) * (1 - n * n);
-        real *delta = step.delta + row * 4 * n_units + u;
+        real *delta = step.delta + row * N_DELTAS * n_units + u;
         store<FULL>(delta, delta_n, lanes);
         store<FULL>(delta + n_units, delta_n * q * r * (1 - r), lanes);
         store<FULL>(delta + 2 * n_units, d_h * (h_before - n) * z * (1 - z), lanes);

@@ -1,4 +1,5 @@
-// All kernels for one instruction set, whose table is called LEVEL: compiled once for each, with its own flags.
+// All kernels for one instruction set. setup.py compiles this file once for each level, with the level's own flags;
+// LEVEL is the name of the level's table.
 #include "gru.hpp"
 #include "lstm.hpp"
 #include "outputs.hpp"
@@ -9,9 +10,25 @@ namespace {
 
 template <class Cell>
 constexpr CellKernels kernels_of() {
-    return {forward_panels_size<Cell>, transposed_panels_size<Cell>, tape_row_size<Cell>, pack_forward<Cell>,
-            pack_transposed<Cell>,     forward<Cell>,                backward<Cell>};
+    return {Cell::NAME,
+            Cell::N_GATES,
+            Cell::N_STATES,
+            Cell::N_DELTAS,
+            Cell::HAS_RECURRENT_BIAS,
+            Cell::HAS_ACTIVATIONS,
+            forward_panels_size<Cell>,
+            transposed_panels_size<Cell>,
+            tape_row_size<Cell>,
+            pack_forward<Cell>,
+            pack_transposed<Cell>,
+            forward<Cell>,
+            backward<Cell>};
 }
+
+// All cells that have kernels. Add a new cell here.
+template <class real>
+constexpr CellKernels CELLS[] = {kernels_of<SimpleCell<real>>(), kernels_of<LSTMCell<real>>(),
+                                 kernels_of<GRUCell<real>>()};
 
 template <class real>
 constexpr OutputKernels output_kernels_of() {
@@ -30,9 +47,8 @@ void activate_all(int activation, int64_t n, void *values) {
 }  // namespace
 
 extern const Kernels LEVEL;
-const Kernels LEVEL = {{{kernels_of<SimpleCell<float>>(), kernels_of<SimpleCell<double>>()},
-                        {kernels_of<LSTMCell<float>>(), kernels_of<LSTMCell<double>>()},
-                        {kernels_of<GRUCell<float>>(), kernels_of<GRUCell<double>>()}},
+const Kernels LEVEL = {sizeof CELLS<float> / sizeof *CELLS<float>,
+                       {CELLS<float>, CELLS<double>},
                        {output_kernels_of<float>(), output_kernels_of<double>()},
                        {activate_all<float>, activate_all<double>},
                        {adam<float>, adam<double>}};

@@ -1,80 +1,93 @@
-// What the Python side sees of the kernels: one table of functions for each instruction set that was built.
+// The kernels' interface to Python: one table of counts and functions for each instruction set that was built.
 #pragma once
 #include <cstdint>
 
 enum Activation { IDENTITY, LOGISTIC, RELU, TANH };
 
-// One layer's recurrence over a packed batch: sizes, and where each step's rows stand.
+// The sizes of one layer's recurrence over a packed batch: the rows of step 0, then those of step 1, and so on.
 struct Recurrence {
     int64_t n_steps, n_sequences, n_features, n_units;
     const int64_t *batch_sizes;  // (n_steps,), non-increasing, at most n_sequences
-    int activation;              // of the simple cell
+    int activation;              // an Activation; only the simple cell reads it
 };
 
-// Arrays are contiguous, of float or double. n_rows is the sum of the batch sizes.
+// Arrays are contiguous, of float or double. n_rows is the sum of batch_sizes. IN: read; OUT: overwritten.
 struct ForwardArrays {
     const void *panels;         // IN  from pack_forward
     const void *x;              // IN  (n_rows, n_features)
     const void *initial_state;  // IN  (n_states, n_sequences, n_units)
     void *final_state;          // OUT (n_states, n_sequences, n_units); may be the initial one
-    void *hidden;               // OUT (n_sequences + n_rows, n_units): h, with the initial ones in front;
-                                // or a work array (2 * n_sequences, n_units), two steps' h in turn
-    bool keeps_hidden;          // which of them
-    void *tape;                 // OUT for the backward pass, n_rows times tape_row_size elements; or null
+    void *hidden;               // OUT (n_sequences + n_rows, n_units): the initial h, then h after every step;
+                                // or a work array (2 * n_sequences, n_units) that holds two steps' h in turn
+    bool keeps_hidden;          // true: hidden has every step; false: hidden is the work array, and tape is null
+    void *tape;                 // OUT for the backward pass, n_rows * tape_row_size elements; or null
 };
 
 struct BackwardArrays {
     const void *panels;        // IN  from pack_transposed of the recurrent weights
-    const void *input_panels;  // IN  from pack_transposed of the input weights; or null, with d_x
-    const void *x;             // IN  as the forward pass took and left them
+    const void *input_panels;  // IN  from pack_transposed of the input weights; null if d_x is null
+    const void *x;             // IN  as in the forward pass; so are the next two
     const void *hidden;        // IN
     const void *tape;          // IN
-    const void *d_hidden;      // IN  (n_rows, n_units), its rows d_hidden_stride apart; or null
+    const void *d_hidden;      // IN  (n_rows, n_units), a row every d_hidden_stride elements; or null
     int64_t d_hidden_stride;
-    void *d_state;             // IN  gradient of the final state; OUT of the initial one
-    void *d_input;             // IN, OUT (n_features, n_gates * n_units), the gradient is added; so in the next three
+    void *d_state;             // IN  (n_states, n_sequences, n_units), gradient of the final state;
+                               // OUT gradient of the initial state
+    void *d_input;             // IN, OUT (n_features, n_gates * n_units): adds the gradient; so do the next three
     void *d_recurrent;         // IN, OUT (n_units, n_gates * n_units)
     void *d_bias;              // IN, OUT (n_gates * n_units,)
-    void *d_recurrent_bias;    // IN, OUT (n_units,), of GRU; else null
+    void *d_recurrent_bias;    // IN, OUT (n_units,); null if the cell has no recurrent bias
     void *d_x;                 // OUT (n_rows, n_features); or null
-    void *delta;               // work array (n_delta_rows, n_deltas * n_units): the errors of some steps at a time
-    void *previous;            // work array (n_delta_rows, n_units): h before those; not used by equal lengths
-    int64_t n_delta_rows;      // at least those of one step
+    void *delta;               // work array (n_delta_rows, n_deltas * n_units): the errors of a range of steps
+    void *previous;            // work array (n_delta_rows, n_units): h before these steps; unused if lengths are equal
+    int64_t n_delta_rows;      // at least the rows of the largest step
 };
 
+// One cell, for float or double.
 struct CellKernels {
+    const char *name;         // the Python cell's name
+    int64_t n_gates;          // the weights have n_gates * n_units columns
+    int64_t n_states;         // a state is h and, in LSTM, c: (n_states, n_sequences, n_units)
+    int64_t n_deltas;         // the errors of a row: n_deltas * n_units
+    bool has_recurrent_bias;  // a second bias (n_units,), which GRU's reset gate multiplies
+    bool has_activations;     // true: Recurrence::activation chooses f; false: f is tanh
     int64_t (*forward_panels_size)(int64_t n_features, int64_t n_units);
     int64_t (*transposed_panels_size)(int64_t n_rows, int64_t n_units);
     int64_t (*tape_row_size)(int64_t n_units);
-    // Input weights (n_features, n_gates * n_units), recurrent ones (n_units, n_gates * n_units), biases.
+    // IN input (n_features, n_gates * n_units), recurrent (n_units, n_gates * n_units), bias (n_gates * n_units,),
+    // recurrent_bias (n_units,), or null if the cell has none; OUT panels (forward_panels_size,).
     void (*pack_forward)(int64_t n_features, int64_t n_units, const void *input, const void *recurrent,
                          const void *bias, const void *recurrent_bias, void *panels);
-    // Weights (n_rows, n_gates * n_units).
+    // IN weights (n_rows, n_gates * n_units); OUT panels (transposed_panels_size,).
     void (*pack_transposed)(int64_t n_rows, int64_t n_units, const void *weights, void *panels);
     void (*forward)(const Recurrence &, const ForwardArrays &);
     void (*backward)(const Recurrence &, const BackwardArrays &);
 };
 
-// The output layer, scores = h V + c, of predictions.
+// The output layer of predictions: scores = h V + c.
 struct OutputKernels {
     int64_t (*panels_size)(int64_t n_hidden, int64_t n_outputs);
-    // V (n_hidden, n_outputs) and c (n_outputs,).
+    // IN weight V (n_hidden, n_outputs), bias c (n_outputs,); OUT panels (panels_size,).
     void (*pack)(int64_t n_hidden, int64_t n_outputs, const void *weight, const void *bias, void *panels);
-    // OUT scores (n_rows, n_outputs) of hidden (n_rows, n_hidden).
+    // IN panels from pack, hidden (n_rows, n_hidden); OUT scores (n_rows, n_outputs).
     void (*run)(int64_t n_rows, int64_t n_hidden, int64_t n_outputs, const void *panels, const void *hidden,
                 void *scores);
 };
 
-// parameter -= step * mean / (sqrt(variance) * scale + epsilon), with the bias corrections in step and scale.
+// parameter -= step * mean / (sqrt(variance) * scale + epsilon); step and scale contain the bias corrections.
 struct Adam {
     double beta_1, beta_2, epsilon, step, scale;
 };
 
+// All kernels of one level. In arrays of 2, [0] is for float and [1] for double.
 struct Kernels {
-    CellKernels cells[3][2];                                 // rnn, lstm, gru; float, double
+    int n_cells;
+    const CellKernels *cells[2];  // (n_cells,) each, in the same order at every level
     OutputKernels outputs[2];
-    void (*activate[2])(int activation, int64_t n, void *);  // in place
+    void (*activate[2])(int activation, int64_t n, void *values);  // IN, OUT (n,)
+    // IN gradient (n,); IN, OUT mean, variance and parameters (n,).
     void (*adam[2])(const Adam &, int64_t n, const void *gradient, void *mean, void *variance, void *parameters);
 };
 
+// The kernels of a level, or null if they were not built or if this processor cannot run them.
 const Kernels *kernels_for(const char *level);

@@ -8,15 +8,17 @@ namespace {
 template <class number>
 struct LSTMCell {
     using real = number;
+    static constexpr const char *NAME = "lstm";
     static constexpr int N_STATES = 2, N_GATES = 4, N_SAVED = 5, N_DELTAS = 4, FIRST_RECURRENT_DELTA = 0;
+    static constexpr bool HAS_RECURRENT_BIAS = false, HAS_ACTIVATIONS = false;
     static constexpr bool STATE_DECAYS = false;
     static constexpr int VECTORS = 1;
     template <int N>
-    static constexpr PanelShape PANEL = {4, 4, 3};
+    static constexpr PanelShape PANEL = {N_GATES, N_GATES, N_GATES - 1};
 
     template <int N>
     static void pack_row(PanelWriter<real> &panel, const real *row, int64_t unit, int64_t n_units) {
-        for (int gate = 0; gate < 4; gate++) panel.write(row + gate * n_units, unit, n_units);
+        for (int gate = 0; gate < N_GATES; gate++) panel.write(row + gate * n_units, unit, n_units);
     }
 
     template <int N>
@@ -36,16 +38,16 @@ struct LSTMCell {
         if (tape) write_record<real>(tape, i, f, g, o, c_before);
     }
 
-    // d_c_t = d_h_t o (1 - tanh(c_t)^2) + d_c_{t+1} f_{t+1};   each delta is the gradient of its gate's argument.
+    // d_c_t = d_h_t o (1 - tanh(c_t)^2) + d_c_{t+1} f_{t+1};   a delta is the gradient of a gate's argument.
     template <bool FULL>
     static INLINE void backward_epilogue(const BackwardStep<real> &step, int64_t row, int64_t u, int n, Vec<real> d_h,
                                          const real *tape) {
         const int64_t n_units = step.n_units, at = row * n_units + u;
         const Vec<real> i = record<real>(tape, 0), f = record<real>(tape, 1), g = record<real>(tape, 2);
         const Vec<real> o = record<real>(tape, 3), c_before = record<real>(tape, 4);
-        const Vec<real> tanh_c = tanh<real>(f * c_before + i * g);  // computed again: cheaper than memory
+        const Vec<real> tanh_c = tanh<real>(f * c_before + i * g);  // recomputed: faster than a read from memory
         const Vec<real> d_c = d_h * o * (1 - tanh_c * tanh_c) + load<FULL>(step.d_c + at, n);
-        real *delta = step.delta + row * 4 * n_units + u;
+        real *delta = step.delta + row * N_DELTAS * n_units + u;
         store<FULL>(delta, d_c * g * i * (1 - i), n);
         store<FULL>(delta + n_units, d_c * c_before * f * (1 - f), n);
         store<FULL>(delta + 2 * n_units, d_c * i * (1 - g * g), n);

@@ -1,5 +1,5 @@
-// The output layer of predictions: scores = h V + c. A row's bits don't depend on which rows it stands with, so that a
-// sequence is given the same alone, in any batch, and step by step.
+// The output layer of predictions: scores = h V + c. The bits of a row do not depend on the other rows: a sequence has
+// the same scores alone, in any batch, and step by step.
 #pragma once
 #include "kernels.h"
 #include "tiles.hpp"
@@ -12,7 +12,7 @@ int64_t output_panels_size(int64_t n_hidden, int64_t n_outputs) {
     return n_vectors * LANES<real> * (1 + n_hidden);
 }
 
-// A panel begins with the biases; then come the weights of every unit.
+// A panel holds the biases, then the weights of every unit.
 template <class real>
 void pack_output(int64_t n_hidden, int64_t n_outputs, const void *weight, const void *bias, void *panels) {
     PanelWriter<real> panel{static_cast<real *>(panels)};

@@ -1,24 +1,25 @@
-// c += a^T b over many rows, which is how every step adds to a shared weight's gradient.
+// c += a^T b over many rows: the sum of all steps' gradients of a weight.
 #pragma once
 #include "tiles.hpp"
 
 namespace {
 
-// Rows that can be read a whole vector at a column of which just `lanes` are left, without leaving the array.
+// Number of rows of which a whole vector can be read, although only `lanes` columns are left: the rest of the vector is
+// in the next rows, and still inside the array.
 template <class real>
 INLINE int64_t rows_to_read_past(int64_t n_rows, int lanes, int64_t stride) {
     const int64_t n_rows_beyond = (LANES<real> - lanes + stride - 1) / stride;
     return n_rows > n_rows_beyond ? n_rows - n_rows_beyond : 0;
 }
 
-// M columns of a and N vectors of columns of b, the last of which has `lanes` columns.
+// M columns of a times N vectors of columns of b; the last vector has `lanes` columns.
 template <class real, int M, int N>
 NOINLINE void add_tile(int64_t n_rows, int64_t n_whole, const real *a, int64_t stride_a, const real *b,
                        int64_t stride_b, real *c, int64_t stride_c, int lanes) {
     Tile<real, M, N> tile;
     tile.begin_with_zeros();
     tile.add_outer_products(n_whole, a, stride_a, b, stride_b);
-    for (int64_t k = n_whole; k < n_rows; k++) {  // the last rows, whose last vector would end outside
+    for (int64_t k = n_whole; k < n_rows; k++) {  // the last rows: a whole vector would end outside the array
         real row[N * LANES<real>] = {};
         memcpy(row, b + k * stride_b, ((N - 1) * LANES<real> + lanes) * sizeof(real));
         tile.add_outer_products(1, a + k * stride_a, stride_a, row, 0);
@@ -35,8 +36,8 @@ NOINLINE void add_tile(int64_t n_rows, int64_t n_whole, const real *a, int64_t s
         }
 }
 
-// c (n_a, n_b) += a (n_rows, n_a)^T b (n_rows, n_b); the rows of each stand its stride apart. Neither is packed: a tile
-// of a few columns reads its part of the rows from the second cache, where those of some steps have their place.
+// c (n_a, n_b) += a (n_rows, n_a)^T b (n_rows, n_b); each array has its own stride. a and b are not packed: a tile
+// reads a few columns of all rows from the second-level cache, which holds the rows of a range of steps.
 template <class real>
 void add_product(int64_t n_rows, int64_t n_a, int64_t n_b, const real *a, int64_t stride_a, const real *b,
                  int64_t stride_b, real *c, int64_t stride_c) {
@@ -52,7 +53,8 @@ void add_product(int64_t n_rows, int64_t n_a, int64_t n_b, const real *a, int64_
     });
 }
 
-// sums (n_columns,) += the rows' sum; the rows' own sum first, so that rounding does not grow with the steps.
+// sums (n_columns,) += the sum of rows (n_rows, n_columns). The rows are added up first, so that the rounding error
+// does not grow with the number of steps.
 template <class real>
 void add_rows(int64_t n_rows, int64_t n_columns, const real *rows, int64_t stride, real *sums) {
     for (int64_t c = 0; c < n_columns; c += LANES<real>) {

@@ -1,17 +1,17 @@
-// The loops over time that all cells share: forward over a packed batch, backward over a range of its steps.
+// The loops over time that all cells share: forward over a packed batch, backward over ranges of its steps.
 #pragma once
 #include "kernels.h"
 #include "products.hpp"
 
 namespace {
 
-// One step's rows; those of sequence i are the i-th.
+// The arrays of one step, each at its first row; row i belongs to sequence i.
 template <class real>
 struct ForwardStep {
     int64_t n_features, n_units;
     int activation;
     const real *x, *previous_h;
-    real *h, *c, *tape;  // c is updated in place
+    real *h, *c, *tape;  // c is updated in place; tape may be null
 };
 
 template <class real>
@@ -24,22 +24,22 @@ struct BackwardStep {
     real *d_h, *d_c, *delta;
 };
 
-// Sums of a tile on their way from the registers to the epilogue.
+// The sums of a tile, between the registers and the epilogue.
 template <class real>
 struct Scratch {
     Vec<real> sums[TILE_ROWS * 4];
 };
 
-// The tape of a step: a record of N_SAVED vectors for each vector of units, of each of the rows; so it is written,
-// and read by the backward pass, from one end to the other: other orders, whose rows stand powers of two apart, made
-// the passes up to a third slower at 512 units. Vectors are whole: nothing is cut off at the last unit.
+// The tape of a step holds, for each vector of units and each row, a record of N_SAVED vectors. Both passes go through
+// it from one end to the other. In other orders the distance between rows is a power of two, which made the passes up
+// to a third slower with 512 units. All vectors are whole, also the last one of a row.
 template <class Cell>
 int64_t tape_row_size(int64_t n_units) {
     constexpr int lanes = LANES<typename Cell::real>;
     return (n_units + lanes - 1) / lanes * lanes * Cell::N_SAVED;
 }
 
-// Where the record of units `u` to `u + LANES - 1` of a row stands, in a step of `n` rows.
+// The place of the record of units `u` to `u + LANES - 1` of a row, in the tape of a step of `n` rows.
 template <class Cell>
 INLINE int64_t record_at(int64_t row, int64_t u, int64_t n) {
     return (u * n + row * LANES<typename Cell::real>) * Cell::N_SAVED;
@@ -63,8 +63,8 @@ struct ForwardWeights {
     const real *input, *recurrent, *bias, *recurrent_bias;
 };
 
-// A forward panel begins with the biases, `sums` vectors; then `columns` vectors for every feature and every unit.
-// The last column adds to sum `columns - 1` where it multiplies a feature, to `last` where it multiplies h.
+// A forward panel holds the biases, `sums` vectors; then `columns` vectors for every feature and for every unit. The
+// last column is added to sum `columns - 1` in the product with a feature, and to sum `last` in the product with h.
 struct PanelShape {
     int sums, columns, last;
 
@@ -112,7 +112,7 @@ int64_t transposed_panels_size(int64_t n_rows, int64_t n_units) {
     return n_vectors * LANES<real> * Cell::N_GATES * n_units;
 }
 
-// Panels of transposed weights, 4 vectors of their rows (units or features) wide.
+// Panels of transposed weights: each holds 4 vectors of rows (units or features); the last panel may hold fewer.
 template <class Cell>
 void pack_transposed(int64_t n_rows, int64_t n_units, const void *all_weights, void *panels) {
     using real = typename Cell::real;
@@ -142,8 +142,8 @@ NOINLINE void forward_sums(const ForwardStep<real> &step, int64_t first, const r
     tile.write(scratch.sums);
 }
 
-// The epilogue of M rows and N vectors of units, whose sums stand row by row in the scratch. One for passes with a tape
-// and without: two instantiations could round differently.
+// The epilogue of M rows and N vectors of units; the scratch holds their sums row by row. Passes with and without a
+// tape share one instantiation, because two could round differently.
 template <class Cell, int N, class real>
 NOINLINE void forward_rows(const ForwardStep<real> &step, int64_t n, int64_t first, int M, int64_t unit,
                            const Scratch<real> &scratch) {
@@ -173,7 +173,7 @@ void step_forward(const ForwardStep<real> &step, int64_t n, const real *panel) {
     });
 }
 
-// Copies the states of the sequences that end, `n` to `n_before - 1`, to where final states are returned.
+// Copies the states of the sequences that have ended, `n` to `n_before - 1`, to the final state.
 template <class real>
 INLINE void keep_final(real *final_state, const real *state, int64_t n, int64_t n_before, int64_t n_units) {
     if (n < n_before)
@@ -193,7 +193,7 @@ void forward(const Recurrence &size, const ForwardArrays &arrays) {
     step.n_features = size.n_features, step.n_units = n_units, step.activation = size.activation;
     step.x = static_cast<const real *>(arrays.x), step.tape = static_cast<real *>(arrays.tape);
     step.previous_h = hidden, step.h = hidden + state_size;
-    step.c = final_state + state_size;  // where its final value is wanted; only LSTM has it
+    step.c = final_state + state_size;  // updated at its final place; only LSTM has c
     int64_t n_before = size.n_sequences;
     for (int64_t t = 0; t < size.n_steps; t++) {
         const int64_t n = size.batch_sizes[t];
@@ -213,13 +213,13 @@ void forward(const Recurrence &size, const ForwardArrays &arrays) {
 
 // ---- Backward ------------------------------------------------------------------------------------------------------
 
-// Where the states before step t stand, whose rows begin at `row`: the initial ones are in front of all rows.
+// The row in `hidden` of the states before step t, where `row` is the first row of step t: initial states come first.
 INLINE int64_t row_before(const Recurrence &size, int64_t t, int64_t row) {
     return t == 0 ? 0 : size.n_sequences + row - size.batch_sizes[t - 1];
 }
 
-// Calls function(column of the input weights, column of the deltas, number of columns) where they go side by side: all
-// at once, but GRU's deltas have that of the candidate in front.
+// Calls function(column of the input weights, column of the deltas, number of columns) for each range in which the two
+// have the same order: one range, or two in GRU, whose deltas begin with that of the candidate, the last gate.
 template <class Cell, class Function>
 INLINE void for_segments(int64_t n_units, const Function &function) {
     constexpr int n_in_front = Cell::FIRST_RECURRENT_DELTA;
@@ -227,7 +227,7 @@ INLINE void for_segments(int64_t n_units, const Function &function) {
     if (n_in_front) function((Cell::N_GATES - n_in_front) * n_units, 0, n_in_front * n_units);
 }
 
-// What step t + 1 passes back through U, for M rows and N vectors of units.
+// The error that step t + 1 passes back through U, for M rows and N vectors of units.
 template <class Cell, int M, int N, class real>
 NOINLINE void backward_sums(const BackwardStep<real> &step, int64_t first, const real *panel, Scratch<real> &scratch) {
     const int64_t stride = Cell::N_DELTAS * step.n_units;
@@ -238,12 +238,13 @@ NOINLINE void backward_sums(const BackwardStep<real> &step, int64_t first, const
     tile.write(scratch.sums);
 }
 
-// From d_h_t of one vector of units: its deltas; or, before the first step, d_h itself.
+// Computes d_h_t of one vector of units, then its deltas; or, before the first step, stores d_h itself. `sum` is the
+// error from step t + 1; null at a sequence's last step.
 template <class Cell, bool IS_STEP, bool FULL, class real>
 INLINE void backward_vector(const BackwardStep<real> &step, int64_t row, int64_t u, int n, const Vec<real> *sum,
                             const real *tape) {
     real *d_h_at = step.d_h + row * step.n_units + u;
-    // Of a sequence whose last step this is, d_h holds the final state's error.
+    // At a sequence's last step, d_h holds the error of the final state.
     Vec<real> d_h = sum && !Cell::STATE_DECAYS ? Vec<real>{} : load<FULL>(d_h_at, n);
     if (sum) d_h += *sum;
     if (step.d_hidden) d_h += load<FULL>(step.d_hidden + row * step.d_hidden_stride + u, n);
@@ -267,7 +268,7 @@ NOINLINE void backward_rows(const BackwardStep<real> &step, int64_t n, int64_t f
         }
 }
 
-// Rows 0 to n_next - 1 have a step t + 1 whose deltas are known; the others, to n - 1, are at their last step.
+// Rows 0 to n_next - 1 have a step t + 1, whose deltas are known; rows n_next to n - 1 are at their last step.
 template <class Cell, bool IS_STEP, class real>
 void step_backward(const BackwardStep<real> &step, int64_t n_next, int64_t n, const real *panel) {
     Scratch<real> scratch;
@@ -282,7 +283,8 @@ void step_backward(const BackwardStep<real> &step, int64_t n_next, int64_t n, co
     });
 }
 
-// The deltas of steps `last` - 1 to `first`; the rows of step `first` begin at `row` of all, and at 0 in the deltas.
+// Computes the deltas of steps `last` - 1 to `first`. Step `first` begins at row `row` of the batch, and at row 0 of
+// `delta`.
 template <class Cell, class real>
 void steps_backward(const Recurrence &size, const BackwardArrays &arrays, int64_t first, int64_t last, int64_t row) {
     const int64_t n_units = size.n_units, first_row = row;
@@ -318,7 +320,7 @@ void steps_backward(const Recurrence &size, const BackwardArrays &arrays, int64_
     step_backward<Cell, false>(step, n_next, n_next, panels);
 }
 
-// d_x = delta W^T of M rows, N vectors of features.
+// d_x = delta W^T, for M rows and N vectors of features.
 template <class Cell, int M, int N, class real>
 NOINLINE void d_x_tile(const Recurrence &size, const real *delta, const real *panel, int64_t feature, real *d_x) {
     const int64_t stride = Cell::N_DELTAS * size.n_units;
@@ -340,7 +342,7 @@ NOINLINE void d_x_tile(const Recurrence &size, const real *delta, const real *pa
         }
 }
 
-// What the deltas of some rows add to the weights' gradients, and d_x.
+// Adds the products of some rows' deltas to the weights' gradients; computes d_x of these rows if it is wanted.
 template <class Cell, class real>
 void add_products(const Recurrence &size, const BackwardArrays &arrays, int64_t row, int64_t n_rows,
                   const real *previous) {
@@ -366,13 +368,13 @@ void add_products(const Recurrence &size, const BackwardArrays &arrays, int64_t 
     });
 }
 
-// h before each row of steps `first` to `last` - 1, of which the first begins at `row`.
+// h before each row of steps `first` to `last` - 1; the first of these rows is `row`.
 template <class real>
 const real *previous_states(const Recurrence &size, const BackwardArrays &arrays, int64_t first, int64_t last,
                             int64_t row) {
     const int64_t n_units = size.n_units;
     const real *hidden = static_cast<const real *>(arrays.hidden);
-    if (size.batch_sizes[last - 1] == size.n_sequences) return hidden + row * n_units;  // all sequences, at all steps
+    if (size.batch_sizes[last - 1] == size.n_sequences) return hidden + row * n_units;  // every step has all sequences
     real *to = static_cast<real *>(arrays.previous);
     for (int64_t t = first; t < last; t++) {
         const int64_t n = size.batch_sizes[t];
@@ -382,7 +384,8 @@ const real *previous_states(const Recurrence &size, const BackwardArrays &arrays
     return static_cast<const real *>(arrays.previous);
 }
 
-// Some steps' deltas, then their products while they are in the cache; from the last steps to the first.
+// From the last step to the first, for a range of steps at a time: computes the deltas, then their products while the
+// deltas are still in the cache.
 template <class Cell>
 void backward(const Recurrence &size, const BackwardArrays &arrays) {
     using real = typename Cell::real;

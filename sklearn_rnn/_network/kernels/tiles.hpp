@@ -1,25 +1,25 @@
-// Weights packed into panels, and the register tile that multiplies rows with a panel.
+// Weights packed into panels, and the register tile that multiplies rows by a panel.
 #pragma once
 #include "vectors.hpp"
 
 namespace {
 
-// A panel holds all that some vectors of columns need, in the order of its use: for each k, N vectors side by side.
-// It is streamed once for TILE_ROWS sequences; what is past a matrix's last column is 0.
+// A panel holds all weights of N vectors of columns, in the order in which a tile reads them: for each k, N vectors. A
+// tile reads the panel once for TILE_ROWS sequences. Lanes after the matrix's last column are 0.
 
 template <class real>
 struct PanelWriter {
     real *to;
 
-    // The vector of columns from `column` on, of a row of `n_columns`.
+    // Writes the vector that begins at `column` of a row of `n_columns`.
     INLINE void write(const real *row, int64_t column, int64_t n_columns) {
         for (int lane = 0; lane < LANES<real>; lane++) to[lane] = column + lane < n_columns ? row[column + lane] : 0;
         to += LANES<real>;
     }
 };
 
-// Calls function(Index<0>) to function(Index<N - 1>): a loop that is unrolled before the compiler decides what stays in
-// registers. An array that is indexed by a variable at that time would not.
+// Calls function(Index<0>) to function(Index<N - 1>). The loop is unrolled before the compiler allocates registers: an
+// array with a variable index at that time would be put into memory.
 template <int I>
 struct Index {
     static constexpr int value = I;
@@ -33,13 +33,13 @@ INLINE void unrolled(const Function &function) {
     }
 }
 
-// The register tile: M rows times N columns of vectors. Each row's sums run over k in the same order, whatever M is:
-// their bits don't depend on which rows share a tile.
+// The register tile: M rows times N columns of vectors. The sums of a row run over k in the same order for any M: their
+// bits do not depend on the rows that share the tile.
 template <class real, int M, int N>
 struct Tile {
     Vec<real> sums[M][N];
 
-    // Every row's sums begin with the same N vectors.
+    // Starts every row's sums with the same N vectors; returns the panel behind them.
     INLINE const real *begin_with(const real *panel) {
         unrolled<M>([&](auto i) INLINE_LAMBDA {
             unrolled<N>([&](auto c) INLINE_LAMBDA {
@@ -55,7 +55,8 @@ struct Tile {
         });
     }
 
-    // sums[i][c] += sum over k of rows[i][k] * panel[k][c], of C columns, the last of which adds to sums[i][LAST].
+    // sums[i][c] += sum over k of rows[i][k] * panel[k][c]. The panel has C columns; the last one adds to
+    // sums[i][LAST].
     template <int C = N, int LAST = C - 1>
     INLINE const real *multiply(int64_t n, const real *rows, int64_t stride, const real *panel) {
         for (int64_t k = 0; k < n; k++, panel += C * LANES<real>)
@@ -81,7 +82,7 @@ struct Tile {
         }
     }
 
-    // Out of the registers, row by row, to where a loop over rows and columns can take them.
+    // Copies the sums from registers to memory, row by row, for a loop over rows and columns.
     INLINE void write(Vec<real> *to) const {
         unrolled<M>([&](auto i) INLINE_LAMBDA {
             unrolled<N>([&](auto c) INLINE_LAMBDA { to[i.value * N + c.value] = sums[i.value][c.value]; });
@@ -89,7 +90,7 @@ struct Tile {
     }
 };
 
-// Calls function(Rows<M>{}, first row) on tiles of about the same number of rows, until `start` to `stop - 1` are done.
+// Splits rows `start` to `stop - 1` into tiles of nearly equal size; calls function(Rows<M>{}, first row) for each.
 template <int M>
 struct Rows {
     static constexpr int n = M;
@@ -112,7 +113,7 @@ INLINE void for_rows(int64_t start, int64_t stop, const Function &function) {
     }
 }
 
-// Calls group(Columns<N>, first unit) on every group of up to N vectors of units.
+// Splits units into groups of up to N vectors; calls group(Columns<N>{}, first unit) for each.
 template <int N>
 struct Columns {
     static constexpr int n = N;

@@ -1,4 +1,4 @@
-// A step of Adam in one pass over its four vectors: at hundreds of units they no longer fit a cache.
+// A step of Adam in one pass over its four vectors, because with hundreds of units they do not fit into a cache.
 #pragma once
 #include "kernels.h"
 #include "vectors.hpp"

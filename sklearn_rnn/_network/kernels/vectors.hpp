@@ -1,4 +1,5 @@
-// Vectors of one register, for whatever instruction set this file is compiled for: GCC's and Clang's vector extensions.
+// Vectors as large as a register of the instruction set that this file is compiled for: GCC's and Clang's vector
+// extensions.
 #pragma once
 #include <cstdint>
 #include <cstring>
@@ -6,8 +7,8 @@
 #include <xmmintrin.h>
 #endif
 
-// Everything stands in an unnamed namespace: the same source is compiled for several instruction sets, and the linker
-// must not take one build's function for another's. For the same reason nothing of the standard library's templates.
+// Everything is in an unnamed namespace: the same source is compiled for several instruction sets, and the linker must
+// not merge functions of two builds. For the same reason the kernels use no template of the standard library.
 namespace {
 
 #define INLINE inline __attribute__((always_inline))
@@ -22,7 +23,7 @@ constexpr int VECTOR_BYTES = 32;
 constexpr int VECTOR_BYTES = 16;
 #endif
 
-// Sequences of a register tile: with 4 vectors a sequence, 24 of 32 registers accumulate, or 12 of 16.
+// Sequences in a register tile. With 4 vectors for each, 24 of 32 registers (or 12 of 16) hold sums.
 #if defined(__AVX512F__) || defined(__aarch64__)
 constexpr int TILE_ROWS = 6;
 #else
@@ -57,7 +58,7 @@ INLINE Vec<real> broadcast(real value) {
     return value - Vec<real>{};  // keeps -0, NaN and inf
 }
 
-// The first `n` lanes of memory that need not be aligned; FULL promises n == LANES. The other lanes are 0.
+// Reads the first `n` lanes; the other lanes are 0. FULL: n == LANES. The memory may be unaligned.
 template <bool FULL, class real>
 INLINE Vec<real> load(const real *from, int n) {
     Vec<real> v{};
@@ -68,7 +69,7 @@ INLINE Vec<real> load(const real *from, int n) {
     return v;
 }
 
-// Writes the first `n` lanes and nothing beyond them.
+// Writes only the first `n` lanes. FULL: n == LANES.
 template <bool FULL, class real>
 INLINE void store(real *to, Vec<real> v, int n) {
     if (FULL)
@@ -77,7 +78,7 @@ INLINE void store(real *to, Vec<real> v, int n) {
         for (int lane = 0; lane < n; lane++) to[lane] = v[lane];
 }
 
-// Whole vectors of our own memory: panels, tape, sums.
+// Whole vectors, in memory whose rows have whole vectors: panels, tape, sums.
 template <class real>
 INLINE Vec<real> load(const real *from) {
     return load<true>(from, LANES<real>);
@@ -88,8 +89,8 @@ INLINE void store(real *to, Vec<real> v) {
     store<true>(to, v, LANES<real>);
 }
 
-// While one lives, this thread takes numbers too small for full precision (below 1.2e-38 in float) for 0: arithmetic on
-// them is slow on many processors, and errors that fade over many steps all come through there.
+// As long as an object of this class exists, this thread treats subnormal numbers (below 1.2e-38 in float) as 0. Many
+// processors are slow with them, and errors that vanish over many steps become subnormal.
 class SubnormalsAreZero {
 #if defined(__SSE2__)
     const unsigned before = _mm_getcsr();
