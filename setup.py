@@ -5,13 +5,15 @@ they cannot be compiled, the package is installed without them and runs on NumPy
 """
 
 import platform
+import shutil
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
-from setuptools.errors import BaseError, CCompilerError
+from setuptools.errors import BaseError, CCompilerError, PlatformError
 
 KERNELS = Path("sklearn_rnn/_network/kernels")
 # No -ffast-math: NaN and infinity must stay visible, and exp depends on exact rounding.
@@ -27,16 +29,39 @@ class BuildKernels(build_ext):
     def build_extension(self, extension):
         """Build it, or warn."""
         try:
+            if self.compiler.compiler_type == "msvc":
+                self.use_clang_cl(extension)
             with ThreadPoolExecutor() as executor:
                 for objects in executor.map(self.compile_level, LEVELS):
                     extension.extra_objects += objects
             super().build_extension(extension)
-        except (BaseError, CCompilerError, OSError) as error:
+        except (BaseError, CCompilerError, OSError, subprocess.SubprocessError) as error:
             self.warn(
                 f"the compiled kernels could not be built ({error}).\n"
                 "sklearn_rnn is installed without them: it works, on NumPy, several times slower. To have them, "
-                "install a C++17 compiler (GCC 11 or Clang 12, or newer) and Python's headers, then sklearn_rnn again."
+                "install a C++17 compiler (GCC 11 or Clang 12, or newer; on Windows both Visual Studio's build tools "
+                "and LLVM's clang-cl) and Python's headers, then sklearn_rnn again."
             )
+
+    def use_clang_cl(self, extension):
+        """Compile with clang-cl instead of MSVC, which has no vector extensions; MSVC's linker stays.
+
+        MinGW's GCC has them too, but does not align AVX vectors on the stack of Windows (GCC bug 54412).
+        """
+        clang_cl = shutil.which("clang-cl")
+        if clang_cl is None:
+            raise PlatformError("clang-cl is not on the PATH")
+        if not self.compiler.initialized:
+            self.compiler.initialize()  # finds the headers, the libraries and the linker of Visual Studio
+        self.compiler.cc = clang_cl
+        extension.extra_compile_args = self.flags(extension.extra_compile_args)
+        # __builtin_cpu_supports is in Clang's runtime library, which MSVC's linker would not look into.
+        library = self.flags(["--rtlib=compiler-rt", "--print-libgcc-file-name"])
+        extension.extra_link_args.append(subprocess.check_output([clang_cl, *library], text=True).strip())
+
+    def flags(self, flags):
+        """Return flags of GCC and Clang as the compiler in use takes them."""
+        return [f"/clang:{flag}" for flag in flags] if self.compiler.compiler_type == "msvc" else flags
 
     def compile_level(self, level):
         """Return the object files of the kernels for one level."""
@@ -44,7 +69,7 @@ class BuildKernels(build_ext):
             [str(KERNELS / "kernels.cpp")],
             output_dir=f"{self.build_temp}/{level}",
             macros=[("LEVEL", f"kernels_{level}")],
-            extra_postargs=FLAGS + LEVELS[level],
+            extra_postargs=self.flags(FLAGS + LEVELS[level]),
             depends=self.extensions[0].depends,
         )
 
