@@ -417,12 +417,24 @@ def _disagreement(case, estimator, is_continued=None):
             return f"{name} has {length} entries after {n_epochs} epochs"
     if estimator.t_ != n_epochs * case.n_trained:
         return f"t_ is {estimator.t_} after {n_epochs} epochs of {case.n_trained} sequences"
-    last_loss = estimator.loss_curve_[-1] if n_epochs else np.nan
-    if fingerprint(float(estimator.loss_)) != fingerprint(float(last_loss)):
-        return f"loss_ is {estimator.loss_}, the last of loss_curve_ is {last_loss}"
+    for name, expected in _figures_of_curves(estimator, is_continued):
+        figure = getattr(estimator, name)
+        if fingerprint(figure) != fingerprint(expected):
+            return f"{name} is {figure}, but by the curves it is {expected}"
     if not all(np.isfinite(weights).all() for weights in estimator.weights_.values()):
         return "weights are not finite"
     return None
+
+
+def _figures_of_curves(estimator, is_continued):
+    """Yield the names and right values of attributes that sum up a curve; the best score is that of one call."""
+    losses = estimator.loss_curve_
+    if losses:
+        yield "loss_", losses[-1]
+        if not estimator.early_stopping:
+            yield "best_loss_", min(losses)
+    if estimator.early_stopping and estimator.validation_scores_ and not is_continued:
+        yield "best_validation_score_", max(estimator.validation_scores_)
 
 
 class Try(NamedTuple):
@@ -498,6 +510,7 @@ def test_a_call_that_nothing_disturbs_leaves_the_same_state_each_time(name):
     assert outcome.n_lines > 0
     assert judge.before != judge.completed
     assert judge.verdict(before, outcome) == "completed"
+    assert inconsistency(case, before, case.whole_updates()) is None
 
 
 @pytest.mark.parametrize("line", [1, 2, 3, 4, 5])
@@ -650,6 +663,9 @@ def test_states_that_contradict_themselves_are_found():
     broken = deepcopy(estimator)
     broken.loss_curve_ = broken.loss_curve_[:-1]
     assert inconsistency(case, broken, possible) == "loss_curve_ has 1 entries after 2 epochs"
+    broken = deepcopy(estimator)
+    broken.best_loss_ = 9.0
+    assert inconsistency(case, broken, possible).startswith("best_loss_ is 9.0, but by the curves it is ")
     broken = deepcopy(estimator)
     broken.t_ += 1
     assert "t_ is 9" in inconsistency(case, broken, possible)
