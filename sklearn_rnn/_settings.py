@@ -14,9 +14,11 @@ from sklearn_rnn._network.network import RecurrentNetwork
 from sklearn_rnn._training.memory.budget import in_bytes
 from sklearn_rnn._training.optimizers import SOLVERS, LearningRate, Optimizer
 from sklearn_rnn._training.session import TrainingSession
-from sklearn_rnn._training.trainer import TrainingSettings
+from sklearn_rnn._training.settings import TrainingSettings
 from sklearn_rnn._training.truncation.adaptive import AdaptiveTruncation
-from sklearn_rnn._training.truncation.fixed import MEAN_WINDOW, BaseTruncation, FixedTruncation, UnbiasedTruncation
+from sklearn_rnn._training.truncation.fixed import FixedTruncation
+from sklearn_rnn._training.truncation.policy import Truncation
+from sklearn_rnn._training.truncation.unbiased import MEAN_WINDOW, UnbiasedTruncation
 
 # ---- Which parameters go together --------------------------------------------------------------------
 
@@ -129,7 +131,7 @@ def make_network(
 
 
 def training_settings(
-    estimator: Any, truncation: BaseTruncation, n_sequences: int, in_one_batch: bool = False
+    estimator: Any, truncation: Truncation, n_sequences: int, in_one_batch: bool = False
 ) -> TrainingSettings:
     """Return how to train on so many sequences."""
     batch_size = min(64, n_sequences) if estimator.batch_size == "auto" else estimator.batch_size
@@ -175,7 +177,7 @@ def _optimizer_and_schedule(estimator: Any, network: RecurrentNetwork) -> tuple[
     return SOLVERS[estimator.solver](len(vector), vector.dtype, estimator), schedule
 
 
-def make_truncation(estimator: Any) -> BaseTruncation:
+def make_truncation(estimator: Any) -> Truncation:
     """Return the policy that the parameters describe."""
     length, stride = _bounded(estimator.truncation), _bounded(estimator.truncation_stride)
     if length == "auto":

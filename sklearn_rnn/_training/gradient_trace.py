@@ -22,7 +22,7 @@ from sklearn_rnn._data.packing import packing_of_equal_lengths
 from sklearn_rnn._network.cells import Buffers
 from sklearn_rnn._network.network import NetworkBuffers
 from sklearn_rnn._network.parameters import Parameters
-from sklearn_rnn._training.trainer import without_overflow_warnings
+from sklearn_rnn._utils.warnings import without_overflow_warnings
 
 # Numbers in the states whose Jacobians are looked at at once.
 VALUES_AT_ONCE = 2**18
@@ -68,7 +68,7 @@ class Trace:
         return np.hypot.reduce([getattr(layer, name) for layer in self.layers], axis=0)
 
 
-def trace(network, loss, dataset, n_steps=None):
+def trace(network, loss, dataset, n_steps=None, readout=None):
     """Follow the error back through all steps of a dataset, taken as one batch, in float64.
 
     L is the mean training loss, with the samples' weights and without penalty and dropout. With readout "each" L
@@ -81,6 +81,9 @@ def trace(network, loss, dataset, n_steps=None):
     loss : Loss
     dataset : Dataset
         Of which at least one of the losses in L has a weight above 0; all is NaN otherwise.
+    readout : str or None
+        Of the losses, if another one than the network's: "last" for the sequences' last steps alone. Readout "each" of
+        the network counts as "last".
     n_steps : int or None
         Follow the error through each sequence's last ``n_steps`` steps only; those before are run
         without being remembered.
@@ -95,11 +98,12 @@ def trace(network, loss, dataset, n_steps=None):
     BLAS use one thread, which small products are fastest in, is left to the caller.
     """
     network, batch = network.copy(np.float64), pack_in_float64(dataset, np.arange(len(dataset)))
+    readout = network.readout if readout is None else readout
     if dataset.per_step:
-        network, batch = _with_losses_at_the_ends(network, batch)
+        readout, batch = "last", _with_losses_at_the_ends(batch)
     packing = batch.packing
     with without_overflow_warnings():
-        mean_loss, d_hidden = _loss_and_errors(network, loss, batch)
+        mean_loss, d_hidden = _loss_and_errors(network, loss, batch, readout)
         states = _states_before_tails(network, batch, n_steps)
         lags = packing.window(0, packing.n_steps if n_steps is None else min(n_steps, packing.n_steps))
         x, d_hidden = batch.rows[packing.reversed_rows[: lags.n_rows]], d_hidden[: lags.n_rows]
@@ -119,18 +123,16 @@ def pack_in_float64(dataset, indices):
     return replace(batch, **{name: getattr(batch, name).astype(np.float64, copy=False) for name in names})
 
 
-def _with_losses_at_the_ends(network, batch):
-    """The network and the batch as if nothing but each sequence's last step had a target."""
-    network = copy(network)
-    network.readout = "last"
+def _with_losses_at_the_ends(batch):
+    """Return the batch with the targets of each sequence's last step alone."""
     ends = batch.packing.reversed_rows[: batch.packing.n_sequences]
-    return network, replace(batch, targets=batch.targets[ends], weights=batch.weights[ends])
+    return replace(batch, targets=batch.targets[ends], weights=batch.weights[ends])
 
 
-def _loss_and_errors(network, loss, batch):
+def _loss_and_errors(network, loss, batch, readout):
     """The mean loss, and what enters the last layer's h from the readout, (n_rows, n_hidden) by lag."""
     packing, state = batch.packing, network.initial_state(batch.packing.n_sequences)
-    pool = network.pool(packing.lengths)
+    pool = READOUTS[readout](packing.lengths, network.n_hidden, network.dtype)
     buffers, weights = NetworkBuffers(), network.prepare(for_backward=False)
     for first_step, chunk, hidden in network.stream(
         weights, batch.rows, packing, state, buffers, keeps_hidden=pool.needs_hidden

@@ -11,20 +11,16 @@ from sklearn_rnn._data.packing import Dataset
 from sklearn_rnn._inference.prediction import predict_scores
 from sklearn_rnn._model import Model
 from sklearn_rnn._training.history import History
+from sklearn_rnn._training.lbfgs import train_lbfgs
 from sklearn_rnn._training.losses import Loss
 from sklearn_rnn._training.memory.budget import memory_estimate
 from sklearn_rnn._training.monitor import Best, Monitor
 from sklearn_rnn._training.optimizers import LearningRate, Optimizer
-from sklearn_rnn._training.trainer import (
-    Diverged,
-    Trainer,
-    TrainingSettings,
-    train,
-    train_lbfgs,
-    without_overflow_warnings,
-)
-from sklearn_rnn._training.truncation.fixed import BaseTruncation
+from sklearn_rnn._training.settings import TrainingSettings
+from sklearn_rnn._training.trainer import Diverged, Trainer, train
+from sklearn_rnn._training.truncation.policy import Truncation
 from sklearn_rnn._utils.threads import threads
+from sklearn_rnn._utils.warnings import without_overflow_warnings
 
 
 @dataclass
@@ -38,7 +34,7 @@ class TrainingSession:
     solver : str
     optimizer : Optimizer, or None for L-BFGS
     schedule : LearningRate
-    truncation : BaseTruncation
+    truncation : Truncation
     history : History
     carried_state : list of ndarray, or None
         Network state in which the next stateful chunk begins, of its sequences in their order; None for zeros.
@@ -48,7 +44,7 @@ class TrainingSession:
     solver: str
     optimizer: Optimizer | None
     schedule: LearningRate
-    truncation: BaseTruncation
+    truncation: Truncation
     history: History = field(default_factory=History)
     carried_state: list[np.ndarray] | None = None
 

@@ -1,4 +1,4 @@
-"""Warnings that point at the user's line."""
+"""Warnings that point at the user's line, and NumPy's that are silenced."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from types import FrameType
 
 import joblib
+import numpy as np
 import sklearn
 
 # The frames of these folders are not the user's.
@@ -28,3 +29,8 @@ def warn_user(message: str, category: type[Warning] = UserWarning) -> None:
     while frame is not None and frame.f_code.co_filename.startswith(LIBRARIES):
         stacklevel, frame = stacklevel + 1, frame.f_back
     warnings.warn(message, category, stacklevel=stacklevel)
+
+
+def without_overflow_warnings() -> np.errstate:
+    """Silence NumPy in this thread: an overflow shows in the loss, and training stops with a message."""
+    return np.errstate(over="ignore", invalid="ignore")

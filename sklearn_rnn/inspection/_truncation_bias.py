@@ -9,9 +9,10 @@ from sklearn.utils import Bunch, gen_batches
 from sklearn.utils._param_validation import Interval, validate_params
 
 from sklearn_rnn._data.reading import naming
-from sklearn_rnn._training.bptt import Backpropagation, DropoutMasks
+from sklearn_rnn._training.bptt import Backpropagation
+from sklearn_rnn._training.dropout import NO_MASKS
 from sklearn_rnn._training.gradient_trace import pack_in_float64
-from sklearn_rnn._training.trainer import without_overflow_warnings
+from sklearn_rnn._utils.warnings import without_overflow_warnings
 from sklearn_rnn._training.truncation.fixed import FixedTruncation
 from sklearn_rnn._utils.threads import threads
 from sklearn_rnn.inspection._check import check_problem
@@ -104,9 +105,10 @@ def _sum_of_gradients(network, loss, batches, truncation, stride):
     total = np.zeros_like(network.parameters.vector)
     with without_overflow_warnings():
         for batch in batches:
-            plan = FixedTruncation(truncation, stride).draw(batch.packing.n_steps, None)
-            for _ in backpropagation.updates(batch, plan, DropoutMasks(None, None)):
-                total += backpropagation.gradient.vector
+            windows = FixedTruncation(truncation, stride).draw(batch.packing.n_steps, None)
+            backpropagation.begin(batch, windows, NO_MASKS)
+            for update in backpropagation.updates():
+                total += update.gradient.vector
     return total
 
 

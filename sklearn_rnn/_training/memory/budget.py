@@ -10,10 +10,9 @@ import numpy as np
 
 from sklearn_rnn._data.packing import Packing
 from sklearn_rnn._network.blocks import training_blocks
-from sklearn_rnn._training.memory.segments import (
+from sklearn_rnn._training.memory.plan import (
     MemoryPlan,
     OverBudget,
-    cut_into_segments,
     full_bytes,
     longest_window,
     n_segments_run,
@@ -22,7 +21,9 @@ from sklearn_rnn._training.memory.segments import (
     planned_bytes,
     sizes_of,
 )
-from sklearn_rnn._training.truncation.fixed import Window
+from sklearn_rnn._training.memory.segments import cut_into_segments
+from sklearn_rnn._training.settings import TrainingSettings
+from sklearn_rnn._training.truncation.policy import Window
 
 UNITS = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 
@@ -91,18 +92,18 @@ def memory_estimate(network, lengths, settings):
         Where the budget does not suffice.
     """
     batch = np.argsort(-lengths, kind="stable")[: settings.batch_size]
-    truncation = settings.truncation.draw(int(lengths.max()), np.random.RandomState(0))
-    # What "auto" may choose later has blocks for all steps at the most.
-    is_known = settings.truncation.is_certain or truncation.mean_length is not None
-    steps_at_once = settings.truncation.length if network.readout == "each" and is_known else None
+    policy = settings.truncation
+    windows = policy.draw(int(lengths.max()), np.random.RandomState(0))
+    # Whatever length "auto" chooses later, its blocks are at most those of all steps.
+    steps_at_once = policy.length if network.readout == "each" and policy.has_fixed_length else None
     blocks = [np.sort(lengths[block])[::-1] for block in training_blocks(network, lengths, batch, steps_at_once)]
     is_ragged = len(np.unique(lengths)) > 1
     has_masks = settings.dropout > 0
-    what_may_come = (is_ragged, not settings.truncation.is_certain)
-    needs = [BlockMemory(network, block, truncation, has_masks, *what_may_come) for block in blocks]
+    others = (is_ragged, not policy.has_fixed_windows)
+    needs = [BlockMemory(network, block, windows, has_masks, *others) for block in blocks]
     full = sum(block.full for block in needs)
     smallest = len(needs) * max(block.smallest for block in needs)
-    if settings.truncation.is_certain:
+    if policy.has_fixed_windows:
         smallest = min(smallest, full)  # no other batch needs more
     if settings.memory_budget is not None and smallest > settings.memory_budget:
         raise over_budget(settings.memory_budget, smallest)
@@ -140,7 +141,7 @@ class BlockMemory:
     network : RecurrentNetwork
     lengths : ndarray of shape (n_sequences,), int
         Non-increasing.
-    truncation : Truncation
+    windows : Windows
         Of the whole batch.
     has_masks : bool
         Whether there is dropout between the layers.
@@ -155,18 +156,18 @@ class BlockMemory:
         Bytes without a budget, and with the smallest one.
     """
 
-    def __init__(self, network, lengths, truncation, has_masks, is_ragged=False, is_any_window=False):
+    def __init__(self, network, lengths, windows, has_masks, is_ragged=False, is_any_window=False):
         self.network, self.has_masks = network, has_masks
-        self.n_rows_of_heads, windows = 0, truncation.windows
+        self.n_rows_of_heads, of_batch = 0, list(windows)
         self.stream = 0  # bytes for the steps that are run without a tape
-        if network.readout == "last" and truncation.tail is not None:
+        if network.readout == "last" and windows.tail is not None:
             self.stream = network.stream_bytes(Packing(lengths))
-            tails, windows = np.minimum(lengths, truncation.tail), [Window(0, 0, truncation.tail)]
+            tails, of_batch = np.minimum(lengths, windows.tail), [Window(0, 0, windows.tail)]
             self.n_rows_of_heads = int((lengths - tails).sum())
             lengths = lengths if is_any_window else tails
         self.packing = Packing(lengths)
         n_steps = self.packing.n_steps
-        self.windows = [window._replace(stop=min(window.stop, n_steps)) for window in windows if window.start < n_steps]
+        self.windows = [window._replace(stop=min(window.stop, n_steps)) for window in of_batch if window.start < n_steps]
         longest = max(self.windows, key=self._n_rows)
         self.segments = cut_into_segments(network, self.packing, longest.start, longest.stop)
         # One update for all windows: a first pass for the pool, and states that the windows begin in.
@@ -178,7 +179,7 @@ class BlockMemory:
         self.more_work = sizes.work - sizes_of(network, self.packing, n_rows, has_masks).work
         self.smallest = sum(sizes) + sizes.state + self.stream
         # Segments also begin where losses do, where the next window does, and where errors are amplified.
-        n_borders = 2 + max(len(truncation.amplified_steps(w.start, w.stop)) for w in self.windows)
+        n_borders = 2 + max(len(windows.borders(w.start, w.stop)) for w in self.windows)
         n_states = n_borders + self.is_by_windows * len(self.windows)
         full = full_bytes(network, self.segments, has_masks)
         self.full = full + n_states * sizes.state + self.more_work + self.stream

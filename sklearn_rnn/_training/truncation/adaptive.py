@@ -46,7 +46,7 @@ class AdaptiveTruncation(FixedTruncation):
         h; None before the first epoch.
     """
 
-    is_certain = False
+    has_fixed_length = has_fixed_windows = False
 
     def __init__(self, tolerance, stride=None):
         super().__init__(None, None)
@@ -69,9 +69,7 @@ class AdaptiveTruncation(FixedTruncation):
             n_lags = min(longest, max(FEWEST_LAGS, 2 * (self.length or 0)))
             sample = draw_losses(dataset, n_lags, random_state)
             is_last = network.readout == "last"
-            network = copy(network)
-            network.readout = "last"
-            traced = trace(network, loss, sample, n_lags)
+            traced = trace(network, loss, sample, n_lags, readout="last")
             stride = 1 if is_last else self._largest_stride
             enough = shortest(traced.own_norms, traced.kept_norms, self._tolerance, longest, stride)
             self.length = max(enough, min(SHORTEST, longest))

@@ -1,0 +1,65 @@
+"""L-BFGS on the whole data at once."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.optimize import minimize
+
+from sklearn_rnn._data.packing import Dataset
+from sklearn_rnn._training.monitor import Monitor
+from sklearn_rnn._training.trainer import Diverged, Trainer
+from sklearn_rnn._utils.warnings import warn_user
+
+
+class _EarlyStop(Exception):
+    """Ends scipy's minimize from its callback (it takes StopIteration only from SciPy 1.11 on)."""
+
+
+def train_lbfgs(
+    trainer: Trainer, dataset: Dataset, n_epochs: int, max_fun: int, tol: float, monitor: Monitor
+) -> None:
+    """Train with L-BFGS on the whole data at once; an iteration counts as an epoch.
+
+    A loss or gradient that is not finite ends training with a ConvergenceWarning. Then, and after Ctrl-C, the parameters
+    are those of the last iteration.
+    """
+    parameters = trainer.network.parameters.vector
+    last_good = parameters.copy()
+
+    def loss_and_gradient(vector: np.ndarray) -> tuple[float, np.ndarray]:
+        parameters[...] = vector
+        loss, gradient = trainer.loss_and_gradient(dataset)
+        norm = float(np.linalg.norm(gradient))
+        if not np.isfinite(loss) or not np.isfinite(norm):
+            raise Diverged
+        monitor.end_evaluation(loss, norm)
+        return loss, gradient
+
+    def end_iteration(vector: np.ndarray) -> None:
+        parameters[...] = last_good[...] = vector
+        monitor.end_epoch(len(dataset))
+        if monitor.should_stop:
+            raise _EarlyStop
+        monitor.begin_epoch()
+
+    monitor.begin_epoch()
+    try:
+        result = minimize(
+            loss_and_gradient,
+            parameters.astype(np.float64),
+            jac=True,
+            method="L-BFGS-B",
+            callback=end_iteration,
+            options={"maxiter": n_epochs, "maxfun": max_fun, "gtol": tol},
+        )
+        parameters[...] = result.x
+        if result.status == 1:  # max_iter or max_fun is reached
+            monitor.warn_not_converged("max_iter, max_fun")
+    except Diverged:
+        parameters[...] = last_good
+        monitor.warn_diverged()
+    except _EarlyStop:
+        pass
+    except KeyboardInterrupt:
+        parameters[...] = last_good
+        warn_user("Training interrupted by user.")
