@@ -31,8 +31,7 @@ class Start:
         lengths : ndarray of shape (n,), int
             By how many steps each goes on.
         """
-        pool = None if self.network.readout == "each" else self.network.pool(lengths)
-        return self.network.initial_state(len(order)), pool
+        return self.network.initial_state(len(order)), self.network.pool(lengths)
 
     def end(self, order, lengths, state, pool):
         """Keep state and pool after these steps."""
@@ -67,7 +66,7 @@ class RunningState(Start):
         self.arrays = {
             f"{direction.name}.{name}": array
             for direction, arrays in zip(network.directions, self.state)
-            for name, array in zip("hc", arrays)
+            for name, array in zip(network.cell.state_names, arrays)
         }
         if self.pooled is not None:
             self.arrays[f"readout.{pool.running_name}"] = self.pooled

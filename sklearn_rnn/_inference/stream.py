@@ -78,7 +78,8 @@ class PredictionStream:
         network = estimator._network
         self._weights = network.prepare(for_backward=False)
         self._running = RunningState(network, n_sequences)
-        self._stepper = network.cell.make_stepper(network, self._weights, self._running)
+        running = self._running
+        self._stepper = network.stepper(self._weights, running.state, running.pooled, running.n_steps)
 
     # The panels of weights are packed again, for whichever kernels serve where a pickle is loaded.
     def __getstate__(self):

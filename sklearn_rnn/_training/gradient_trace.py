@@ -19,7 +19,7 @@ import scipy.linalg
 from sklearn.utils import gen_batches
 
 from sklearn_rnn._data.packing import packing_of_equal_lengths
-from sklearn_rnn._network.cells import Buffers
+from sklearn_rnn._network.buffers import Buffers
 from sklearn_rnn._network.network import NetworkBuffers
 from sklearn_rnn._network.parameters import Parameters
 from sklearn_rnn._training.trainer import without_overflow_warnings
@@ -105,7 +105,7 @@ def trace(network, loss, dataset, n_steps=None):
         x, d_hidden = batch.rows[packing.reversed_rows[: lags.n_rows]], d_hidden[: lags.n_rows]
         layers = []
         for direction, state in zip(network.directions, states):
-            layers.append(SteppedLayer(network.cell, network.parameters.group(direction.name), x, lags, state))
+            layers.append(SteppedLayer(network.recurrence, network.parameters.group(direction.name), x, lags, state))
             x = layers[-1].forward()
         for layer in reversed(layers):
             d_hidden = layer.backward(d_hidden)
@@ -170,7 +170,7 @@ class SteppedLayer:
 
     Parameters
     ----------
-    cell : Cell
+    recurrence : Recurrence
     weights : dict of ndarray
         The layer's parameters, float64.
     x : ndarray of shape (n_rows, n_features)
@@ -194,10 +194,10 @@ class SteppedLayer:
         The sum of all parts.
     """
 
-    def __init__(self, cell, weights, x, lags, initial_state):
-        self.cell, self.weights = cell, weights
+    def __init__(self, recurrence, weights, x, lags, initial_state):
+        self.recurrence, self.weights = recurrence, weights
         self.x, self.lags, self.initial_state = x, lags, initial_state
-        self.step = Step(cell, weights)
+        self.step = Step(recurrence, weights)
 
     def forward(self):
         """Run from the farthest lag to the last steps; return h after every step, (n_rows, n_units)."""
@@ -245,7 +245,7 @@ class SteppedLayer:
         """
         # [x, 0] [W; I] = x W, and the gradient with respect to the zeros is dL/da.
         n_features, n_columns = self.weights["input"].shape
-        step = Step(self.cell, self.weights | {"input": np.vstack([self.weights["input"], np.eye(n_columns)])})
+        step = Step(self.recurrence, self.weights | {"input": np.vstack([self.weights["input"], np.eye(n_columns)])})
         n_lags = self.lags.n_steps
         preactivation_norms, rest_norms = np.empty(n_lags), np.zeros(n_lags + 1)
         # Summed from the farthest lag on: what is left of a difference would be rounding errors.
@@ -305,14 +305,14 @@ class Step:
 
     Parameters
     ----------
-    cell : Cell
+    recurrence : Recurrence
     weights : dict of ndarray
     """
 
-    def __init__(self, cell, weights):
-        self._cell, self._buffers = cell, Buffers()
+    def __init__(self, recurrence, weights):
+        self._recurrence, self._buffers = recurrence, Buffers()
         self._shapes = {name: array.shape for name, array in weights.items()}
-        self._weights = cell.prepare(weights, for_backward=True)
+        self._weights = recurrence.prepare(weights, for_backward=True)
 
     def zero_gradient(self):
         """Zeros for the gradient of the weights."""
@@ -325,13 +325,14 @@ class Step:
     def backward(self, x, state, d_state, gradient):
         """Return dL/dx and dL/d(state before), given dL/d(state after); add the weights' gradient to ``gradient``."""
         _, _, tape = self._run(x, state, keeps_tape=True)
-        return self._cell.backward(
+        return self._recurrence.backward(
             tape, None, d_state.copy(), self._weights, gradient.views, self._buffers, needs_d_x=True
         )
 
     def _run(self, x, state, keeps_tape):
         packing = packing_of_equal_lengths(len(x), 1)
-        return self._cell.forward(x, packing, state, self._weights, self._buffers, keeps_tape, keeps_hidden=keeps_tape)
+        keeps = (keeps_tape, keeps_tape)  # hidden states for a tape alone
+        return self._recurrence.forward(x, packing, state, self._weights, self._buffers, *keeps)
 
 
 def norm(array):

@@ -7,7 +7,7 @@ from math import sqrt
 
 import numpy as np
 
-from sklearn_rnn._network import kernels
+from sklearn_rnn._network import engines
 
 
 class Optimizer(ABC):
@@ -58,7 +58,7 @@ class Adam(Optimizer):
 
     def update(self, parameters, gradient, learning_rate):
         self.n_updates += 1
-        adam(
+        engines.serving.adam(
             parameters,
             gradient,
             self.mean,
@@ -69,22 +69,6 @@ class Adam(Optimizer):
             step=learning_rate / (1 - self.beta_1**self.n_updates),
             scale=1 / sqrt(1 - self.beta_2**self.n_updates),
         )
-
-
-def _adam(parameters, gradient, mean, variance, *, beta_1, beta_2, epsilon, step, scale):
-    mean *= beta_1
-    mean += (1 - beta_1) * gradient
-    variance *= beta_2
-    variance += (1 - beta_2) * gradient * gradient
-    denominator = np.sqrt(variance)
-    denominator *= scale
-    denominator += epsilon
-    change = mean / denominator
-    change *= step
-    parameters -= change
-
-
-adam = _adam if kernels.name == "numpy" else kernels.adam
 
 
 class RMSprop(Optimizer):

@@ -35,7 +35,7 @@ from kernel_problems import (
 from numpy.testing import assert_allclose, assert_array_equal
 
 from sklearn_rnn import RNNClassifier, RNNRegressor
-from sklearn_rnn._network import kernels
+from sklearn_rnn._network import engines, kernels
 
 RTOL = {np.float32: 1e-5, np.float64: 1e-12}
 RAGGED = (6, 4, 4, 3, 1, 0)
@@ -871,16 +871,17 @@ def test_models_pickled_where_kernels_serve_go_on_where_numpy_serves_and_back(tm
         for estimator, expected in pickle.loads(here.read_bytes()):
             assert_allclose(outputs(estimator, X), expected, rtol=0, atol=1e-6)
             estimator.partial_fit(X, y)
-            returned.append((estimator, outputs(estimator, X), type(estimator._network.cell).__name__))
+            returned.append((estimator, outputs(estimator, X), type(estimator._network.engine).__name__))
         there.write_bytes(pickle.dumps(returned))
         print(kernels.name)
     """
     assert run_python(program, tmp_path / "here", tmp_path / "there", kernel="numpy") == "numpy\n"
     returned = pickle.loads((tmp_path / "there").read_bytes())
     assert len(returned) == 6
-    for estimator, (traveller, expected, cell_there) in zip(estimators, returned, strict=True):
-        assert cell_there != "CompiledCell"
-        assert type(traveller._network.cell) is type(estimator._network.cell)
+    for estimator, (traveller, expected, engine_there) in zip(estimators, returned, strict=True):
+        assert engine_there == "NumpyEngine"
+        assert traveller._network.engine is estimator._network.engine is engines.serving
+        assert type(traveller._network.recurrence) is type(estimator._network.recurrence)
         assert_allclose(outputs(traveller, X), expected, rtol=0, atol=1e-6)
         assert np.abs(outputs(estimator, X) - expected).max() > 1e-4  # it was trained on
         assert_allclose(outputs(estimator.partial_fit(X, y), X), expected, rtol=0, atol=1e-6)
