@@ -18,7 +18,9 @@ from sklearn_rnn._data.sequences import as_dtype, check_sequences, unchanged_on_
 from sklearn_rnn._data.targets import check_weights
 from sklearn_rnn._inference.prediction import hidden_states, predict_scores
 from sklearn_rnn._inference.stream import PredictionStream
+from sklearn_rnn._network.cells import CELLS
 from sklearn_rnn._network.network import RecurrentNetwork
+from sklearn_rnn._network.readouts import READOUTS
 from sklearn_rnn._training.carried_state import carry_over, check_rows, reset_rows
 from sklearn_rnn._training.losses import Loss
 from sklearn_rnn._training.memory.budget import in_bytes, memory_estimate
@@ -61,10 +63,10 @@ class BaseRNN(BaseEstimator, metaclass=ABCMeta):
 
     _parameter_constraints: dict = {
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
-        "cell": [StrOptions({"rnn", "lstm", "gru"})],
+        "cell": [StrOptions(CELLS.keys())],
         "activation": [StrOptions({"tanh", "relu", "logistic", "identity"})],
         "bidirectional": ["boolean"],
-        "readout": [StrOptions({"last", "mean", "max", "each"})],
+        "readout": [StrOptions(READOUTS.keys())],
         "step_features": [Interval(Integral, 1, None, closed="left")],
         "patch_size": [Interval(Integral, 1, None, closed="left")],
         "dropout": [Interval(Real, 0, 1, closed="left")],
