@@ -1,8 +1,8 @@
 """The error's way back through time, step by step: what the engine sums up is looked at before it is summed.
 
 A gradient is a sum over steps (Pascanu, Mikolov & Bengio 2013, eq. 4): the error that reaches a step, times
-the step's own derivative with respect to the parameters. Here every layer is run through its cell's contract
-one step at a time, so that no cell needs to know of it.
+the step's own derivative with respect to the parameters. Here every layer runs one step at a time, by its recurrence's
+contract, so that no cell needs to know of it.
 
 Steps are counted back from each sequence's end: lag 0 is its last step. All arrays of rows here are ordered by
 lag: the last steps of all sequences first, then the steps before of every sequence that has one, and so on. That
