@@ -47,6 +47,8 @@ class Cell(ABC):
     ----------
     state_names : tuple of str
         Name of each state; the first is "h".
+    n_states : int
+        Number of ``state_names``.
     n_gates : int
         Blocks of n_units columns in the weights.
     n_taped : int
@@ -59,11 +61,7 @@ class Cell(ABC):
 
     def __init__(self, activation: str = "tanh") -> None:
         self.activation = activation
-
-    @property
-    def n_states(self) -> int:
-        """Number of states."""
-        return len(self.state_names)
+        self.n_states = len(self.state_names)
 
     # ---- Parameters ----------------------------------------------------------------------------------
 
