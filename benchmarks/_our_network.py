@@ -12,7 +12,8 @@ from sklearn_rnn._network.network import RecurrentNetwork
 from sklearn_rnn._training.losses import SquaredError
 from sklearn_rnn._training.monitor import History, Monitor
 from sklearn_rnn._training.optimizers import Adam
-from sklearn_rnn._training.trainer import Trainer, TrainingSettings
+from sklearn_rnn._training.settings import TrainingSettings
+from sklearn_rnn._training.trainer import Trainer
 from sklearn_rnn._utils.threads import threads
 
 

@@ -28,7 +28,8 @@ def our_pass(cell, n_steps, share):
     from _our_network import make_network, random_sequences
 
     from sklearn_rnn._data.packing import Dataset
-    from sklearn_rnn._training.bptt import Backpropagation, DropoutMasks
+    from sklearn_rnn._training.bptt import Backpropagation
+    from sklearn_rnn._training.dropout import NO_MASKS
     from sklearn_rnn._training.losses import SquaredError
     from sklearn_rnn._training.memory.budget import BlockMemory
     from sklearn_rnn._training.truncation.fixed import FixedTruncation
@@ -37,12 +38,12 @@ def our_pass(cell, n_steps, share):
     sequences = random_sequences(np.full(N_SEQUENCES, n_steps), N_FEATURES, np.float32)
     ones = np.ones(N_SEQUENCES, np.float32)
     batch = Dataset(sequences, ones[:, None], ones).pack(np.arange(N_SEQUENCES))
-    truncation, masks = FixedTruncation().draw(n_steps, None), DropoutMasks(None, None)
-    needs = BlockMemory(network, batch.packing.lengths, truncation, has_masks=False)
+    windows = FixedTruncation().draw(n_steps, None)
+    needs = BlockMemory(network, batch.packing.lengths, windows, has_masks=False)
     budget = None if share == 1 else max(int(share * needs.full), needs.smallest)
     planned, _ = needs.plan(budget)
     backpropagation = Backpropagation(network, network.prepare(), SquaredError(), budget)
-    return lambda: next(backpropagation.updates(batch, truncation, masks)), planned
+    return lambda: next(backpropagation.updates(batch, windows, NO_MASKS)), planned
 
 
 def torch_pass(cell, n_steps, n_chunks):

@@ -18,17 +18,18 @@ from _measure import machine, print_machine
 from _our_network import make_network, random_sequences, train_step
 
 from sklearn_rnn._data.packing import Dataset
-from sklearn_rnn._network.cells import make_cell
+from sklearn_rnn._network.cells import CELLS
+from sklearn_rnn._network.engines import serving
 from sklearn_rnn._training.bptt import Backpropagation
 from sklearn_rnn._training.optimizers import Adam
 from sklearn_rnn._training.trainer import Trainer
 
 SHAPES = [(32, 50, 1, 32), (128, 50, 64, 512)]  # sequences, steps, features, units
-CELL = type(make_cell("gru"))
+RECURRENCE = type(serving.recurrence(CELLS["gru"]("tanh")))
 PARTS = {
-    "forward pass": (CELL, "forward"),
-    "backward pass": (CELL, "backward"),
-    "weights into panels": (CELL, "prepare"),
+    "forward pass": (RECURRENCE, "forward"),
+    "backward pass": (RECURRENCE, "backward"),
+    "weights into panels": (RECURRENCE, "prepare"),
     "packing the batch": (Dataset, "pack"),
     "readout and loss": (Backpropagation, "_losses_of_sequences"),
     "penalty": (Trainer, "_penalize_and_divide"),

@@ -21,6 +21,8 @@ from sklearn_rnn._data.targets import check_weights, check_y
 from sklearn_rnn._inference.prediction import hidden_states, predict_scores
 from sklearn_rnn._inference.stream import PredictionStream
 from sklearn_rnn._model import Model
+from sklearn_rnn._network.cells import CELLS
+from sklearn_rnn._network.readouts import READOUTS
 from sklearn_rnn._settings import (
     architecture_of,
     begin_session,
@@ -62,10 +64,10 @@ class BaseRNN(BaseEstimator, metaclass=ABCMeta):
 
     _parameter_constraints: dict = {
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
-        "cell": [StrOptions({"rnn", "lstm", "gru"})],
+        "cell": [StrOptions(CELLS.keys())],
         "activation": [StrOptions({"tanh", "relu", "logistic", "identity"})],
         "bidirectional": ["boolean"],
-        "readout": [StrOptions({"last", "mean", "max", "each"})],
+        "readout": [StrOptions(READOUTS.keys())],
         "step_features": [Interval(Integral, 1, None, closed="left")],
         "patch_size": [Interval(Integral, 1, None, closed="left")],
         "dropout": [Interval(Real, 0, 1, closed="left")],
@@ -173,7 +175,7 @@ class BaseRNN(BaseEstimator, metaclass=ABCMeta):
         schema, coding, dataset = self._read(X, y, sample_weight, known=known)
         validation = self._read_validation(validation_data, (schema, coding))
         if known is None:
-            self._begin(schema, coding)
+            self._make_model(schema, coding)
         else:
             self._model = self._model.copy()
             self._session = restart_session(self, self._model.network, self._session)
@@ -186,7 +188,7 @@ class BaseRNN(BaseEstimator, metaclass=ABCMeta):
         known = self._known()
         schema, coding, dataset = self._read(X, y, sample_weight, known=known, classes=classes, is_chunk=self.stateful)
         if known is None:
-            self._begin(schema, coding)
+            self._make_model(schema, coding)
         else:
             self._model = self._model.copy()
             self._session = continue_session(self, self._model.network, self._session)
@@ -199,7 +201,7 @@ class BaseRNN(BaseEstimator, metaclass=ABCMeta):
         check_architecture(self, self._model.architecture)
         return self._model.schema, self._model.coding
 
-    def _begin(self, schema, coding):
+    def _make_model(self, schema, coding):
         """Make a new model, and the session of its training."""
         random_state = check_random_state(self.random_state)
         with threads(1):  # the start values' QR decompositions, too, have other bits with other BLAS threads

@@ -14,15 +14,15 @@ from numpy.testing import assert_allclose
 from sklearn_rnn._data.packing import Dataset
 from sklearn_rnn._data.sequences import Sequences
 from sklearn_rnn._network import kernels
-from sklearn_rnn._network.cells import make_cell, make_numpy_cell
+from sklearn_rnn._network.cells import CELLS
+from sklearn_rnn._network.engines import CompiledEngine, NumpyEngine
 from sklearn_rnn._network.network import RecurrentNetwork
-from sklearn_rnn._training.bptt import Backpropagation, DropoutMasks
+from sklearn_rnn._training.bptt import Backpropagation
+from sklearn_rnn._training.dropout import NO_MASKS
 from sklearn_rnn._training.truncation.fixed import FixedTruncation
 
-NO_MASKS = DropoutMasks(None, None)
-
-# Makers of cells: those in NumPy, and those that the compiled kernels run, where there are any.
-ENGINES = {"numpy": make_numpy_cell} | ({} if kernels.name == "numpy" else {"compiled": make_cell})
+# The engine in NumPy, and the one of the compiled kernels if there are any.
+ENGINES = {"numpy": NumpyEngine()} | ({} if kernels.name == "numpy" else {"compiled": CompiledEngine()})
 each_engine = pytest.mark.parametrize("engine", ENGINES)
 
 # Not sorted, one of a single step, two alike.
@@ -63,6 +63,12 @@ def make_sequences(lengths=RAGGED, n_features=2, *, seed=0, dtype=np.float64):
     return [generator.normal(size=(n, n_features)).astype(dtype) for n in lengths]
 
 
+def make_recurrence(engine, cell, activation="tanh"):
+    """A cell by its name, and its recurrence in an engine."""
+    cell = CELLS[cell](activation)
+    return cell, ENGINES[engine].recurrence(cell)
+
+
 def make_network(
     cell="gru",
     activation="tanh",
@@ -76,7 +82,7 @@ def make_network(
     seed=1,
     engine=None,
 ):
-    """A network whose parameters, biases too, are all random; run by what serves, or by ``engine``."""
+    """A network whose parameters, biases too, are all random; run by the engine that serves, or by ``engine``."""
     network = RecurrentNetwork(
         n_features,
         sizes,
@@ -90,7 +96,7 @@ def make_network(
     )
     randomize(network.parameters.views, seed)
     if engine is not None:
-        network.cell = ENGINES[engine](cell, activation)
+        network.engine = ENGINES[engine]
     return network
 
 
@@ -138,8 +144,8 @@ def updates_of(network, loss, dataset, truncation=None, stride=None, masks=NO_MA
     batch = dataset.pack(np.arange(len(dataset)))
     plan = truncated(batch.packing.n_steps, truncation, stride)
     return [
-        Update(loss_sum, weight, copied(backpropagation.gradient.views))
-        for loss_sum, weight in backpropagation.updates(batch, plan, masks)
+        Update(update.loss, update.weight, copied(update.gradient.views))
+        for update in backpropagation.updates(batch, plan, masks)
     ]
 
 

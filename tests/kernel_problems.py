@@ -10,8 +10,8 @@ import pytest
 from numpy.testing import assert_allclose
 
 from sklearn_rnn._data.packing import Packing
-from sklearn_rnn._network import kernels
-from sklearn_rnn._network.cells import Buffers, make_numpy_cell
+from sklearn_rnn._network import cells, kernels
+from sklearn_rnn._network.buffers import Buffers
 
 try:
     from sklearn_rnn._network.kernels._kernels import Kernel, OutputKernel, Stepper
@@ -56,7 +56,7 @@ class Problem:
         self.cell, self.activation, self.dtype = cell, activation, np.dtype(dtype)
         self.n_features, self.n_units, self.needs_d_x = n_features, n_units, needs_d_x
         self.packing = Packing(-np.sort(-np.array(lengths)))
-        self.numpy_cell = make_numpy_cell(cell, activation)
+        self.numpy_cell = cells.CELLS[cell](activation)
         shapes = self.numpy_cell.parameter_shapes(n_features, n_units)
         self.weights = {name: draw(*shape, scale=0.5) for name, shape in shapes.items()}
         self.weights["input"] /= np.sqrt(n_features, dtype=dtype)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
@@ -126,8 +127,8 @@ class PackedBatch:
     rows: np.ndarray
     packing: Packing
     order: np.ndarray
-    targets: np.ndarray | None = None
-    weights: np.ndarray | None = None
+    targets: Any = None
+    weights: Any = None
 
 
 @dataclass
@@ -144,8 +145,8 @@ class Dataset:
     """
 
     sequences: Sequences | MappedSequences
-    targets: np.ndarray | None = None
-    weights: np.ndarray | None = None
+    targets: Any = None
+    weights: Any = None
     per_step: bool = False
 
     def __len__(self):

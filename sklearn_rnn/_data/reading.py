@@ -171,7 +171,7 @@ def _check_rows(estimator: Any, X: Any, reset: bool, step_features: int, reader:
 
 def check_table(X: Any, reader: Reader) -> np.ndarray:
     """Return 2-D X as an array of floats, which need not be finite."""
-    with naming(reader.name):
+    with naming_argument(reader.name):
         return check_array(
             X,
             dtype=list(reader.dtypes),
@@ -201,7 +201,7 @@ def _check_array_3d(X: Any, reader: Reader) -> Sequences | MappedSequences:
         return _map_sequences(X, np.full(len(X), X.shape[1]), "array", X.dtype, reader)
     is_as_wanted = type(X) is np.ndarray and X.dtype in reader.dtypes and X.flags.c_contiguous and X.size > 0
     if not is_as_wanted:  # check_array takes longer than to predict a sequence
-        with naming(reader.name):
+        with naming_argument(reader.name):
             X = check_array(
                 X,
                 dtype=list(reader.dtypes),
@@ -267,7 +267,7 @@ def _as_floats(arrays: list[np.ndarray], reader: Reader) -> np.ndarray:
     """Convert arrays of any other type, naming the sequence that cannot be converted."""
     converted = []
     for i, array in enumerate(arrays):
-        with naming(f"{reader.name}[{i}]"):
+        with naming_argument(f"{reader.name}[{i}]"):
             converted.append(array.astype(reader.dtypes[0]))
     return np.concatenate(converted)
 
@@ -306,7 +306,7 @@ def _map_sequences(
 
 
 @contextmanager
-def naming(name: str) -> Iterator[None]:
+def naming_argument(name: str) -> Iterator[None]:
     """Prefix conversion errors with the argument's name."""
     try:
         yield

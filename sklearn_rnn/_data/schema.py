@@ -16,7 +16,7 @@ from sklearn_rnn._data.reading import (
     check_steps,
     check_table,
     form_of,
-    naming,
+    naming_argument,
     refuse_form,
 )
 
@@ -114,7 +114,7 @@ class InputSchema:
         """Check one network step of every sequence; return it as (n_sequences, n_inputs) in the schema's dtype."""
         if sp.issparse(x):
             raise TypeError("x is sparse, but dense data is required. Use '.toarray()'.")
-        with naming("x"):
+        with naming_argument("x"):
             x = np.asarray(x)
         if x.dtype.kind not in "biufO":
             raise ValueError(f"x has dtype {x.dtype}: a step is an array of real numbers.")
@@ -124,7 +124,7 @@ class InputSchema:
                 f"x has shape {x.shape}, but a step of {n_sequences} sequence{'s' * (n_sequences > 1)} has shape "
                 f"{' or '.join(map(str, shapes))}."
             )
-        with naming("x"), np.errstate(over="ignore"):
+        with naming_argument("x"), np.errstate(over="ignore"):
             x = np.ascontiguousarray(x.reshape(n_sequences, -1), self.dtype)
         if not np.isfinite(x).all():
             row, feature = np.argwhere(~np.isfinite(x))[0]

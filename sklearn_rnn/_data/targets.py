@@ -10,7 +10,7 @@ from sklearn.utils import check_array, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import _num_samples
 
-from sklearn_rnn._data.reading import naming
+from sklearn_rnn._data.reading import naming_argument
 from sklearn_rnn._data.sequences import BaseSequences
 
 
@@ -51,7 +51,7 @@ def check_y(
             "for each (inconsistent numbers of samples)."
         )
     if numeric:
-        with naming(name):
+        with naming_argument(name):
             y = check_array(y, dtype=np.float64, ensure_2d=False, input_name=name)
         with np.errstate(over="ignore"):
             converted = y.astype(dtype, copy=False)

@@ -10,7 +10,7 @@ from sklearn_rnn._network.network import NetworkBuffers
 from sklearn_rnn._utils.threads import threads
 
 
-class Start:
+class InitialState:
     """Where sequences stand before their first step.
 
     Parameters
@@ -31,14 +31,13 @@ class Start:
         lengths : ndarray of shape (n,), int
             By how many steps each goes on.
         """
-        pool = None if self.network.readout == "each" else self.network.pool(lengths)
-        return self.network.initial_state(len(order)), pool
+        return self.network.initial_state(len(order)), self.network.pool(lengths)
 
     def end(self, order, lengths, state, pool):
         """Keep state and pool after these steps."""
 
 
-class RunningState(Start):
+class RunningState(InitialState):
     """Where sequences stand that will go on.
 
     Parameters
@@ -67,14 +66,14 @@ class RunningState(Start):
         self.arrays = {
             f"{direction.name}.{name}": array
             for direction, arrays in zip(network.directions, self.state)
-            for name, array in zip("hc", arrays)
+            for name, array in zip(network.cell.state_names, arrays)
         }
         if self.pooled is not None:
             self.arrays[f"readout.{pool.running_name}"] = self.pooled
         self.arrays["n_steps"] = self.n_steps
 
     def begin(self, order, lengths):
-        """As :meth:`Start.begin`, with copies of where these sequences stand."""
+        """As :meth:`InitialState.begin`, with copies of where these sequences stand."""
         _, pool = super().begin(order[:0], self.n_steps[order] + lengths)
         if self.pooled is not None:
             pool.running[...] = self.pooled[order]
@@ -116,7 +115,7 @@ def predict_scores(network, sequences, n_jobs=None, weights=None, running=None):
         The raw scores.
     """
     weights = network.prepare(for_backward=False) if weights is None else weights
-    running = Start(network) if running is None else running
+    running = InitialState(network) if running is None else running
     if network.readout == "each":
         return _for_every_step(network, sequences, network.n_outputs, weights.output, n_jobs, weights, running)
     scores = np.empty((len(sequences), network.n_outputs), network.dtype)
@@ -125,7 +124,9 @@ def predict_scores(network, sequences, n_jobs=None, weights=None, running=None):
         batch = Dataset(sequences).pack(indices)
         packing = batch.packing
         state, pool = running.begin(batch.order, packing.lengths)
-        chunks = network.stream(weights, batch.rows, packing, state, buffers, keeps_hidden=pool.needs_hidden)
+        chunks = network.forward_without_tape(
+            weights, batch.rows, packing, state, buffers, keeps_hidden=pool.needs_hidden
+        )
         for first_step, chunk, hidden in chunks:
             pool.add(hidden, chunk, first_step)
         scores[batch.order] = weights.output(pool.finish(network.final_hidden(state)))
@@ -138,7 +139,7 @@ def predict_scores(network, sequences, n_jobs=None, weights=None, running=None):
 def hidden_states(network, sequences, n_jobs=None):
     """h of the last layer after every step, (n_rows, n_hidden), rows as those of ``sequences``."""
     weights = network.prepare(for_backward=False)
-    return _for_every_step(network, sequences, network.n_hidden, lambda h: h, n_jobs, weights, Start(network))
+    return _for_every_step(network, sequences, network.n_hidden, lambda h: h, n_jobs, weights, InitialState(network))
 
 
 def _for_every_step(network, sequences, n_columns, function, n_jobs, weights, running):
@@ -148,9 +149,9 @@ def _for_every_step(network, sequences, n_columns, function, n_jobs, weights, ru
     def run_block(indices, buffers):
         batch = Dataset(sequences).pack(indices)
         packing = batch.packing
-        # A pool is for what is predicted once a sequence: none is filled here.
+        # Pools are for predictions by sequence: none is filled here.
         state, pool = running.begin(batch.order, packing.lengths)
-        for first_step, chunk, hidden in network.stream(weights, batch.rows, packing, state, buffers):
+        for first_step, chunk, hidden in network.forward_without_tape(weights, batch.rows, packing, state, buffers):
             step = first_step + chunk.step_of_row
             results[sequences.starts[batch.order][chunk.sequence_of_row] + step] = function(hidden)
         running.end(batch.order, packing.lengths, state, pool)

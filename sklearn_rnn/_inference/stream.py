@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.utils.metaestimators import available_if
 
 from sklearn_rnn._data.coding import ClassCoding
-from sklearn_rnn._data.reading import naming
+from sklearn_rnn._data.reading import naming_argument
 from sklearn_rnn._data.sequences import Sequences
 from sklearn_rnn._inference.prediction import RunningState, predict_scores
 from sklearn_rnn._model import Model
@@ -74,21 +74,22 @@ class PredictionStream:
             raise TypeError(f"n_sequences must be an integer of at least 1, got {n_sequences!r}.")
         if n_sequences < 1:
             raise ValueError(f"n_sequences must be at least 1, got {n_sequences}.")
-        self._begin(model, int(n_sequences), n_jobs)
+        self._set_up(model, int(n_sequences), n_jobs)
 
-    def _begin(self, model: Model, n_sequences: int, n_jobs: int | None) -> None:
+    def _set_up(self, model: Model, n_sequences: int, n_jobs: int | None) -> None:
         self._model, self._n_jobs = model, n_jobs
         network = model.network
         self._weights = network.prepare(for_backward=False)
         self._running = RunningState(network, n_sequences)
-        self._stepper = network.cell.make_stepper(network, self._weights, self._running)
+        running = self._running
+        self._stepper = network.stepper(self._weights, running.state, running.pooled, running.n_steps)
 
     # The panels of weights are packed again, for whichever kernels serve where a pickle is loaded.
     def __getstate__(self) -> dict[str, Any]:
         return {"model": self._model, "n_jobs": self._n_jobs, "state": self.state}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self._begin(state["model"], len(state["state"]["n_steps"]), state["n_jobs"])
+        self._set_up(state["model"], len(state["state"]["n_steps"]), state["n_jobs"])
         self._running.assign(state["state"])
 
     @property
@@ -238,7 +239,7 @@ def _check_state(state, present):
 def _check_state_array(name, value, present):
     """Return one array of a new state, in the dtype of the present one."""
     kinds, meaning = ("iu", "integers") if present.dtype.kind == "i" else ("biuf", "real numbers")
-    with naming(name):
+    with naming_argument(name):
         array = np.asarray(value)
     if array.dtype.kind not in kinds:
         raise TypeError(f"{name} has dtype {array.dtype}, but it must be an array of {meaning}.")

@@ -1,22 +1,26 @@
-"""Blocks of sequences: what one thread takes at a time.
+"""Blocks of sequences: the work of one thread at a time.
 
-They are cut by sizes alone, never by the number of threads: so no bit of a result depends on ``n_jobs``.
+Their sizes never depend on the number of threads, so that no bit of a result depends on ``n_jobs``.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-# Fewer sequences than the smallest block multiply too slowly; the usual one is as fast as any larger one.
+from sklearn_rnn._network.network import RecurrentNetwork
+
+# Products of fewer sequences than the smallest block are too slow; the usual block is as fast as any larger one.
 SMALLEST_BLOCK = 16
 USUAL_BLOCK = 32
 LARGEST_BLOCK = 256
-# Multiplications for which it pays to wake a second thread; those of a prediction's usual block.
+# Multiplications that are worth a second thread, and those of a prediction's usual block.
 SMALLEST_WORK = 2**23
 USUAL_WORK = 2**24
 
 
-def training_blocks(network, lengths, indices, steps_at_once=None):
+def training_blocks(
+    network: RecurrentNetwork, lengths: np.ndarray, indices: np.ndarray, steps_at_once: int | None = None
+) -> list[np.ndarray]:
     """Cut a batch into blocks of about the same work, longest sequences first.
 
     Parameters
@@ -26,7 +30,7 @@ def training_blocks(network, lengths, indices, steps_at_once=None):
     indices : ndarray of int
         The batch's sequences.
     steps_at_once : int or None, default=None
-        Steps from one update to the next, for which the blocks run side by side; None for all.
+        Steps between two updates, which the blocks run side by side; None for all.
 
     Returns
     -------
@@ -44,8 +48,8 @@ def training_blocks(network, lengths, indices, steps_at_once=None):
     return [longest_first[k::n_blocks] for k in range(n_blocks)]  # every n-th: about the same work
 
 
-def prediction_blocks(network, lengths):
-    """Cut all sequences into blocks of similar lengths, longest first; memory is that of a block."""
+def prediction_blocks(network: RecurrentNetwork, lengths: np.ndarray) -> list[np.ndarray]:
+    """Cut all sequences into blocks of similar lengths, longest first; a prediction needs the memory of one block."""
     if len(lengths) == 0:
         return []
     work = network.work_per_row * int(lengths.sum())
@@ -55,7 +59,7 @@ def prediction_blocks(network, lengths):
     return [longest_first] if n_blocks == 1 else np.array_split(longest_first, n_blocks)
 
 
-def _count(n_sequences, work, usual_block):
-    """Two blocks where there is work for two threads, more where they are large enough."""
+def _count(n_sequences: int, work: int, usual_block: int) -> int:
+    """Return two blocks for the work of two threads, and more if they are large enough."""
     by_work = work // SMALLEST_WORK
     return max(1, min(2, n_sequences // SMALLEST_BLOCK, by_work), min(n_sequences // usual_block, by_work))

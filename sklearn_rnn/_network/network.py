@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from copy import copy
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import DTypeLike
 
-from sklearn_rnn._network.cells import Buffers, make_cell
+from sklearn_rnn._data.packing import Packing
+from sklearn_rnn._network import engines
+from sklearn_rnn._network.buffers import Buffers
+from sklearn_rnn._network.cells import CELLS
+from sklearn_rnn._network.cells.cell import Tape
 from sklearn_rnn._network.parameters import Parameters
-from sklearn_rnn._network.readouts import POOLS
+from sklearn_rnn._network.readouts import READOUTS, Pool
 
 # Numbers that a pass without a tape holds at once: few enough to stay in the cache.
-VALUES_AT_ONCE = 2**17
+CHUNK_VALUES = 2**17
 
 
 class Direction(NamedTuple):
@@ -25,10 +31,10 @@ class Direction(NamedTuple):
 
 
 class NetworkTape(NamedTuple):
-    """What the network's backward pass needs of its forward pass: its cells' tapes, layer by layer."""
+    """The tape of a forward pass: those of the cells, in the order of a network state."""
 
-    packing: object
-    cell_tapes: list
+    packing: Packing
+    cell_tapes: list[Tape]
 
 
 class RecurrentNetwork:
@@ -41,17 +47,25 @@ class RecurrentNetwork:
     hidden_layer_sizes : tuple of int
         Units of each layer (of each direction of it).
     n_outputs : int
-    cell : {"rnn", "lstm", "gru"}
+    cell : str
+        A key of CELLS: "rnn", "lstm" or "gru".
     activation : {"identity", "logistic", "relu", "tanh"}
     bidirectional : bool
         Layers run forwards and backwards in time; the next layer sees both, side by side.
-    readout : {"last", "mean", "max", "each"}
+    readout : str
+        A key of READOUTS: "last", "mean", "max" or "each".
     dtype : dtype
     random_state : RandomState
         Draws the start values.
 
     Attributes
     ----------
+    cell : Cell
+        The equations, shapes and start values of all layers.
+    engine : Engine
+        Runs the network. Assign another one to change it; pickles leave it out.
+    recurrence : Recurrence
+        The cell as the engine runs it.
     parameters : Parameters
         "layer_0.input", "layer_0.recurrent", "layer_0.bias", "layer_0.reverse.input", …,
         "readout.weight" (n_units of the last layer, n_outputs), "readout.bias" (n_outputs,).
@@ -59,27 +73,30 @@ class RecurrentNetwork:
     Notes
     -----
     A network state is a list with one array (n_states, n_sequences, n_units) for each direction of each
-    layer. The network itself holds nothing but its parameters: passes over different batches may run
+    layer. The network holds no arrays but its parameters: passes over different batches may run
     side by side in different threads, each with its own buffers and gradient.
     """
 
+    recurrence: engines.Recurrence
+
     def __init__(
         self,
-        n_features,
-        hidden_layer_sizes,
-        n_outputs,
+        n_features: int,
+        hidden_layer_sizes: Sequence[int],
+        n_outputs: int,
         *,
-        cell,
-        activation,
-        bidirectional,
-        readout,
-        dtype,
-        random_state,
-    ):
-        self.cell = make_cell(cell, activation)
+        cell: str,
+        activation: str,
+        bidirectional: bool,
+        readout: str,
+        dtype: DTypeLike,
+        random_state: np.random.RandomState,
+    ) -> None:
+        self.cell = CELLS[cell](activation)
+        self.engine = engines.serving
         self.readout = readout
         self.n_outputs = n_outputs
-        self.layers = []
+        self.layers: list[list[Direction]] = []
         for depth, n_units in enumerate(hidden_layer_sizes):
             directions = [Direction(f"layer_{depth}", False, n_features, n_units)]
             if bidirectional:
@@ -93,50 +110,97 @@ class RecurrentNetwork:
         self.parameters = Parameters(self._parameter_shapes(), dtype)
         self._initialize(random_state)
 
-    def copy(self, dtype=None):
+    def copy(self, dtype: DTypeLike | None = None) -> RecurrentNetwork:
         """Return the same network with parameters of its own; in another dtype if one is given."""
         twin = copy(self)
         twin.parameters = self.parameters.copy(dtype)
         return twin
 
     @property
-    def dtype(self):
-        """Floating point type of the parameters, and of everything computed with them."""
+    def engine(self) -> engines.Engine:
+        """The engine that runs the network."""
+        return self._engine
+
+    @engine.setter
+    def engine(self, engine: engines.Engine) -> None:
+        self._engine = engine
+        self.recurrence = engine.recurrence(self.cell)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "recurrence"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self.engine = self._engine  # of a pickle, the engine that serves where it is loaded
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Floating point type of the parameters, and of all results."""
         return self.parameters.vector.dtype
 
     @property
-    def work_per_row(self):
-        """Multiplications that one step of one sequence takes."""
+    def work_per_row(self) -> int:
+        """Multiplications of one step of one sequence."""
         n_gates = self.cell.n_gates
         return sum(n_gates * d.n_units * (d.n_features + d.n_units) for d in self.directions)
 
     @property
-    def is_bidirectional(self):
+    def is_bidirectional(self) -> bool:
         """Whether layers read the sequences from both ends."""
         return len(self.layers[0]) > 1
 
-    def state_bytes(self, n_sequences):
+    # ---- Memory --------------------------------------------------------------------------------------
+
+    def state_bytes(self, n_sequences: int) -> int:
         """Bytes of a network state."""
         return self.cell.n_states * n_sequences * self.n_units * self.dtype.itemsize
 
-    def tape_bytes(self, n_rows, n_sequences, has_masks=False):
-        """Bytes of the tape of so many rows; ``has_masks`` where there is dropout between the layers."""
-        values = sum(self.cell.tape_values(d.n_units, self.dtype) for d in self.directions)
-        # What a layer reads is the hidden states of the one below, or a copy of them.
+    def tape_bytes(self, n_rows: int, n_sequences: int, has_masks: bool = False) -> int:
+        """Bytes of the tape of ``n_rows`` rows; ``has_masks`` with dropout between the layers."""
+        values = sum(self.recurrence.tape_values(d.n_units, self.dtype) for d in self.directions)
+        # A layer reads the hidden states of the layer below, or a copy of them.
         if has_masks or self.is_bidirectional:
             values += sum(d.n_units for layer in self.layers[:-1] for d in layer)
         return n_rows * values * self.dtype.itemsize + self.state_bytes(n_sequences)
 
-    def work_bytes(self, n_rows, n_sequences, is_dense):
-        """Bytes that a backward pass over so many rows of a batch needs for itself, beside the tape."""
+    def work_bytes(self, n_rows: int, n_sequences: int, is_dense: bool) -> int:
+        """Bytes of a backward pass over ``n_rows`` rows of a batch, beside the tape."""
         sizes = (n_rows, n_sequences, is_dense)
         return self.dtype.itemsize * sum(
-            self.cell.work_values(*sizes, d.n_features, d.n_units, self.dtype, needs_d_x=depth > 0)
+            self.recurrence.work_values(*sizes, d.n_features, d.n_units, self.dtype, needs_d_x=depth > 0)
             for depth, layer in enumerate(self.layers)
             for d in layer
         )
 
-    def _parameter_shapes(self):
+    def _steps_at_once(self, packing: Packing, keeps_hidden: bool) -> int:
+        """Steps that :meth:`forward_without_tape` runs at once."""
+        n_values_a_step = packing.n_sequences * self._values_per_row(keeps_hidden)
+        n_steps = max(1, CHUNK_VALUES // max(1, n_values_a_step))
+        return max(1, packing.n_steps) if self.is_bidirectional else min(n_steps, max(1, packing.n_steps))
+
+    def bytes_without_tape(self, packing: Packing) -> int:
+        """Bytes of :meth:`forward_without_tape` for the readout, at most."""
+        keeps_hidden = self.readout != "last"
+        n_rows = packing.n_sequences * (1 + self._steps_at_once(packing, keeps_hidden))
+        keeps = [True] * (len(self.layers) - 1) + [keeps_hidden]
+        values = sum(
+            self.recurrence.stream_values(n_rows, packing.n_sequences, d.n_units, keeps_layer)
+            for layer, keeps_layer in zip(self.layers, keeps)
+            for d in layer
+        )
+        return values * self.dtype.itemsize
+
+    def _values_per_row(self, keeps_hidden: bool) -> int:
+        """Numbers that a pass without a tape holds for each row, in the largest layer."""
+        keeps = [True] * (len(self.layers) - 1) + [keeps_hidden]
+        return max(
+            sum(self.recurrence.values_per_row(direction.n_units, keeps_layer) for direction in layer)
+            for layer, keeps_layer in zip(self.layers, keeps)
+        )
+
+    # ---- Parameters and states -----------------------------------------------------------------------
+
+    def _parameter_shapes(self) -> dict[str, tuple[int, ...]]:
         shapes: dict[str, tuple[int, ...]] = {}
         for direction in self.directions:
             cell_shapes = self.cell.parameter_shapes(direction.n_features, direction.n_units)
@@ -146,34 +210,35 @@ class RecurrentNetwork:
             "readout.bias": (self.n_outputs,),
         }
 
-    def _initialize(self, random_state):
-        """Start values; drawn in float64 and rounded, so that both dtypes begin alike."""
+    def _initialize(self, random_state: np.random.RandomState) -> None:
+        """Draw start values in float64 and round them, so that both dtypes begin alike."""
         for direction in self.directions:
             self.cell.initialize(self.parameters.group(direction.name), random_state)
         limit = np.sqrt(6.0 / (self.n_hidden + self.n_outputs))  # Glorot & Bengio 2010, eq. 16
         weight = self.parameters.views["readout.weight"]
         weight[...] = random_state.uniform(-limit, limit, weight.shape)
 
-    def prepare(self, for_backward=True):
-        """Return the weights as the passes read them; of passes that only predict with ``for_backward=False``."""
+    def prepare(self, for_backward: bool = True) -> PreparedWeights:
+        """Return the weights as the passes read them; ``for_backward=False`` is for predictions alone."""
         return PreparedWeights(self, for_backward)
 
-    def initial_state(self, n_sequences):
+    def initial_state(self, n_sequences: int) -> list[np.ndarray]:
         """Zeros for every sequence, as a network state."""
         return [
             np.zeros((self.cell.n_states, n_sequences, direction.n_units), self.dtype) for direction in self.directions
         ]
 
-    def pool(self, lengths):
-        """Return a new pool for a batch; not for readout "each"."""
-        return POOLS[self.readout](lengths, self.n_hidden, self.dtype)
+    def pool(self, lengths: np.ndarray, readout: str | None = None) -> Pool | None:
+        """Return a new pool for a batch, or None for readout "each"; ``readout`` may be another than the network's."""
+        make_pool = READOUTS[self.readout if readout is None else readout]
+        return None if make_pool is None else make_pool(lengths, self.n_hidden, self.dtype)
 
-    def final_hidden(self, state):
+    def final_hidden(self, state: list[np.ndarray]) -> np.ndarray:
         """h of the last layer in a network state, (n_sequences, n_hidden)."""
         directions = [direction[0] for direction in state[-len(self.layers[-1]) :]]
         return directions[0] if len(directions) == 1 else np.concatenate(directions, axis=1)
 
-    def d_final_state(self, d_final_hidden):
+    def d_final_state(self, d_final_hidden: np.ndarray) -> list[np.ndarray]:
         """Gradient with respect to a network state, given the one with respect to its final hidden."""
         d_state = self.initial_state(len(d_final_hidden))
         n_units = self.layers[-1][0].n_units
@@ -183,7 +248,17 @@ class RecurrentNetwork:
 
     # ---- The recurrent layers ------------------------------------------------------------------------
 
-    def forward(self, weights, rows, packing, state, buffers, masks=None, keeps_tape=True, keeps_hidden=True):
+    def forward(
+        self,
+        weights: PreparedWeights,
+        rows: np.ndarray,
+        packing: Packing,
+        state: list[np.ndarray],
+        buffers: NetworkBuffers,
+        masks: list[np.ndarray] | None = None,
+        keeps_tape: bool = True,
+        keeps_hidden: bool = True,
+    ) -> tuple[np.ndarray | None, list[np.ndarray], NetworkTape | None]:
         """Run the layers over a packed batch, or over a window of one.
 
         Parameters
@@ -196,11 +271,11 @@ class RecurrentNetwork:
         buffers : NetworkBuffers
             The tape's memory.
         masks : list of ndarray of shape (n_sequences, n_units), or None
-            Dropout masks: what each layer but the last passes on is multiplied by them.
+            Dropout masks: they multiply the hidden states of each layer but the last.
         keeps_tape : bool
             Whether a backward pass may follow.
         keeps_hidden : bool
-            Whether more than the final state is wanted; so with a tape.
+            Whether more than the final state is needed; True with a tape.
 
         Returns
         -------
@@ -208,12 +283,12 @@ class RecurrentNetwork:
             The last layer's h after every step.
         state : list of ndarray
             Network state after each sequence's last step.
-        tape : NetworkTape
+        tape : NetworkTape, or None
         """
         states_before, final_state, tapes = iter(state), [], []
-        x = rows
+        x: Any = rows
         for depth, layer in enumerate(self.layers):
-            outputs = []
+            outputs: list[Any] = []
             is_last = depth == len(self.layers) - 1
             for direction in layer:
                 keeps = (keeps_tape, keeps_hidden or not is_last)
@@ -229,23 +304,32 @@ class RecurrentNetwork:
                 x = x * masks[depth][packing.sequence_of_row]
         return x, final_state, NetworkTape(packing, tapes)
 
-    def stream(self, weights, rows, packing, state, buffers, masks=None, keeps_hidden=True):
-        """Run the layers without keeping a tape, in memory for a few hundred or thousand rows.
+    def forward_without_tape(
+        self,
+        weights: PreparedWeights,
+        rows: np.ndarray,
+        packing: Packing,
+        state: list[np.ndarray],
+        buffers: NetworkBuffers,
+        masks: list[np.ndarray] | None = None,
+        keeps_hidden: bool = True,
+    ) -> Iterator[tuple[int, Packing, Any]]:
+        """Run the layers without a tape, in memory for a few hundred or thousand rows.
 
         Parameters
         ----------
         weights, rows, packing, buffers, masks, keeps_hidden
             As for :meth:`forward`.
         state : list of ndarray
-            Network state before the first step; its entries are replaced by those after the steps so far.
+            Network state before the first step; its entries are replaced by those after the current steps.
 
         Yields
         ------
         first_step : int
         packing : Packing
-            Of the steps from ``first_step`` on that are run at once (all of them if bidirectional).
+            Of the steps from ``first_step`` on that run at once (all of them if bidirectional).
         hidden : ndarray of shape (n_rows, n_hidden), or None
-            The last layer's h after these steps; the memory is used again for the next ones.
+            The last layer's h after these steps; the next ones overwrite it.
         """
         n_steps_at_once = self._steps_at_once(packing, keeps_hidden)
         for start in range(0, packing.n_steps, n_steps_at_once):
@@ -257,41 +341,35 @@ class RecurrentNetwork:
             )
             yield start, chunk, hidden
 
-    def _steps_at_once(self, packing, keeps_hidden):
-        """Steps that :meth:`stream` runs at once."""
-        n_values_a_step = packing.n_sequences * self._values_per_row(keeps_hidden)
-        n_steps = max(1, VALUES_AT_ONCE // max(1, n_values_a_step))
-        return max(1, packing.n_steps) if self.is_bidirectional else min(n_steps, max(1, packing.n_steps))
-
-    def stream_bytes(self, packing):
-        """Bytes that :meth:`stream` takes at once, at the most, for what the readout needs."""
-        keeps_hidden = self.readout != "last"
-        n_rows = packing.n_sequences * (1 + self._steps_at_once(packing, keeps_hidden))
-        keeps = [True] * (len(self.layers) - 1) + [keeps_hidden]
-        values = sum(
-            self.cell.stream_values(n_rows, packing.n_sequences, d.n_units, keeps_layer)
-            for layer, keeps_layer in zip(self.layers, keeps)
-            for d in layer
-        )
-        return values * self.dtype.itemsize
-
-    def _values_per_row(self, keeps_hidden):
-        """Numbers that a pass without a tape holds for each row, in the layer that needs the most."""
-        keeps = [True] * (len(self.layers) - 1) + [keeps_hidden]
-        return max(
-            sum(self.cell.values_per_row(direction.n_units, keeps_layer) for direction in layer)
-            for layer, keeps_layer in zip(self.layers, keeps)
-        )
-
-    def _run(self, direction, x, packing, state, weights, buffers, keeps_tape, keeps_hidden):
+    def _run(
+        self,
+        direction: Direction,
+        x: np.ndarray,
+        packing: Packing,
+        state: np.ndarray,
+        weights: Any,
+        buffers: Buffers,
+        keeps_tape: bool,
+        keeps_hidden: bool,
+    ) -> tuple[np.ndarray | None, np.ndarray, Tape]:
+        """Run one direction of a layer."""
         if direction.is_reverse:  # the same recurrence over the rows counted from each sequence's end
             x = x[packing.reversed_rows]
-        hidden, final, tape = self.cell.forward(x, packing, state, weights, buffers, keeps_tape, keeps_hidden)
-        if direction.is_reverse and keeps_hidden:
+        hidden, final, tape = self.recurrence.forward(x, packing, state, weights, buffers, keeps_tape, keeps_hidden)
+        if direction.is_reverse and keeps_hidden and hidden is not None:
             hidden = hidden[packing.reversed_rows]
         return hidden, final, tape
 
-    def backward(self, weights, tape, d_hidden, d_state, gradient, buffers, masks=None):
+    def backward(
+        self,
+        weights: PreparedWeights,
+        tape: NetworkTape,
+        d_hidden: np.ndarray | None,
+        d_state: list[np.ndarray],
+        gradient: Parameters,
+        buffers: NetworkBuffers,
+        masks: list[np.ndarray] | None = None,
+    ) -> list[np.ndarray]:
         """Carry the error back through all steps and layers of a forward pass.
 
         Parameters
@@ -315,9 +393,9 @@ class RecurrentNetwork:
             Gradient with respect to the network state before the first step.
         """
         n_directions = len(self.layers[0])
-        d_initial_state = [None] * len(d_state)
+        d_initial_state: list[Any] = [None] * len(d_state)
         for depth in reversed(range(len(self.layers))):
-            d_below = None
+            d_below: Any = None
             for k, direction in enumerate(self.layers[depth]):
                 place = depth * n_directions + k
                 columns = slice(k * direction.n_units, (k + 1) * direction.n_units)
@@ -337,31 +415,59 @@ class RecurrentNetwork:
                 d_hidden *= masks[depth - 1][tape.packing.sequence_of_row]
         return d_initial_state
 
-    def _run_back(self, direction, tape, d_hidden, d_state, weights, d_weights, buffers, needs_d_x):
+    def _run_back(
+        self,
+        direction: Direction,
+        tape: Tape,
+        d_hidden: np.ndarray | None,
+        d_state: np.ndarray,
+        weights: Any,
+        d_weights: dict[str, np.ndarray],
+        buffers: Buffers,
+        needs_d_x: bool,
+    ) -> tuple[np.ndarray | None, np.ndarray]:
+        """Carry the error back through one direction of a layer."""
         reversed_rows = tape.packing.reversed_rows if direction.is_reverse else None
         if direction.is_reverse and d_hidden is not None:
             d_hidden = d_hidden[reversed_rows]
-        d_x, d_initial = self.cell.backward(tape, d_hidden, d_state, weights, d_weights, buffers, needs_d_x)
-        if direction.is_reverse and needs_d_x:
+        d_x, d_initial = self.recurrence.backward(tape, d_hidden, d_state, weights, d_weights, buffers, needs_d_x)
+        if direction.is_reverse and d_x is not None:
             d_x = d_x[reversed_rows]
         return d_x, d_initial
 
     # ---- The output layer ----------------------------------------------------------------------------
 
-    def scores(self, pooled):
-        """h V + c: the raw scores, (n, n_outputs), of pooled states or of every step's h, for a backward pass."""
+    def scores(self, pooled: np.ndarray) -> np.ndarray:
+        """Return h V + c: raw scores, (n, n_outputs), of pooled states or of every step's h, for a backward pass."""
         views = self.parameters.views
         return pooled @ views["readout.weight"] + views["readout.bias"]
 
-    def scores_backward(self, pooled, d_scores, gradient):
+    def scores_backward(self, pooled: np.ndarray, d_scores: np.ndarray, gradient: Parameters) -> np.ndarray:
         """Add the output layer's gradients to ``gradient``; return the one with respect to ``pooled``."""
         gradient.views["readout.weight"] += pooled.T @ d_scores
         gradient.views["readout.bias"] += d_scores.sum(axis=0)
         return d_scores @ self.parameters.views["readout.weight"].T
 
+    # ---- Streams -------------------------------------------------------------------------------------
+
+    def stepper(
+        self, weights: PreparedWeights, states: list[np.ndarray], pooled: np.ndarray | None, n_steps: np.ndarray
+    ) -> engines.Stepper | None:
+        """Return a stepper over arrays that it changes in place, or None where passes over one step serve.
+
+        Parameters
+        ----------
+        weights : PreparedWeights
+            Without ``for_backward``.
+        states, pooled, n_steps : list of ndarray, ndarray or None, ndarray
+            See :class:`RunningArrays`.
+        """
+        layers, running = [weights[d.name] for d in self.directions], engines.RunningArrays(states, pooled, n_steps)
+        return self.engine.stepper(self.recurrence, layers, weights.output, self.readout, running)
+
 
 class PreparedWeights:
-    """A network's weights as its cells read them, shared by passes that run side by side.
+    """A network's weights as its engine reads them; passes in different threads share them.
 
     Parameters
     ----------
@@ -371,34 +477,37 @@ class PreparedWeights:
     Attributes
     ----------
     output : callable
-        Without ``for_backward``: raw scores, (n, n_outputs), of pooled states or of every step's h.
+        The output layer of predictions, without ``for_backward``: from pooled states or every step's h to raw
+        scores, (n, n_outputs).
     """
 
-    def __init__(self, network, for_backward):
+    output: engines.OutputLayer
+
+    def __init__(self, network: RecurrentNetwork, for_backward: bool) -> None:
         self._network, self._for_backward = network, for_backward
-        self._prepared = {direction.name: None for direction in network.directions}
+        self._prepared: dict[str, Any] = {direction.name: None for direction in network.directions}
         self.refresh()
 
-    def refresh(self):
-        """Follow the network's parameters, which have changed."""
-        cell, parameters = self._network.cell, self._network.parameters
+    def refresh(self) -> None:
+        """Prepare the network's parameters again, after they have changed."""
+        recurrence, parameters = self._network.recurrence, self._network.parameters
         for name, earlier in self._prepared.items():
-            self._prepared[name] = cell.prepare(parameters.group(name), self._for_backward, earlier)
+            self._prepared[name] = recurrence.prepare(parameters.group(name), self._for_backward, earlier)
         if not self._for_backward:
-            self.output = cell.output_layer(**parameters.group("readout"))
+            self.output = self._network.engine.output_layer(**parameters.group("readout"))
 
-    def __getitem__(self, name):
+    def __getitem__(self, name: str) -> Any:
         return self._prepared[name]
 
 
-class NetworkBuffers(dict):
+class NetworkBuffers(dict[str, Buffers]):
     """One set of work arrays for each direction of each layer."""
 
     @property
-    def n_bytes(self):
+    def n_bytes(self) -> int:
         """Bytes of all arrays."""
         return sum(buffers.n_bytes for buffers in self.values())
 
-    def of(self, name):
+    def of(self, name: str) -> Buffers:
         """Return the buffers of the direction called ``name``."""
         return self.setdefault(name, Buffers())

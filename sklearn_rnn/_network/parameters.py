@@ -1,15 +1,19 @@
-"""All parameters of a network in one flat vector, seen through named views."""
+"""All parameters of a network in one flat vector, with a named view of each."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
+from numpy.typing import DTypeLike
 
 
 class Parameters:
-    """A flat vector and named views of it; a gradient is another one of the same layout.
+    """A flat vector and named views of it. A gradient has the same layout.
 
-    Optimizers, clipping, penalties, "restore the best" and pickles are operations on one vector. Weight
-    matrices come first in it and biases last, so that the penalty needs one slice.
+    Optimizers, clipping, penalties, copies of the best weights and pickles each work on this one vector. Weight
+    matrices come first and biases last, so that the penalty needs one slice.
 
     Parameters
     ----------
@@ -21,18 +25,18 @@ class Parameters:
     ----------
     vector : ndarray of shape (n_parameters,)
     views : dict of str to ndarray
-        Live views: assigning in place changes the vector. In the order of ``shapes``.
+        Live views, in the order of ``shapes``: assigning in place changes the vector.
     n_weights : int
-        ``vector[:n_weights]`` are the weights, the rest biases.
+        ``vector[:n_weights]`` are the weights, the rest are the biases.
     """
 
-    def __init__(self, shapes, dtype):
+    def __init__(self, shapes: Mapping[str, tuple[int, ...]], dtype: DTypeLike) -> None:
         self.shapes = dict(shapes)
         self.n_weights = sum(int(np.prod(s)) for s in self.shapes.values() if len(s) > 1)
         self.vector = np.zeros(sum(int(np.prod(s)) for s in self.shapes.values()), dtype)
         self._make_views()
 
-    def _make_views(self):
+    def _make_views(self) -> None:
         weights_first = sorted(self.shapes, key=lambda name: len(self.shapes[name]) == 1)
         views, start = {}, 0
         for name in weights_first:
@@ -46,24 +50,24 @@ class Parameters:
             prefix, _, word = name.rpartition(".")
             self._groups.setdefault(prefix, {})[word] = view
 
-    def group(self, prefix):
-        """Views whose names are ``prefix.`` and one more word, by that word."""
+    def group(self, prefix: str) -> dict[str, np.ndarray]:
+        """Return the views called ``prefix.`` and one more word, by that word."""
         return self._groups[prefix]
 
-    def like(self):
+    def like(self) -> Parameters:
         """Return zeros of the same layout: a gradient."""
         return Parameters(self.shapes, self.vector.dtype)
 
-    def copy(self, dtype=None):
+    def copy(self, dtype: DTypeLike | None = None) -> Parameters:
         """Return parameters of the same values, in memory of their own; in another dtype if one is given."""
         twin = Parameters(self.shapes, self.vector.dtype if dtype is None else dtype)
         twin.vector[...] = self.vector
         return twin
 
-    # A copied or unpickled view owns its memory: carry the vector alone and build the views again.
-    def __getstate__(self):
+    # A copied or unpickled view would own its memory: keep the vector alone, and make the views again.
+    def __getstate__(self) -> dict[str, Any]:
         return {k: v for k, v in self.__dict__.items() if k not in ("views", "_groups")}
 
-    def __setstate__(self, state):
+    def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._make_views()

@@ -1,8 +1,14 @@
-"""From the hidden states of all steps to one row per sequence: the last, the mean, the maximum.
+"""Readouts: from the hidden states of all steps to one row per sequence, the last, the mean or the maximum.
 
-A pool takes the hidden states of a batch window by window, in the order of time, and afterwards gives
-every window its share of the error; it needs no memory of the windows themselves. (Readout "each" pools
-nothing: the output layer sees every step.)
+A pool takes the hidden states of a batch window by window, in the order of time. Afterwards it gives
+every window its share of the error; it does not store the windows. Readout "each" has no pool: the output layer
+sees every step.
+
+Attributes
+----------
+READOUTS : dict of str to callable, or None
+    By the name that estimators take: the pool, or None if every step has its own prediction. A new readout is its
+    class and a line here.
 """
 
 from __future__ import annotations
@@ -12,6 +18,9 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
+
+from sklearn_rnn._data.packing import Packing
 
 
 class Pool(ABC):
@@ -27,61 +36,64 @@ class Pool(ABC):
     Attributes
     ----------
     running : ndarray of shape (n_sequences, n_units), or None
-        What is pooled of the steps so far; to go on where another pool ended, copy its own.
+        The pool of the steps so far, from which :meth:`add` continues; None for a pool without memory. To continue
+        where another pool ended, copy its values into this array.
     running_name : str, or None
-        What that is.
+        Name of ``running`` in the state of a stream.
+    needs_hidden : bool
+        Whether the pool needs the hidden states of every step, or the final state alone.
     """
 
     running: Any = None
     running_name: str | None = None
-    needs_hidden = True  # of every step; else the final state is enough
+    needs_hidden = True
 
-    def __init__(self, lengths, n_units, dtype):
+    def __init__(self, lengths: np.ndarray, n_units: int, dtype: DTypeLike) -> None:
         self.shape, self.dtype = (len(lengths), n_units), dtype
         self.lengths = lengths
 
     @abstractmethod
-    def add(self, hidden, packing, first_step):
+    def add(self, hidden: np.ndarray, packing: Packing, first_step: int) -> None:
         """Take the hidden states, (n_rows, n_units), of the window that begins at ``first_step``."""
 
     @abstractmethod
-    def finish(self, final_hidden):
+    def finish(self, final_hidden: np.ndarray) -> np.ndarray:
         """Return the pooled states, (n_sequences, n_units), given h after every sequence's last step."""
 
     @abstractmethod
-    def d_hidden(self, d_pooled, packing, first_step):
-        """Error of each row of a window, (n_rows, n_units), or None where no row has any."""
+    def d_hidden(self, d_pooled: np.ndarray, packing: Packing, first_step: int) -> np.ndarray | None:
+        """Return the error of each row of a window, (n_rows, n_units), or None if all errors are 0."""
 
-    def has_error(self, start, stop):
+    def has_error(self, start: int, stop: int) -> bool:
         """Whether any error enters at steps ``start`` to ``stop - 1``, or at the ends of sequences that end there."""
         return True
 
-    def d_final_hidden(self, d_pooled, start, stop):
-        """Error of every sequence's final state, (n_sequences, n_units): 0 of those that do not end in these steps."""
+    def d_final_hidden(self, d_pooled: np.ndarray, start: int, stop: int) -> np.ndarray:
+        """Return the error of every final state, (n_sequences, n_units): 0 for sequences that do not end here."""
         return np.zeros_like(d_pooled)
 
 
 class LastPool(Pool):
-    """h_T. The network carries it as its state, so that nothing need be gathered from the rows."""
+    """h_T. The network carries it as its state, so that the pool reads no rows."""
 
     needs_hidden = False
 
-    def add(self, hidden, packing, first_step):
+    def add(self, hidden: np.ndarray, packing: Packing, first_step: int) -> None:
         pass
 
-    def finish(self, final_hidden):
+    def finish(self, final_hidden: np.ndarray) -> np.ndarray:
         return final_hidden
 
-    def d_hidden(self, d_pooled, packing, first_step):
+    def d_hidden(self, d_pooled: np.ndarray, packing: Packing, first_step: int) -> np.ndarray | None:
         return None
 
-    def _ends(self, start, stop):
+    def _ends(self, start: int, stop: int) -> np.ndarray:
         return (start < self.lengths) & (self.lengths <= stop)
 
-    def has_error(self, start, stop):
-        return self._ends(start, stop).any()
+    def has_error(self, start: int, stop: int) -> bool:
+        return bool(self._ends(start, stop).any())
 
-    def d_final_hidden(self, d_pooled, start, stop):
+    def d_final_hidden(self, d_pooled: np.ndarray, start: int, stop: int) -> np.ndarray:
         if start == 0 and stop >= self.lengths[0]:  # the longest sequence: all of them end there
             return d_pooled
         return np.where(self._ends(start, stop)[:, None], d_pooled, d_pooled.dtype.type(0))
@@ -92,48 +104,48 @@ class MeanPool(Pool):
 
     running_name = "sum"
 
-    def __init__(self, lengths, n_units, dtype):
+    def __init__(self, lengths: np.ndarray, n_units: int, dtype: DTypeLike) -> None:
         super().__init__(lengths, n_units, dtype)
         self.running = np.zeros(self.shape, dtype)
         self._share = (1.0 / lengths).astype(dtype)[:, None]
 
-    def add(self, hidden, packing, first_step):
+    def add(self, hidden: np.ndarray, packing: Packing, first_step: int) -> None:
         for start, stop in packing.slices:
             self.running[: stop - start] += hidden[start:stop]
 
-    def finish(self, final_hidden):
+    def finish(self, final_hidden: np.ndarray) -> np.ndarray:
         return self.running * self._share
 
-    def d_hidden(self, d_pooled, packing, first_step):
+    def d_hidden(self, d_pooled: np.ndarray, packing: Packing, first_step: int) -> np.ndarray | None:
         return (d_pooled * self._share)[packing.sequence_of_row]
 
 
 class MaxPool(Pool):
-    """The maximum of h_t over each sequence's own steps, unit by unit; of equal ones, the first."""
+    """The maximum of h_t over each sequence's own steps, unit by unit; among equal values, the first."""
 
     running_name = "maximum"
 
-    def __init__(self, lengths, n_units, dtype):
+    def __init__(self, lengths: np.ndarray, n_units: int, dtype: DTypeLike) -> None:
         super().__init__(lengths, n_units, dtype)
         self.running = np.full(self.shape, -np.inf, dtype)
-        # The step is kept, not found again by comparing: a window run again may differ in the last bit.
+        # The step is stored, not found again by comparing: a second run of a window may differ in the last bit.
         self._step_of_maximum = np.zeros(self.shape, np.intp)
 
-    def add(self, hidden, packing, first_step):
+    def add(self, hidden: np.ndarray, packing: Packing, first_step: int) -> None:
         for step, (start, stop) in enumerate(packing.slices, first_step):
             hidden_t, maximum = hidden[start:stop], self.running[: stop - start]
-            # "Not at most", so that NaN is taken; nothing is larger than NaN, so that it stays visible.
+            # "Not at most" takes NaN; no value is larger than NaN, so that it stays visible.
             is_larger = ~((hidden_t <= maximum) | np.isnan(maximum))
             np.copyto(maximum, hidden_t, where=is_larger)
             self._step_of_maximum[: stop - start][is_larger] = step
 
-    def finish(self, final_hidden):
+    def finish(self, final_hidden: np.ndarray) -> np.ndarray:
         return self.running
 
-    def d_hidden(self, d_pooled, packing, first_step):
+    def d_hidden(self, d_pooled: np.ndarray, packing: Packing, first_step: int) -> np.ndarray | None:
         step = first_step + packing.step_of_row[:, None]
         sequence = packing.sequence_of_row
         return np.where(self._step_of_maximum[sequence] == step, d_pooled[sequence], d_pooled.dtype.type(0))
 
 
-POOLS: dict[str, Callable[..., Pool]] = {"last": LastPool, "mean": MeanPool, "max": MaxPool}
+READOUTS: dict[str, Callable[..., Pool] | None] = {"last": LastPool, "mean": MeanPool, "max": MaxPool, "each": None}

@@ -1,4 +1,4 @@
-"""Backpropagation through time over one block of sequences: forward, losses, backward, for every update of the weights."""
+"""Backpropagation through time over one block of sequences: forward, losses, backward, for every update."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ class Update(NamedTuple):
 class Backpropagation:
     """Computes the gradients of one block of sequences, in memory of its own: blocks may run side by side.
 
-    A batch begins with :meth:`begin`. Then follows, for readout "each", :meth:`update_of_window` for window after window,
-    and for any other readout one :meth:`update_of_batch`. The weights may change between updates.
+    A batch begins with :meth:`begin`. Then follow its updates: for readout "each" :meth:`update_of_window` for window
+    after window, for any other readout one :meth:`update_of_batch`. The weights may change between updates.
 
     Parameters
     ----------
@@ -57,8 +57,10 @@ class Backpropagation:
     Attributes
     ----------
     memory : ActivationMemory
+    gradient : Parameters
+        Of the last update.
     state : list of ndarray
-        Network state after the last steps that have been run; after the last update of a batch, the one after the batch.
+        Network state after the last steps that have been run; after a batch's last update, the state after the batch.
     """
 
     def __init__(
@@ -66,7 +68,7 @@ class Backpropagation:
     ) -> None:
         self.network, self.weights, self.loss = network, weights, loss
         self.memory = ActivationMemory(network, memory_budget)
-        self._gradient = network.parameters.like()
+        self.gradient = network.parameters.like()
 
     def begin(self, batch: PackedBatch, windows: Windows, masks: DropoutMasks, state: State | None = None) -> None:
         """Take a new batch.
@@ -84,8 +86,11 @@ class Backpropagation:
         self.state = self.network.initial_state(batch.packing.n_sequences) if state is None else state
         self._start_state = self.state  # before the next window
 
-    def updates(self) -> Iterator[Update]:
-        """Yield all updates of the batch, for a block that is run alone."""
+    def updates(
+        self, batch: PackedBatch, windows: Windows, masks: DropoutMasks, state: State | None = None
+    ) -> Iterator[Update]:
+        """Begin a batch and yield all its updates, for a block that is run alone."""
+        self.begin(batch, windows, masks, state)
         if self.network.readout != "each":
             yield self.update_of_batch()
             return
@@ -97,18 +102,17 @@ class Backpropagation:
     def update_of_window(self, window: Window, next_start: int | None) -> Update:
         """Return the update of a window; the next window begins at ``next_start`` (None after the last one)."""
         batch, packing = self._batch, self._batch.packing
-        self._gradient.vector[...] = 0
+        self.gradient.vector[...] = 0
         stop = min(window.stop, packing.n_steps)
         if window.loss_start >= stop:  # the sequences of this block are over
-            return Update(0.0, 0.0, self._gradient)
+            return Update(0.0, 0.0, self.gradient)
         # Forward: the next window begins with the state of this one at its own first step.
         next_start = stop if next_start is None else min(next_start, stop)
         steps = self._pass_over(batch, window.start, stop, [next_start])
-        state = self._start_state
-        for segment, _, state in steps.forward(state):
+        for segment, _, after in steps.forward(self._start_state):
+            self.state = after
             if segment.stop == next_start:
-                self._start_state = state
-        self.state = state
+                self._start_state = after
         # Losses and backward, segment by segment from the last to the first.
         d_state = self.network.initial_state(packing.n_sequences)
         loss = weight = 0.0
@@ -117,12 +121,12 @@ class Backpropagation:
             d_state = self._backward(segment, tape, d_hidden, d_state)
             loss, weight = loss + sums[0], weight + sums[1]
             del hidden, tape, d_hidden
-        return Update(loss, weight, self._gradient)
+        return Update(loss, weight, self.gradient)
 
     def _losses_of_steps(
         self, segment: Segment, packing: Packing, hidden: np.ndarray, loss_start: int
     ) -> tuple[np.ndarray | None, float, float]:
-        """Return d_hidden of all rows of a segment, the losses of its steps from ``loss_start`` on, and their weight."""
+        """Return a segment's d_hidden, the losses of its steps from ``loss_start`` on, and their weight."""
         if segment.stop <= loss_start:
             return None, 0.0, 0.0
         first = packing.offsets[max(loss_start - segment.start, 0)]
@@ -139,26 +143,26 @@ class Backpropagation:
         """Return the update of a batch."""
         batch, windows = self._batch, list(self._windows)
         reserved = 0
-        self._gradient.vector[...] = 0
+        self.gradient.vector[...] = 0
         if self.network.readout == "last" and self._windows.tail is not None:
-            reserved = self.network.stream_bytes(batch.packing)
+            reserved = self.network.bytes_without_tape(batch.packing)
             batch = self._run_heads(batch, self._windows.tail)
             windows = [Window(0, 0, batch.packing.n_steps)]
         windows = [window for window in windows if window.loss_start < batch.packing.n_steps]
         pool = self.network.pool(batch.packing.lengths)
+        assert pool is not None
         if len(windows) > 1:
             return self._update_by_windows(batch, windows, pool)
         # Forward.
-        steps = self._pass_over(
-            batch, 0, batch.packing.n_steps, reserved=reserved, keeps_hidden=pool.needs_hidden
-        )
-        for segment, hidden, self.state in steps.forward(self.state):
+        steps = self._pass_over(batch, 0, batch.packing.n_steps, reserved=reserved, keeps_hidden=pool.needs_hidden)
+        for segment, hidden, after in steps.forward(self.state):
+            self.state = after
             pool.add(hidden, segment.packing, segment.start)
         # Losses.
         d_pooled, loss, weight = self._losses_of_sequences(batch, pool)
         # Backward.
         self._backward_from_pool(steps, windows[0], d_pooled, pool)
-        return Update(loss, weight, self._gradient)
+        return Update(loss, weight, self.gradient)
 
     def _run_heads(self, batch: PackedBatch, n_last: int) -> PackedBatch:
         """Run all steps but each sequence's own ``n_last``, without a tape; return the batch of these last steps."""
@@ -192,7 +196,7 @@ class Backpropagation:
                 for _ in steps.forward(state):
                     pass
                 self._backward_from_pool(steps, window, d_pooled, pool)
-        return Update(loss, weight, self._gradient)
+        return Update(loss, weight, self.gradient)
 
     def _losses_of_sequences(self, batch: PackedBatch, pool: Pool) -> tuple[np.ndarray, float, float]:
         """Return d_pooled, the gradient with respect to the pooled states, the losses, and their weight."""
@@ -212,7 +216,14 @@ class Backpropagation:
     # ---- What both share -----------------------------------------------------------------------------
 
     def _pass_over(
-        self, batch: PackedBatch, start: int, stop: int, borders: Any = (), *, reserved: int = 0, keeps_hidden: bool = False
+        self,
+        batch: PackedBatch,
+        start: int,
+        stop: int,
+        borders: Any = (),
+        *,
+        reserved: int = 0,
+        keeps_hidden: bool = False,
     ) -> SegmentedPass:
         """Return the pass over steps ``start`` to ``stop - 1`` of a batch, whose segments begin at ``borders`` too."""
         masks = self._masks.layers
@@ -231,7 +242,7 @@ class Backpropagation:
     ) -> State:
         """Return the state after some steps; give the hidden states to a pool."""
         state, keeps_hidden = list(state), pool is not None and pool.needs_hidden
-        chunks = self.network.stream(
+        chunks = self.network.forward_without_tape(
             self.weights, rows, packing, state, self.memory.work, self._masks.layers, keeps_hidden=keeps_hidden
         )
         for step, chunk, hidden in chunks:
@@ -247,7 +258,7 @@ class Backpropagation:
             seen = seen * mask
         scores = self.network.scores(seen)
         d_scores = self.loss.gradient(scores, targets, weights)
-        d_seen = self.network.scores_backward(seen, d_scores, self._gradient)
+        d_seen = self.network.scores_backward(seen, d_scores, self.gradient)
         if mask is not None:
             d_seen *= mask
         return d_seen, self.loss.value(scores, targets, weights)
@@ -255,7 +266,7 @@ class Backpropagation:
     def _backward(self, segment: Segment, tape: NetworkTape, d_hidden: np.ndarray | None, d_state: State) -> State:
         """Carry the error back through a segment, to the state before it."""
         d_state = self.network.backward(
-            self.weights, tape, d_hidden, d_state, self._gradient, self.memory.work, self._masks.layers
+            self.weights, tape, d_hidden, d_state, self.gradient, self.memory.work, self._masks.layers
         )
         self._windows.pass_border(d_state, segment.start, segment.batch_packing.batch_sizes[segment.start])
         return d_state

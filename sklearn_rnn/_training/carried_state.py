@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sklearn_rnn._data.reading import naming
+from sklearn_rnn._data.reading import naming_argument
 
 
 def carry_over(state, network, n_sequences, new_sequence=None):
@@ -30,7 +30,7 @@ def carry_over(state, network, n_sequences, new_sequence=None):
     ValueError
         For a mask of another form, and where sequences go on whose number is not that of the chunk before.
     """
-    with naming("new_sequence"):
+    with naming_argument("new_sequence"):
         is_new = np.zeros(n_sequences, bool) if new_sequence is None else np.asarray(new_sequence)
     if is_new.dtype != bool or is_new.shape != (n_sequences,):
         raise ValueError(
@@ -81,7 +81,7 @@ def check_rows(rows, n_sequences=None):
     ------
     ValueError, TypeError
     """
-    with naming("rows"):
+    with naming_argument("rows"):
         array = np.atleast_1d(np.asarray(rows))
     if array.size == 0:
         array = array.astype(np.intp)

@@ -1,8 +1,8 @@
 """The error's way back through time, step by step: what the engine sums up is looked at before it is summed.
 
 A gradient is a sum over steps (Pascanu, Mikolov & Bengio 2013, eq. 4): the error that reaches a step, times
-the step's own derivative with respect to the parameters. Here every layer is run through its cell's contract
-one step at a time, so that no cell needs to know of it.
+the step's own derivative with respect to the parameters. Here every layer runs one step at a time, by its recurrence's
+contract, so that no cell needs to know of it.
 
 Steps are counted back from each sequence's end: lag 0 is its last step. All arrays of rows here are ordered by
 lag: the last steps of all sequences first, then the steps before of every sequence that has one, and so on. That
@@ -11,7 +11,6 @@ is a packing of the sequences reversed in time (``Packing.reversed_rows``), and 
 
 from __future__ import annotations
 
-from copy import copy
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -19,13 +18,13 @@ import scipy.linalg
 from sklearn.utils import gen_batches
 
 from sklearn_rnn._data.packing import packing_of_equal_lengths
-from sklearn_rnn._network.cells import Buffers
+from sklearn_rnn._network.buffers import Buffers
 from sklearn_rnn._network.network import NetworkBuffers
 from sklearn_rnn._network.parameters import Parameters
 from sklearn_rnn._utils.warnings import without_overflow_warnings
 
 # Numbers in the states whose Jacobians are looked at at once.
-VALUES_AT_ONCE = 2**18
+JACOBIAN_VALUES = 2**18
 # Of differences in float64, relative to what they are taken of: the error is of this order, the rounding's of 1e-9.
 DIFFERENCE_STEP = 1e-7
 
@@ -109,7 +108,7 @@ def trace(network, loss, dataset, n_steps=None, readout=None):
         x, d_hidden = batch.rows[packing.reversed_rows[: lags.n_rows]], d_hidden[: lags.n_rows]
         layers = []
         for direction, state in zip(network.directions, states):
-            layers.append(SteppedLayer(network.cell, network.parameters.group(direction.name), x, lags, state))
+            layers.append(SteppedLayer(network.recurrence, network.parameters.group(direction.name), x, lags, state))
             x = layers[-1].forward()
         for layer in reversed(layers):
             d_hidden = layer.backward(d_hidden)
@@ -132,9 +131,10 @@ def _with_losses_at_the_ends(batch):
 def _loss_and_errors(network, loss, batch, readout):
     """The mean loss, and what enters the last layer's h from the readout, (n_rows, n_hidden) by lag."""
     packing, state = batch.packing, network.initial_state(batch.packing.n_sequences)
-    pool = READOUTS[readout](packing.lengths, network.n_hidden, network.dtype)
+    pool = network.pool(packing.lengths, readout)
+    assert pool is not None
     buffers, weights = NetworkBuffers(), network.prepare(for_backward=False)
-    for first_step, chunk, hidden in network.stream(
+    for first_step, chunk, hidden in network.forward_without_tape(
         weights, batch.rows, packing, state, buffers, keeps_hidden=pool.needs_hidden
     ):
         pool.add(hidden, chunk, first_step)
@@ -154,7 +154,7 @@ def _states_before_tails(network, batch, n_steps):
     if n_steps is not None and n_steps < batch.packing.n_steps:
         head, _, head_rows, _ = batch.packing.split_tails(n_steps)
         buffers, weights = NetworkBuffers(), network.prepare(for_backward=False)
-        for _ in network.stream(weights, batch.rows[head_rows], head, state, buffers, keeps_hidden=False):
+        for _ in network.forward_without_tape(weights, batch.rows[head_rows], head, state, buffers, keeps_hidden=False):
             pass
     return state
 
@@ -164,7 +164,7 @@ class SteppedLayer:
 
     Parameters
     ----------
-    cell : Cell
+    recurrence : Recurrence
     weights : dict of ndarray
         The layer's parameters, float64.
     x : ndarray of shape (n_rows, n_features)
@@ -188,10 +188,10 @@ class SteppedLayer:
         The sum of all parts.
     """
 
-    def __init__(self, cell, weights, x, lags, initial_state):
-        self.cell, self.weights = cell, weights
+    def __init__(self, recurrence, weights, x, lags, initial_state):
+        self.recurrence, self.weights = recurrence, weights
         self.x, self.lags, self.initial_state = x, lags, initial_state
-        self.step = Step(cell, weights)
+        self.step = Step(recurrence, weights)
 
     def forward(self):
         """Run from the farthest lag to the last steps; return h after every step, (n_rows, n_units)."""
@@ -239,7 +239,7 @@ class SteppedLayer:
         """
         # [x, 0] [W; I] = x W, and the gradient with respect to the zeros is dL/da.
         n_features, n_columns = self.weights["input"].shape
-        step = Step(self.cell, self.weights | {"input": np.vstack([self.weights["input"], np.eye(n_columns)])})
+        step = Step(self.recurrence, self.weights | {"input": np.vstack([self.weights["input"], np.eye(n_columns)])})
         n_lags = self.lags.n_steps
         preactivation_norms, rest_norms = np.empty(n_lags), np.zeros(n_lags + 1)
         # Summed from the farthest lag on: what is left of a difference would be rounding errors.
@@ -264,7 +264,7 @@ class SteppedLayer:
         states = np.concatenate(self._states, axis=1)
         n_states, n_rows, n_units = states.shape
         n_iterations, values = min(n_iterations, n_states * n_units), np.empty(n_rows)
-        for rows in gen_batches(n_rows, max(1, VALUES_AT_ONCE // (n_states * n_units))):
+        for rows in gen_batches(n_rows, max(1, JACOBIAN_VALUES // (n_states * n_units))):
             start_vectors = random_state.standard_normal(states[:, rows].shape)
             values[rows] = self._singular_values(self.x[rows], states[:, rows].copy(), start_vectors, n_iterations)
         return values
@@ -299,14 +299,14 @@ class Step:
 
     Parameters
     ----------
-    cell : Cell
+    recurrence : Recurrence
     weights : dict of ndarray
     """
 
-    def __init__(self, cell, weights):
-        self._cell, self._buffers = cell, Buffers()
+    def __init__(self, recurrence, weights):
+        self._recurrence, self._buffers = recurrence, Buffers()
         self._shapes = {name: array.shape for name, array in weights.items()}
-        self._weights = cell.prepare(weights, for_backward=True)
+        self._weights = recurrence.prepare(weights, for_backward=True)
 
     def zero_gradient(self):
         """Zeros for the gradient of the weights."""
@@ -319,13 +319,14 @@ class Step:
     def backward(self, x, state, d_state, gradient):
         """Return dL/dx and dL/d(state before), given dL/d(state after); add the weights' gradient to ``gradient``."""
         _, _, tape = self._run(x, state, keeps_tape=True)
-        return self._cell.backward(
+        return self._recurrence.backward(
             tape, None, d_state.copy(), self._weights, gradient.views, self._buffers, needs_d_x=True
         )
 
     def _run(self, x, state, keeps_tape):
         packing = packing_of_equal_lengths(len(x), 1)
-        return self._cell.forward(x, packing, state, self._weights, self._buffers, keeps_tape, keeps_hidden=keeps_tape)
+        keeps = (keeps_tape, keeps_tape)  # hidden states for a tape alone
+        return self._recurrence.forward(x, packing, state, self._weights, self._buffers, *keeps)
 
 
 def norm(array):

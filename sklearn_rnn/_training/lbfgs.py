@@ -15,13 +15,11 @@ class _EarlyStop(Exception):
     """Ends scipy's minimize from its callback (it takes StopIteration only from SciPy 1.11 on)."""
 
 
-def train_lbfgs(
-    trainer: Trainer, dataset: Dataset, n_epochs: int, max_fun: int, tol: float, monitor: Monitor
-) -> None:
+def train_lbfgs(trainer: Trainer, dataset: Dataset, n_epochs: int, max_fun: int, tol: float, monitor: Monitor) -> None:
     """Train with L-BFGS on the whole data at once; an iteration counts as an epoch.
 
-    A loss or gradient that is not finite ends training with a ConvergenceWarning. Then, and after Ctrl-C, the parameters
-    are those of the last iteration.
+    A loss or gradient that is not finite ends training with a ConvergenceWarning. After that, and after Ctrl-C, the
+    parameters are those of the last iteration.
     """
     parameters = trainer.network.parameters.vector
     last_good = parameters.copy()

@@ -8,15 +8,16 @@ from math import sqrt
 from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
-from sklearn_rnn._network import kernels
+from sklearn_rnn._network import engines
 
 
 class Optimizer(ABC):
-    """Changes a parameter vector in place, given its gradient; what it remembers is pickled with it."""
+    """Changes a parameter vector in place, given its gradient. Its moving averages are pickled with it."""
 
     @abstractmethod
-    def update(self, parameters, gradient, learning_rate):
+    def update(self, parameters: np.ndarray, gradient: np.ndarray, learning_rate: float) -> None:
         """Take one step.
 
         Parameters
@@ -35,16 +36,16 @@ class Optimizer(ABC):
 class SGD(Optimizer):
     """Gradient descent with momentum, classical (Polyak 1964) or Nesterov's (Sutskever et al. 2013).
 
-    In the form that torch and Keras have: v = momentum * v + gradient, the step is -learning_rate * v,
+    As in torch and Keras: v = momentum * v + gradient, the step is -learning_rate * v,
     or with Nesterov -learning_rate * (gradient + momentum * v).
     """
 
-    def __init__(self, n_parameters, dtype, momentum, nesterov):
+    def __init__(self, n_parameters: int, dtype: DTypeLike, momentum: float, nesterov: bool) -> None:
         self.momentum = momentum
         self.nesterov = nesterov
         self.velocity = np.zeros(n_parameters, dtype)
 
-    def update(self, parameters, gradient, learning_rate):
+    def update(self, parameters: np.ndarray, gradient: np.ndarray, learning_rate: float) -> None:
         self.velocity *= self.momentum
         self.velocity += gradient
         if self.nesterov:
@@ -59,15 +60,15 @@ class SGD(Optimizer):
 class Adam(Optimizer):
     """Adam (Kingma & Ba 2015, algorithm 1: bias-corrected moments, epsilon outside of the root)."""
 
-    def __init__(self, n_parameters, dtype, beta_1, beta_2, epsilon):
+    def __init__(self, n_parameters: int, dtype: DTypeLike, beta_1: float, beta_2: float, epsilon: float) -> None:
         self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
         self.n_updates = 0
         self.mean = np.zeros(n_parameters, dtype)
         self.uncentered_variance = np.zeros(n_parameters, dtype)
 
-    def update(self, parameters, gradient, learning_rate):
+    def update(self, parameters: np.ndarray, gradient: np.ndarray, learning_rate: float) -> None:
         self.n_updates += 1
-        adam(
+        engines.serving.adam(
             parameters,
             gradient,
             self.mean,
@@ -84,30 +85,14 @@ class Adam(Optimizer):
         self.mean[...] = self.uncentered_variance[...] = 0
 
 
-def _adam(parameters, gradient, mean, variance, *, beta_1, beta_2, epsilon, step, scale):
-    mean *= beta_1
-    mean += (1 - beta_1) * gradient
-    variance *= beta_2
-    variance += (1 - beta_2) * gradient * gradient
-    denominator = np.sqrt(variance)
-    denominator *= scale
-    denominator += epsilon
-    change = mean / denominator
-    change *= step
-    parameters -= change
-
-
-adam = _adam if kernels.name == "numpy" else kernels.adam
-
-
 class RMSprop(Optimizer):
-    """RMSprop (Tieleman & Hinton 2012, lecture 6.5), its average decaying by ``beta_2``."""
+    """RMSprop (Tieleman & Hinton 2012, lecture 6.5); ``beta_2`` is the decay of its average."""
 
-    def __init__(self, n_parameters, dtype, beta_2, epsilon):
+    def __init__(self, n_parameters: int, dtype: DTypeLike, beta_2: float, epsilon: float) -> None:
         self.beta_2, self.epsilon = beta_2, epsilon
         self.uncentered_variance = np.zeros(n_parameters, dtype)
 
-    def update(self, parameters, gradient, learning_rate):
+    def update(self, parameters: np.ndarray, gradient: np.ndarray, learning_rate: float) -> None:
         variance = self.uncentered_variance
         variance *= self.beta_2
         variance += (1 - self.beta_2) * gradient * gradient
@@ -132,7 +117,7 @@ class LearningRate:
     Parameters
     ----------
     schedule : {"constant", "invscaling", "adaptive", "cosine"}
-        With epochs counted from 1: "invscaling" is ``initial / epoch**power_t``; "adaptive" stays
+        With epochs counted from 1: "invscaling" is ``initial / epoch**power_t``; "adaptive" is constant
         until :meth:`reduce` divides it by 5; "cosine" is half a cosine from ``initial`` towards 0 over
         ``n_epochs`` (Loshchilov & Hutter 2017, eq. 5, without restarts).
     initial : float
@@ -142,17 +127,12 @@ class LearningRate:
 
     SMALLEST = 1e-6
 
-    def __init__(self, schedule, initial, power_t, n_epochs):
-        self.schedule, self.initial, self.power_t, self.n_epochs = (
-            schedule,
-            initial,
-            power_t,
-            n_epochs,
-        )
+    def __init__(self, schedule: str, initial: float, power_t: float, n_epochs: int) -> None:
+        self.schedule, self.initial, self.power_t, self.n_epochs = schedule, initial, power_t, n_epochs
         self.reduced = initial
         self.epoch = 0
 
-    def next_epoch(self):
+    def next_epoch(self) -> float:
         """Return the learning rate of the epoch that begins."""
         self.epoch += 1
         if self.schedule == "invscaling":
@@ -161,8 +141,8 @@ class LearningRate:
             return self.initial * 0.5 * (1 + np.cos(np.pi * (self.epoch - 1) / self.n_epochs))
         return self.reduced
 
-    def reduce(self):
-        """Divide an adaptive rate by 5; return False where there is nothing left to divide."""
+    def reduce(self) -> bool:
+        """Divide an adaptive rate by 5; return False for other schedules, and once the rate is at its smallest."""
         if self.schedule != "adaptive" or self.reduced <= self.SMALLEST:
             return False
         self.reduced /= 5

@@ -93,6 +93,7 @@ class Trainer:
 
     def train_batch(self, dataset: Dataset, indices: np.ndarray, learning_rate: float, monitor: Monitor) -> None:
         """One update, or one at every window where each step has a loss."""
+        assert self.optimizer is not None
         for update, divisor in self.updates(dataset, indices):
             loss = self._penalize_and_divide(update, divisor)
             norm, is_clipped = self._clip(update.gradient.vector)
@@ -104,7 +105,7 @@ class Trainer:
             monitor.end_update(loss, update.weight, norm, is_clipped)
 
     def updates(self, dataset: Dataset, indices: np.ndarray) -> Iterator[tuple[Update, float]]:
-        """Yield a batch's updates, each with the weight that it is to be divided by; the parameters may change between."""
+        """Yield a batch's updates, each with the weight to divide it by; the parameters may change between them."""
         lengths, truncation = dataset.sequences.lengths, self.settings.truncation
         n_steps = dataset.sequences.common_length or int(lengths[indices].max())
         windows = truncation.draw(n_steps, self.random_state)
@@ -225,9 +226,7 @@ class Trainer:
         return loss, gradient.vector.astype(np.float64)
 
 
-def train(
-    trainer: Trainer, dataset: Dataset, learning_rate: LearningRate, n_epochs: int, monitor: Monitor
-) -> bool:
+def train(trainer: Trainer, dataset: Dataset, learning_rate: LearningRate, n_epochs: int, monitor: Monitor) -> bool:
     """Train epoch by epoch until the monitor says stop, or ``n_epochs`` are over.
 
     A loss or gradient that is not finite ends training with a ConvergenceWarning and the parameters of the last good

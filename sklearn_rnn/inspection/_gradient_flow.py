@@ -9,8 +9,8 @@ from sklearn.utils import Bunch, check_random_state
 from sklearn.utils._param_validation import Interval, validate_params
 
 from sklearn_rnn._training.gradient_trace import SteppedLayer, trace
-from sklearn_rnn._utils.warnings import without_overflow_warnings
 from sklearn_rnn._utils.threads import threads
+from sklearn_rnn._utils.warnings import without_overflow_warnings
 from sklearn_rnn.inspection._check import check_problem
 
 

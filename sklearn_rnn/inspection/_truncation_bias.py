@@ -8,13 +8,13 @@ import numpy as np
 from sklearn.utils import Bunch, gen_batches
 from sklearn.utils._param_validation import Interval, validate_params
 
-from sklearn_rnn._data.reading import naming
+from sklearn_rnn._data.reading import naming_argument
 from sklearn_rnn._training.bptt import Backpropagation
 from sklearn_rnn._training.dropout import NO_MASKS
 from sklearn_rnn._training.gradient_trace import pack_in_float64
-from sklearn_rnn._utils.warnings import without_overflow_warnings
 from sklearn_rnn._training.truncation.fixed import FixedTruncation
 from sklearn_rnn._utils.threads import threads
+from sklearn_rnn._utils.warnings import without_overflow_warnings
 from sklearn_rnn.inspection._check import check_problem
 
 
@@ -106,8 +106,7 @@ def _sum_of_gradients(network, loss, batches, truncation, stride):
     with without_overflow_warnings():
         for batch in batches:
             windows = FixedTruncation(truncation, stride).draw(batch.packing.n_steps, None)
-            backpropagation.begin(batch, windows, NO_MASKS)
-            for update in backpropagation.updates():
+            for update in backpropagation.updates(batch, windows, NO_MASKS):
                 total += update.gradient.vector
     return total
 
@@ -122,7 +121,7 @@ def _compare(truncated, full):
 
 
 def _check_truncations(truncations, stride):
-    with naming("truncations"):
+    with naming_argument("truncations"):
         array = np.asarray(truncations)
     if array.ndim != 1 or array.size == 0 or array.dtype.kind not in "iu":
         raise ValueError(f"truncations must be a list of integers of at least 1, got {truncations!r}.")

@@ -7,7 +7,7 @@ from numpy.testing import assert_allclose
 from small_estimators import GATES, READOUTS, regressor, small_data
 
 from sklearn_rnn._network.blocks import LARGEST_BLOCK, prediction_blocks
-from sklearn_rnn._network.network import VALUES_AT_ONCE
+from sklearn_rnn._network.network import CHUNK_VALUES
 
 
 @pytest.mark.parametrize("readout", READOUTS)
@@ -34,7 +34,7 @@ def test_the_state_is_carried_from_chunk_to_chunk_of_long_sequences(readout, cel
     reg = regressor(readout=readout, cell=cell, hidden_layer_sizes=(3, 2), max_iter=1).fit(X, targets)
     long = make_sequences((50, 33, 64, 1, 17), seed=7)
     expected = reg.predict(long), reg.hidden_states(long)
-    monkeypatch.setattr("sklearn_rnn._network.network.VALUES_AT_ONCE", 64)
+    monkeypatch.setattr("sklearn_rnn._network.network.CHUNK_VALUES", 64)
     for actual, whole in zip((reg.predict(long), reg.hidden_states(long)), expected):
         for a, b in zip(actual, whole):
             assert_allclose(a, b, rtol=1e-10, atol=1e-13)
@@ -43,7 +43,7 @@ def test_the_state_is_carried_from_chunk_to_chunk_of_long_sequences(readout, cel
 def test_a_very_long_sequence_is_predicted_like_its_parts():
     X, _, targets = small_data("each")
     reg = regressor(readout="each", cell="rnn", max_iter=1).fit(X, targets)
-    n_steps_at_once = VALUES_AT_ONCE // reg._model.network._values_per_row(keeps_hidden=True)
+    n_steps_at_once = CHUNK_VALUES // reg._model.network._values_per_row(keeps_hidden=True)
     (long,) = make_sequences((n_steps_at_once + 100,), seed=7)
     hidden, predicted = reg.hidden_states([long])[0], reg.predict([long])[0]
     W, U, b = (reg.weights_[f"layer_0.{name}"] for name in ("input", "recurrent", "bias"))

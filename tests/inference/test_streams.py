@@ -6,7 +6,6 @@ import re
 import threading
 import tracemalloc
 from copy import deepcopy
-from types import SimpleNamespace
 
 import joblib
 import numpy as np
@@ -18,7 +17,7 @@ from scipy.sparse import csr_matrix
 from sklearn.exceptions import NotFittedError
 
 from sklearn_rnn import RNNClassifier, RNNRegressor
-from sklearn_rnn._network import cells, kernels
+from sklearn_rnn._network import engines, kernels
 
 ENGINES = ["numpy"] if kernels.name == "numpy" else ["compiled", "numpy"]
 CELLS = ["rnn", "lstm", "gru"]
@@ -32,15 +31,15 @@ each_readout = pytest.mark.parametrize("readout", READOUTS)
 each_dtype = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 
 
-def use_numpy_cells(monkeypatch):
-    monkeypatch.setattr(cells, "kernels", SimpleNamespace(name="numpy"))
+def use_numpy(monkeypatch):
+    monkeypatch.setattr(engines, "serving", engines.NumpyEngine())
 
 
 @pytest.fixture(params=ENGINES)
 def engine(request, monkeypatch):
-    """What runs the cells of the networks that the test makes."""
+    """The engine of the networks that the test makes."""
     if request.param == "numpy":
-        use_numpy_cells(monkeypatch)
+        use_numpy(monkeypatch)
     return request.param
 
 
@@ -650,7 +649,7 @@ def test_a_stream_loads_where_other_kernels_serve(monkeypatch):
     stream = make_estimator("outputs", X).stream(N)
     stream.predict(X[:, :3])
     pickled, expected = pickle.dumps(stream), stream.predict(X[:, 3:])
-    use_numpy_cells(monkeypatch)
+    use_numpy(monkeypatch)
     assert_same(pickle.loads(pickled).predict(X[:, 3:]), expected, "numpy")
 
 

@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
-from helpers import ENGINES, each_engine, make_network, make_sequences, randomize
+from helpers import each_engine, make_network, make_recurrence, make_sequences, randomize
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import expit
 
 from sklearn_rnn._data.packing import Packing
-from sklearn_rnn._network.cells import Buffers, make_cell
+from sklearn_rnn._network import cells
+from sklearn_rnn._network.buffers import Buffers
 from sklearn_rnn._network.network import NetworkBuffers, RecurrentNetwork
 
 CELLS = [
@@ -79,9 +80,9 @@ def one_step(name, activation, x, state, weights):
 @each_cell
 @each_length
 def test_forward_is_the_equations_sequence_by_sequence(engine, cell, activation, lengths):
-    recurrence = ENGINES[engine](cell, activation)
-    weights = make_weights(recurrence)
-    rows, packing, state = make_batch(recurrence, lengths)
+    equations, recurrence = make_recurrence(engine, cell, activation)
+    weights = make_weights(equations)
+    rows, packing, state = make_batch(equations, lengths)
     hidden, final = run(recurrence, rows, packing, state, weights)
     for place, n_steps in enumerate(lengths):
         own_rows = np.flatnonzero(packing.sequence_of_row == place)
@@ -96,9 +97,9 @@ def test_forward_is_the_equations_sequence_by_sequence(engine, cell, activation,
 @each_engine
 @each_cell
 def test_forward_leaves_input_and_state_as_they_are(engine, cell, activation):
-    recurrence = ENGINES[engine](cell, activation)
-    rows, packing, state = make_batch(recurrence)
-    weights = make_weights(recurrence)
+    equations, recurrence = make_recurrence(engine, cell, activation)
+    rows, packing, state = make_batch(equations)
+    weights = make_weights(equations)
     originals = [array.copy() for array in (rows, state, *weights.values())]
     run(recurrence, rows, packing, state, weights)
     for array, original in zip((rows, state, *weights.values()), originals, strict=True):
@@ -110,8 +111,8 @@ def test_forward_leaves_input_and_state_as_they_are(engine, cell, activation):
 @each_dtype
 @pytest.mark.parametrize("for_backward", [False, True])
 def test_weights_that_changed_are_prepared_again_in_the_same_memory(engine, cell, activation, dtype, for_backward):
-    recurrence = ENGINES[engine](cell, activation)
-    weights, (rows, packing, state) = make_weights(recurrence, dtype=dtype), make_batch(recurrence, dtype=dtype)
+    equations, recurrence = make_recurrence(engine, cell, activation)
+    weights, (rows, packing, state) = make_weights(equations, dtype=dtype), make_batch(equations, dtype=dtype)
 
     def results(prepared):
         buffers = Buffers()
@@ -140,9 +141,9 @@ def test_weights_that_changed_are_prepared_again_in_the_same_memory(engine, cell
 @each_length
 @pytest.mark.parametrize("cut", [0, 1, 2, 4])
 def test_two_windows_give_what_one_run_gives(engine, cell, activation, lengths, cut):
-    recurrence = ENGINES[engine](cell, activation)
-    weights = make_weights(recurrence)
-    rows, packing, state = make_batch(recurrence, lengths)
+    equations, recurrence = make_recurrence(engine, cell, activation)
+    weights = make_weights(equations)
+    rows, packing, state = make_batch(equations, lengths)
     cut = min(cut, packing.n_steps)
     hidden, final = run(recurrence, rows, packing, state, weights)
     parts = []
@@ -159,9 +160,9 @@ def test_two_windows_give_what_one_run_gives(engine, cell, activation, lengths, 
 @each_cell
 @each_dtype
 def test_cells_compute_in_the_type_of_their_input(engine, cell, activation, dtype):
-    recurrence = ENGINES[engine](cell, activation)
-    weights = make_weights(recurrence, dtype=dtype)
-    rows, packing, state = make_batch(recurrence, dtype=dtype)
+    equations, recurrence = make_recurrence(engine, cell, activation)
+    weights = make_weights(equations, dtype=dtype)
+    rows, packing, state = make_batch(equations, dtype=dtype)
     prepared, buffers = recurrence.prepare(weights, for_backward=True), Buffers()
     hidden, final, tape = recurrence.forward(rows, packing, state, prepared, buffers)
     assert hidden.dtype == final.dtype == dtype
@@ -176,9 +177,9 @@ def test_cells_compute_in_the_type_of_their_input(engine, cell, activation, dtyp
 @each_engine
 @each_cell
 def test_float32_is_the_rounded_result_of_float64(engine, cell, activation):
-    recurrence = ENGINES[engine](cell, activation)
+    equations, recurrence = make_recurrence(engine, cell, activation)
     single, double = (
-        run(recurrence, *make_batch(recurrence, dtype=dtype), make_weights(recurrence, dtype=dtype))[0]
+        run(recurrence, *make_batch(equations, dtype=dtype), make_weights(equations, dtype=dtype))[0]
         for dtype in (np.float32, np.float64)
     )
     assert_allclose(single, double, rtol=0, atol=1e-6 * np.abs(double).max())
@@ -187,9 +188,9 @@ def test_float32_is_the_rounded_result_of_float64(engine, cell, activation):
 @each_engine
 @pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
 def test_saturated_gates_stay_finite(engine, cell):
-    recurrence = ENGINES[engine](cell)
-    weights = {name: 1e3 * array for name, array in make_weights(recurrence).items()}
-    rows, packing, state = make_batch(recurrence)
+    equations, recurrence = make_recurrence(engine, cell)
+    weights = {name: 1e3 * array for name, array in make_weights(equations).items()}
+    rows, packing, state = make_batch(equations)
     hidden, final = run(recurrence, 1e3 * rows, packing, state, weights)
     assert np.isfinite(hidden).all()
     assert np.abs(hidden).max() > 0.5
@@ -210,9 +211,9 @@ def test_buffers_give_their_memory_again_and_grow_where_they_must():
 
 
 def start_values(cell, activation="tanh", n_features=4, n_units=5, seed=0):
-    recurrence = make_cell(cell, activation)
-    weights = make_weights(recurrence, n_units, n_features)
-    recurrence.initialize(weights, np.random.RandomState(seed))
+    equations = cells.CELLS[cell](activation)
+    weights = make_weights(equations, n_units, n_features)
+    equations.initialize(weights, np.random.RandomState(seed))
     return weights
 
 
@@ -325,8 +326,8 @@ def test_streaming_gives_the_hidden_states_of_one_pass(engine, steps_at_once, bi
     state = network.initial_state(len(LENGTHS))
     parts, firsts = [], []
     values_a_step = len(LENGTHS) * network._values_per_row(keeps_hidden=True)
-    monkeypatch.setattr("sklearn_rnn._network.network.VALUES_AT_ONCE", steps_at_once * values_a_step)
-    for first_step, chunk, part in network.stream(weights, rows, packing, state, NetworkBuffers()):
+    monkeypatch.setattr("sklearn_rnn._network.network.CHUNK_VALUES", steps_at_once * values_a_step)
+    for first_step, chunk, part in network.forward_without_tape(weights, rows, packing, state, NetworkBuffers()):
         assert len(part) == chunk.n_rows
         parts.append(part.copy())
         firsts.append(first_step)
@@ -346,7 +347,9 @@ def test_streaming_without_hidden_states_ends_in_the_same_state(engine, cell, bi
     final_states = []
     for keeps_hidden in (True, False):
         state = network.initial_state(len(LENGTHS))
-        for _ in network.stream(network.prepare(), rows, packing, state, NetworkBuffers(), keeps_hidden=keeps_hidden):
+        for _ in network.forward_without_tape(
+            network.prepare(), rows, packing, state, NetworkBuffers(), keeps_hidden=keeps_hidden
+        ):
             pass
         final_states.append(state)
     for with_hidden, without in zip(*final_states, strict=True):

@@ -39,8 +39,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import sklearn_rnn
 from sklearn_rnn import RNNClassifier, RNNRegressor
-from sklearn_rnn._network import kernels
-from sklearn_rnn._network.cells import make_numpy_cell
+from sklearn_rnn._network import cells as numpy_cells
+from sklearn_rnn._network import engines, kernels
 
 RTOL = {np.float32: 1e-5, np.float64: 1e-12}
 RAGGED = (6, 4, 4, 3, 1, 0)
@@ -780,7 +780,7 @@ def test_has_cell_and_has_readout_are_true_where_kernels_serve(cell, activation)
 @each_cell
 @each_dtype
 def test_a_kernel_counts_gates_and_states_as_its_numpy_cell_does(level, cell, activation, dtype):
-    kernel, numpy_cell = Kernel(level, cell, activation, dtype), make_numpy_cell(cell, activation)
+    kernel, numpy_cell = Kernel(level, cell, activation, dtype), numpy_cells.CELLS[cell](activation)
     assert kernel.n_gates == numpy_cell.n_gates
     assert kernel.n_states == numpy_cell.n_states
     assert kernel.n_deltas == {"rnn": 1, "lstm": 4, "gru": 4}[cell]  # GRU: the candidate's delta, and its part in U
@@ -998,16 +998,17 @@ def test_models_pickled_where_kernels_serve_go_on_where_numpy_serves_and_back(tm
         for estimator, expected in pickle.loads(here.read_bytes()):
             assert_allclose(outputs(estimator, X), expected, rtol=0, atol=1e-6)
             estimator.partial_fit(X, y)
-            returned.append((estimator, outputs(estimator, X), type(estimator._model.network.cell).__name__))
+            returned.append((estimator, outputs(estimator, X), type(estimator._model.network.engine).__name__))
         there.write_bytes(pickle.dumps(returned))
         print(kernels.name)
     """
     assert run_python(program, tmp_path / "here", tmp_path / "there", kernel="numpy") == "numpy\n"
     returned = pickle.loads((tmp_path / "there").read_bytes())
     assert len(returned) == 6
-    for estimator, (traveller, expected, cell_there) in zip(estimators, returned, strict=True):
-        assert cell_there != "CompiledCell"
-        assert type(traveller._model.network.cell) is type(estimator._model.network.cell)
+    for estimator, (traveller, expected, engine_there) in zip(estimators, returned, strict=True):
+        assert engine_there == "NumpyEngine"
+        assert traveller._model.network.engine is estimator._model.network.engine is engines.serving
+        assert type(traveller._model.network.recurrence) is type(estimator._model.network.recurrence)
         assert_allclose(outputs(traveller, X), expected, rtol=0, atol=1e-6)
         assert np.abs(outputs(estimator, X) - expected).max() > 1e-4  # training has continued
         assert_allclose(outputs(estimator.partial_fit(X, y), X), expected, rtol=0, atol=1e-6)

@@ -6,13 +6,13 @@ from helpers import numerical_gradient
 from numpy.testing import assert_allclose, assert_array_equal
 
 from sklearn_rnn._data.packing import Packing
-from sklearn_rnn._network.readouts import POOLS, LastPool, MaxPool, MeanPool
+from sklearn_rnn._network.readouts import READOUTS, LastPool, MaxPool, MeanPool
 
 LENGTHS = np.array([6, 4, 3, 3, 1])
 PACKING = Packing(LENGTHS)
 N_UNITS = 3
 
-each_pool = pytest.mark.parametrize("readout", POOLS)
+each_pool = pytest.mark.parametrize("readout", [name for name, pool in READOUTS.items() if pool is not None])
 
 
 def draw_hidden(dtype=np.float64):
@@ -30,7 +30,7 @@ def final_hidden(hidden):
 
 def pool_windows(readout, hidden, cuts=()):
     """A pool that has taken ``hidden`` in windows with borders at ``cuts``; its windows."""
-    pool = POOLS[readout](LENGTHS, hidden.shape[1], hidden.dtype)
+    pool = READOUTS[readout](LENGTHS, hidden.shape[1], hidden.dtype)
     bounds = [0, *cuts, PACKING.n_steps]
     windows = list(pairwise(bounds))
     for start, stop in windows:

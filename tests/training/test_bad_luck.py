@@ -192,19 +192,19 @@ def test_divergence_is_no_error_where_there_are_validation_data(loss, dtype, ear
 
 
 def test_lbfgs_keeps_the_last_good_iteration(monkeypatch):
-    original = Backpropagation.updates
+    original = Backpropagation.update_of_batch
     calls = []
 
-    def updates(self, *args):
+    def update_of_batch(self):
         calls.append(1)
-        for losses, weight in original(self, *args):
-            yield (losses if len(calls) <= 4 else np.nan), weight
+        update = original(self)
+        return update._replace(loss=update.loss if len(calls) <= 4 else np.nan)
 
     good = regressor(solver="lbfgs", max_iter=2)
     with pytest.warns(ConvergenceWarning, match="^max_iter, max_fun: "):
         good.fit(sequences(), TARGETS)
     assert good.n_iter_ == 2
-    monkeypatch.setattr(Backpropagation, "updates", updates)
+    monkeypatch.setattr(Backpropagation, "update_of_batch", update_of_batch)
     estimator = regressor(solver="lbfgs", max_iter=50)
     with pytest.warns(ConvergenceWarning, match="not finite; the weights are those of the last good"):
         estimator.fit(sequences(), TARGETS)
@@ -233,16 +233,16 @@ def raise_after(monkeypatch, optimizer, error, n_updates):
 
 def raise_in_evaluation(monkeypatch, error, n_evaluations):
     """Let the evaluation of a batch after so many others raise."""
-    original = Backpropagation.updates
+    original = Backpropagation.update_of_batch
     calls = []
 
-    def updates(self, *args):
+    def update_of_batch(self):
         if len(calls) == n_evaluations:
             raise error
         calls.append(1)
-        yield from original(self, *args)
+        return original(self)
 
-    monkeypatch.setattr(Backpropagation, "updates", updates)
+    monkeypatch.setattr(Backpropagation, "update_of_batch", update_of_batch)
 
 
 def interrupted(train, *args, **kwargs):
@@ -504,13 +504,12 @@ def test_want_of_memory_in_the_middle_of_a_pass_leaves_a_fitted_estimator_as_it_
     estimator = regressor(n_jobs=n_jobs, max_iter=2).fit(sequences(), TARGETS)
     twin = deepcopy(estimator)
 
-    def updates(self, *args):
+    def update_of_batch(self):
         self.network.parameters.vector[...] = 7  # whatever was done before
         raise MemoryError
-        yield
 
     with monkeypatch.context() as patch:
-        patch.setattr(Backpropagation, "updates", updates)
+        patch.setattr(Backpropagation, "update_of_batch", update_of_batch)
         for method in ("fit", "partial_fit"):
             with pytest.raises(MemoryError):
                 getattr(estimator, method)(sequences(), TARGETS)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from helpers import (
+    ENGINES,
     assert_all_close,
     each_engine,
     make_dataset,
@@ -14,6 +15,8 @@ from helpers import (
 )
 from numpy.testing import assert_allclose, assert_array_equal
 
+from sklearn_rnn._network.cells.gru import GRUCell
+from sklearn_rnn._network.cells.lstm import LSTMCell
 from sklearn_rnn._training import gradient_trace
 from sklearn_rnn._training.gradient_trace import norm, trace
 from sklearn_rnn._training.losses import SquaredError
@@ -61,7 +64,7 @@ class Witness:
     """
 
     def __init__(self, network, dataset):
-        self.cell = network.cell.activation if network.cell.name == "rnn" else network.cell.name
+        self.cell = {LSTMCell: "lstm", GRUCell: "gru"}.get(type(network.cell), network.cell.activation)
         self.network, self.dataset = network, dataset
         self.lengths = dataset.sequences.lengths
         n_lags, n_layers = self.lengths.max(), len(network.layers)
@@ -166,7 +169,7 @@ def test_a_steps_own_part_is_what_its_own_copy_of_the_weights_would_get(cell, ac
 @each_cell
 def test_the_parts_of_all_steps_add_up_to_the_engines_gradient(cell, activation, readout, engine):
     network, dataset = make_problem(cell, activation, readout, sizes=(5, 4), lengths=(5, 1, 7, 3, 5))
-    network.cell = make_network(cell, activation, engine=engine).cell
+    network.engine = ENGINES[engine]
     traced = trace(network, SquaredError(), dataset)
     if readout == "each":  # the loss of the last steps alone
         network.readout = "last"
@@ -255,7 +258,7 @@ def jacobian(witness, depth, lag, index):
 @each_cell
 def test_singular_values_are_those_of_the_full_jacobians(cell, activation, values_at_once, monkeypatch):
     if values_at_once is not None:
-        monkeypatch.setattr(gradient_trace, "VALUES_AT_ONCE", values_at_once)
+        monkeypatch.setattr(gradient_trace, "JACOBIAN_VALUES", values_at_once)
     network, dataset = make_problem(cell, activation, "last")
     witness = Witness(network, dataset)
     witness.loss()

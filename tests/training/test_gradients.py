@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 from helpers import (
-    ENGINES,
     NO_MASKS,
     RAGGED,
     assert_all_close,
@@ -11,6 +10,7 @@ from helpers import (
     each_engine,
     make_dataset,
     make_network,
+    make_recurrence,
     make_regression,
     make_sequences,
     numerical_gradient,
@@ -21,8 +21,9 @@ from helpers import (
 from numpy.testing import assert_allclose, assert_array_equal
 
 from sklearn_rnn._data.packing import Packing
-from sklearn_rnn._network.cells import Buffers
-from sklearn_rnn._training.bptt import Backpropagation, DropoutMasks
+from sklearn_rnn._network.buffers import Buffers
+from sklearn_rnn._training.bptt import Backpropagation
+from sklearn_rnn._training.dropout import DropoutMasks
 from sklearn_rnn._training.losses import REGRESSION_LOSSES, BinaryLogLoss, MulticlassLogLoss, SquaredError
 
 CELLS = [
@@ -77,12 +78,12 @@ class CellProblem:
 
     def __init__(self, engine, cell, activation, lengths=(4, 2, 2, 1), n_features=2, n_units=3):
         generator = np.random.default_rng(0)
-        self.cell = ENGINES[engine](cell, activation)
+        equations, self.recurrence = make_recurrence(engine, cell, activation)
         self.packing = Packing(np.array(lengths))
-        shapes = self.cell.parameter_shapes(n_features, n_units)
+        shapes = equations.parameter_shapes(n_features, n_units)
         self.weights = {name: np.empty(shape) for name, shape in shapes.items()}
         randomize(self.weights)
-        state_shape = (self.cell.n_states, len(lengths), n_units)
+        state_shape = (equations.n_states, len(lengths), n_units)
         self.x = generator.normal(size=(self.packing.n_rows, n_features))
         self.state = generator.normal(size=state_shape)
         self.d_hidden = generator.normal(size=(self.packing.n_rows, n_units))
@@ -91,8 +92,8 @@ class CellProblem:
 
     def forward(self):
         """Run over all steps with the weights of now, which it leaves prepared for backward()."""
-        self.prepared = self.cell.prepare(self.weights, for_backward=True)
-        return self.cell.forward(self.x, self.packing, self.state, self.prepared, self.buffers)
+        self.prepared = self.recurrence.prepare(self.weights, for_backward=True)
+        return self.recurrence.forward(self.x, self.packing, self.state, self.prepared, self.buffers)
 
     def value(self):
         hidden, final, _ = self.forward()
@@ -103,7 +104,7 @@ class CellProblem:
         """Gradients by name: of the weights, x and the initial state."""
         _, _, tape = self.forward()
         d_weights = {name: np.zeros_like(array) for name, array in self.weights.items()}
-        d_x, d_state = self.cell.backward(
+        d_x, d_state = self.recurrence.backward(
             tape,
             self.d_hidden,
             self.d_final.copy(),
@@ -158,7 +159,7 @@ def test_weight_gradients_are_added_to_what_is_there(engine, cell, activation):
     problem = CellProblem(engine, cell, activation)
     _, _, tape = problem.forward()
     d_weights = {name: np.full_like(array, 7) for name, array in problem.weights.items()}
-    d_x, _ = problem.cell.backward(
+    d_x, _ = problem.recurrence.backward(
         tape,
         problem.d_hidden,
         problem.d_final.copy(),

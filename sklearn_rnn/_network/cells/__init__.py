@@ -1,26 +1,18 @@
 """The recurrent cells: each file shows one recurrence's equations, forward and backward, in NumPy.
 
-Where compiled kernels are there, they run the same recurrences.
+Attributes
+----------
+CELLS : dict of str to callable
+    By the name that estimators take: from the activation to the cell. A new cell is its file and a line here.
 """
 
-from sklearn_rnn._network import kernels
-from sklearn_rnn._network.cells.cell import Buffers, Cell
-from sklearn_rnn._network.cells.compiled import CompiledCell
+from collections.abc import Callable
+
+from sklearn_rnn._network.cells.cell import Cell
 from sklearn_rnn._network.cells.gru import GRUCell
 from sklearn_rnn._network.cells.lstm import LSTMCell
 from sklearn_rnn._network.cells.rnn import SimpleCell
 
-__all__ = ["Buffers", "Cell", "make_cell", "make_numpy_cell"]
+__all__ = ["CELLS", "Cell"]
 
-
-def make_cell(name, activation="tanh"):
-    """Return the cell called "rnn", "lstm" or "gru"; ``activation`` is of "rnn" alone."""
-    cell = make_numpy_cell(name, activation)
-    return cell if kernels.name == "numpy" else CompiledCell(cell)
-
-
-def make_numpy_cell(name, activation="tanh"):
-    """Return the cell that needs no compiled kernels."""
-    if name == "rnn":
-        return SimpleCell(activation)
-    return {"lstm": LSTMCell, "gru": GRUCell}[name]()
+CELLS: dict[str, Callable[[str], Cell]] = {"rnn": SimpleCell, "lstm": LSTMCell, "gru": GRUCell}

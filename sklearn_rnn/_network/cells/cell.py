@@ -1,91 +1,79 @@
-"""The contract that every recurrent cell keeps, and what the cells share."""
+"""The contract of every recurrent cell, and the helpers that cells share."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from itertools import repeat
-from math import prod
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-ALIGNMENT = 64  # bytes: a cache line, and the widest vector
-
-
-def aligned_empty(size, dtype):
-    """Return uninitialised memory that begins at a cache line, of so many elements."""
-    n_bytes = size * np.dtype(dtype).itemsize
-    memory = np.empty(n_bytes + ALIGNMENT, np.uint8)
-    start = -memory.ctypes.data % ALIGNMENT
-    return memory[start : start + n_bytes].view(dtype)
-
-
-class Buffers:
-    """Named work arrays, allocated when first asked for and again only when they must grow.
-
-    A batch as large as an earlier one runs in the memory of that one: fresh pages cost more than the
-    arithmetic on them at these sizes.
-    """
-
-    def __init__(self):
-        self._memory = {}
-
-    @property
-    def n_bytes(self):
-        """Bytes of all arrays."""
-        return sum(memory.nbytes for memory in self._memory.values())
-
-    def array(self, name, shape, dtype):
-        """Return an uninitialised array; its last content under ``name`` is lost."""
-        size = prod(shape)
-        memory = self._memory.get(name)
-        if memory is None or memory.size < size or memory.dtype != dtype:
-            memory = self._memory[name] = None  # given back before more is taken
-            memory = self._memory[name] = aligned_empty(size, dtype)
-        return memory[:size].reshape(shape)
+from sklearn_rnn._data.packing import Packing
+from sklearn_rnn._network.buffers import Buffers
 
 
 class Tape(NamedTuple):
-    """What a cell's backward pass needs of its forward pass; the backward pass may overwrite it.
+    """The arrays of a forward pass that its backward pass needs, and may overwrite.
 
     Attributes
     ----------
     packing : Packing
     x : ndarray of shape (n_rows, n_features)
     states : tuple of ndarray of shape (n_sequences + n_rows, n_units)
-        h (and c) after every step, with the initial ones in front.
+        h (and other states) after every step, with the initial ones in front.
     saved : tuple of ndarray
         The cell's own arrays.
     """
 
-    packing: object
+    packing: Packing
     x: np.ndarray
-    states: tuple
-    saved: tuple = ()
+    states: tuple[np.ndarray, ...]
+    saved: tuple[Any, ...] = ()
 
 
 class Cell(ABC):
-    """A recurrence: how one step's state follows from the step's input and the state before it.
+    """A recurrence in NumPy: how the state after a step follows from the step's input and the state before it.
 
-    A state is one array of shape (n_states, n_sequences, n_units); its first entry is h, the hidden
-    state that layers above and the readout see.
+    A state is one array of shape (n_states, n_sequences, n_units). Its first entry is h, the hidden state, which the
+    layers above and the readout see.
+
+    Parameters
+    ----------
+    activation : str, default="tanh"
+        The activation of "rnn". Other cells have fixed activations.
+
+    Attributes
+    ----------
+    state_names : tuple of str
+        Name of each state; the first is "h".
+    n_states : int
+        Number of ``state_names``.
+    n_gates : int
+        Blocks of n_units columns in the weights.
+    n_taped : int
+        Arrays of shape (n_rows, n_units) that a forward pass leaves on the tape, the states among them.
     """
 
-    name: str
-    activation = "tanh"
-    n_states = 1
+    state_names: tuple[str, ...] = ("h",)
     n_gates = 1
-    n_taped = 1  # arrays of a row's units on the tape, the hidden states among them
+    n_taped = 1
 
-    def parameter_shapes(self, n_features, n_units):
-        """Name and shape of each parameter; gates stand side by side in the columns."""
+    def __init__(self, activation: str = "tanh") -> None:
+        self.activation = activation
+        self.n_states = len(self.state_names)
+
+    # ---- Parameters ----------------------------------------------------------------------------------
+
+    def parameter_shapes(self, n_features: int, n_units: int) -> dict[str, tuple[int, ...]]:
+        """Return the shape of each parameter by name; gates stand side by side in the columns."""
         return {
             "input": (n_features, self.n_gates * n_units),
             "recurrent": (n_units, self.n_gates * n_units),
             "bias": (self.n_gates * n_units,),
         }
 
-    def initialize(self, weights, random_state):
+    def initialize(self, weights: dict[str, np.ndarray], random_state: np.random.RandomState) -> None:
         """Fill ``weights`` in place: input Glorot uniform, recurrent orthogonal per gate, biases 0.
 
         Sources: Glorot & Bengio 2010, eq. 16; Saxe, McClelland & Ganguli 2014 (orthogonal).
@@ -99,70 +87,37 @@ class Cell(ABC):
             weights["recurrent"][:, columns] = orthogonal_matrix(n_units, random_state)
         weights["bias"][...] = 0.0
 
-    def prepare(self, weights, for_backward, earlier=None):
-        """Arrange the weights as the passes read them: once after every change, for any number of batches.
+    # ---- Passes --------------------------------------------------------------------------------------
+
+    def prepare(self, weights: dict[str, np.ndarray], for_backward: bool, earlier: Any = None) -> Any:
+        """Arrange the weights for the passes: once after every change, for any number of batches.
 
         Parameters
         ----------
         weights : dict of ndarray
         for_backward : bool
-            Whether a backward pass will need them too.
+            Whether a backward pass needs them too.
         earlier : object, or None
-            What an earlier call with the same arguments returned: its memory is used again.
+            The result of an earlier call with the same arguments: its memory is used again.
 
         Returns
         -------
         object
-            What :meth:`forward` and :meth:`backward` take for ``weights``.
+            The ``weights`` of :meth:`forward` and :meth:`backward`.
         """
         return weights
 
-    def output_layer(self, weight, bias):
-        """Arrange the output layer's weights, V (n_hidden, n_outputs) and c (n_outputs,), for predictions.
-
-        Returns
-        -------
-        callable
-            From hidden states (n, n_hidden) to raw scores h V + c, (n, n_outputs).
-        """
-        return lambda hidden: hidden @ weight + bias
-
-    def make_stepper(self, network, weights, running):
-        """Return what runs a network of such cells one step at a time; None where nothing is faster than its passes.
-
-        Parameters
-        ----------
-        network : RecurrentNetwork
-        weights : PreparedWeights
-        running : RunningState
-            Where the sequences stand: its arrays are changed in place.
-
-        Returns
-        -------
-        Stepper, or None
-        """
-        return None
-
-    def values_per_row(self, n_units, keeps_hidden):
-        """Numbers that a pass without a tape holds for each row."""
-        return (self.n_gates + self.n_states) * n_units
-
-    def tape_values(self, n_units, dtype):
-        """Numbers that the tape has for each row, h among them."""
-        return self.n_taped * n_units
-
-    def stream_values(self, n_rows, n_sequences, n_units, keeps_hidden):
-        """Numbers that a pass over so many rows without a tape has in its buffers."""
-        return n_rows * self.n_taped * n_units
-
-    def work_values(self, n_rows, n_sequences, is_dense, n_features, n_units, dtype, needs_d_x):
-        """Numbers that a backward pass over so many rows needs for itself, at the most."""
-        # Deltas; where there are gates, a factor of them; the previous states, unless they can be seen in place.
-        n_arrays = self.n_gates + (self.n_gates > 1) + (not is_dense)
-        return n_rows * (n_arrays * n_units + needs_d_x * n_features)
-
     @abstractmethod
-    def forward(self, x, packing, state, weights, buffers, keeps_tape=True, keeps_hidden=True):
+    def forward(
+        self,
+        x: np.ndarray,
+        packing: Packing,
+        state: np.ndarray,
+        weights: Any,
+        buffers: Buffers,
+        keeps_tape: bool = True,
+        keeps_hidden: bool = True,
+    ) -> tuple[np.ndarray | None, np.ndarray, Tape]:
         """Run over all steps of a packed batch.
 
         Parameters
@@ -170,7 +125,7 @@ class Cell(ABC):
         x : ndarray of shape (n_rows, n_features)
         packing : Packing
         state : ndarray of shape (n_states, n_sequences, n_units)
-            The state before the first step; left as it is.
+            The state before the first step; not changed.
         weights : object
             From :meth:`prepare`.
         buffers : Buffers
@@ -178,36 +133,45 @@ class Cell(ABC):
         keeps_tape : bool
             Whether a backward pass may follow.
         keeps_hidden : bool
-            Whether more than the final state is wanted; so with a tape.
+            Whether more than the final state is needed; True with a tape.
 
         Returns
         -------
         hidden : ndarray of shape (n_rows, n_units), or None
-            h after every step.
+            h after every step. May be None without ``keeps_hidden``.
         state : ndarray of shape (n_states, n_sequences, n_units)
             Each sequence's state after its own last step (a new array).
         tape : Tape
         """
 
     @abstractmethod
-    def backward(self, tape, d_hidden, d_state, weights, d_weights, buffers, needs_d_x):
+    def backward(
+        self,
+        tape: Tape,
+        d_hidden: np.ndarray | None,
+        d_state: np.ndarray,
+        weights: Any,
+        d_weights: dict[str, np.ndarray],
+        buffers: Buffers,
+        needs_d_x: bool,
+    ) -> tuple[np.ndarray | None, np.ndarray]:
         """Carry the error back from the last step to the first.
 
         Parameters
         ----------
         tape : Tape
         d_hidden : ndarray of shape (n_rows, n_units), or None
-            Gradient with respect to h after every step; None where only ``d_state`` carries error.
+            Gradient with respect to h after every step; None if only ``d_state`` carries error.
         d_state : ndarray of shape (n_states, n_sequences, n_units)
             Gradient with respect to each sequence's final state. It is overwritten, and returned as
             the gradient with respect to the initial state.
         weights : object
             From :meth:`prepare`, as in the forward pass.
         d_weights : dict of ndarray
-            Each shared weight's gradient, summed over all steps, is added to ``d_weights`` in place.
+            Each weight's gradient, summed over all steps, is added in place.
         buffers : Buffers
         needs_d_x : bool
-            Whether the gradient with respect to ``x`` is wanted.
+            Whether to return the gradient with respect to ``x``.
 
         Returns
         -------
@@ -215,29 +179,52 @@ class Cell(ABC):
         d_initial_state : ndarray of shape (n_states, n_sequences, n_units)
         """
 
-    def __reduce__(self):
-        # By name: where it is loaded, other kernels may serve, or none.
-        from sklearn_rnn._network.cells import make_cell
+    # ---- Memory --------------------------------------------------------------------------------------
 
-        return make_cell, (self.name, self.activation)
+    def values_per_row(self, n_units: int, keeps_hidden: bool) -> int:
+        """Return how many numbers a pass without a tape touches for each row."""
+        return (self.n_gates + self.n_states) * n_units
+
+    def tape_values(self, n_units: int, dtype: np.dtype) -> int:
+        """Return how many numbers the tape has for each row, h among them."""
+        return self.n_taped * n_units
+
+    def stream_values(self, n_rows: int, n_sequences: int, n_units: int, keeps_hidden: bool) -> int:
+        """Return how many numbers a pass over ``n_rows`` rows without a tape has in its buffers."""
+        return n_rows * self.n_taped * n_units
+
+    def work_values(
+        self,
+        n_rows: int,
+        n_sequences: int,
+        is_dense: bool,
+        n_features: int,
+        n_units: int,
+        dtype: np.dtype,
+        needs_d_x: bool,
+    ) -> int:
+        """Return how many numbers a backward pass over ``n_rows`` rows needs for itself, at most."""
+        # Deltas; with gates, a factor of them; the previous states, unless they can be seen in place.
+        n_arrays = self.n_gates + (self.n_gates > 1) + (not is_dense)
+        return n_rows * (n_arrays * n_units + needs_d_x * n_features)
 
 
-def orthogonal_matrix(n, random_state):
+def orthogonal_matrix(n: int, random_state: np.random.RandomState) -> np.ndarray:
     """Draw from the uniform (Haar) distribution over orthogonal matrices (Mezzadri 2007)."""
     q, r = np.linalg.qr(random_state.standard_normal((n, n)))
     return q * np.sign(np.diag(r))
 
 
-def state_rows(name, initial, packing, buffers):
-    """Memory for the states of all rows, (n_sequences + n_rows, n_units), with the initial ones in front."""
+def state_rows(name: str, initial: np.ndarray, packing: Packing, buffers: Buffers) -> np.ndarray:
+    """Return memory for the states of all rows, (n_sequences + n_rows, n_units), with the initial ones in front."""
     n_sequences, n_units = initial.shape
     states = buffers.array(name, (n_sequences + packing.n_rows, n_units), initial.dtype)
     states[:n_sequences] = initial
     return states
 
 
-def previous_states(states, packing, buffers):
-    """State before each row's step, (n_rows, n_units), so that dU is one product over all rows."""
+def previous_states(states: np.ndarray, packing: Packing, buffers: Buffers) -> np.ndarray:
+    """Return the state before each row's step, (n_rows, n_units), so that dU is one product over all rows."""
     if packing.is_dense:
         return states[: packing.n_rows]
     previous = buffers.array("previous states", (packing.n_rows, states.shape[1]), states.dtype)
@@ -245,25 +232,27 @@ def previous_states(states, packing, buffers):
     return np.take(states, packing.previous_rows, axis=0, out=previous, mode="clip")
 
 
-def gates_of(gates, n_gates):
-    """Views (n_rows, n_units) of each of the gates that stand side by side."""
+def gates_of(gates: np.ndarray, n_gates: int) -> np.ndarray:
+    """Return a view of each gate, (n_gates, n_rows, n_units), of gates that stand side by side."""
     return gates.reshape(len(gates), n_gates, gates.shape[1] // n_gates).swapaxes(0, 1)
 
 
-def error_of_steps(d_hidden, packing):
-    """Rows of ``d_hidden`` step by step from the last to the first; Nones where there are none."""
+def error_of_steps(d_hidden: np.ndarray | None, packing: Packing) -> Iterable[np.ndarray | None]:
+    """Return the rows of ``d_hidden`` for each step, from the last to the first; Nones without ``d_hidden``."""
     return repeat(None) if d_hidden is None else packing.steps(d_hidden)[::-1]
 
 
-def project(x, input_weights, bias, out):
-    """x W + b of all steps at once, (n_rows, n_gates * n_units): the product hoisted out of the time loop."""
+def project(x: np.ndarray, input_weights: np.ndarray, bias: np.ndarray, out: np.ndarray) -> np.ndarray:
+    """Return x W + b of all steps at once, (n_rows, n_gates * n_units): this product needs no time loop."""
     np.dot(x, input_weights, out=out)
     out += bias
     return out
 
 
-def project_back(tape, delta, weights, d_weights, needs_d_x):
-    """Gradients of ``x W + b`` from delta = dL/d(x W + b): dW and db summed over the steps, and d_x."""
+def project_back(
+    tape: Tape, delta: np.ndarray, weights: dict[str, np.ndarray], d_weights: dict[str, np.ndarray], needs_d_x: bool
+) -> np.ndarray | None:
+    """Add the gradients dW and db of ``x W + b``, summed over the steps, given delta = dL/d(x W + b); return d_x."""
     d_weights["input"] += tape.x.T @ delta
     d_weights["bias"] += delta.sum(axis=0)
     return delta @ weights["input"].T if needs_d_x else None

@@ -19,6 +19,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from sklearn_rnn._data.packing import Packing
+from sklearn_rnn._network.buffers import Buffers
 from sklearn_rnn._network.cells.cell import (
     Cell,
     Tape,
@@ -34,20 +36,28 @@ from sklearn_rnn._network.cells.cell import (
 class GRUCell(Cell):
     """Gated recurrent unit; its state is h."""
 
-    name = "gru"
     n_gates = 3
     n_taped = 5
 
-    def parameter_shapes(self, n_features, n_units):
-        """Like every cell, and b_hn, the candidate's bias inside the reset gate's product."""
+    def parameter_shapes(self, n_features: int, n_units: int) -> dict[str, tuple[int, ...]]:
+        """As every cell, and b_hn, the candidate's bias inside the reset gate's product."""
         return super().parameter_shapes(n_features, n_units) | {"recurrent_bias": (n_units,)}
 
-    def initialize(self, weights, random_state):
-        """Like every cell."""
+    def initialize(self, weights: dict[str, np.ndarray], random_state: np.random.RandomState) -> None:
+        """As every cell."""
         super().initialize(weights, random_state)
         weights["recurrent_bias"][...] = 0.0
 
-    def forward(self, x, packing, state, weights, buffers, keeps_tape=True, keeps_hidden=True):
+    def forward(
+        self,
+        x: np.ndarray,
+        packing: Packing,
+        state: np.ndarray,
+        weights: dict[str, np.ndarray],
+        buffers: Buffers,
+        keeps_tape: bool = True,
+        keeps_hidden: bool = True,
+    ) -> tuple[np.ndarray, np.ndarray, Tape]:
         n_sequences, n_units, dtype = packing.n_sequences, state.shape[2], x.dtype
         # sigmoid(a) = (1 + tanh(a / 2)) / 2, with the halves put into the weights.
         scale = np.repeat(np.array([0.5, 0.5, 1.0], dtype), n_units)
@@ -63,7 +73,7 @@ class GRUCell(Cell):
         steps = (gates[:, : 2 * n_units], *gates_of(gates, 3), q, hidden)
         for r_and_z, r, z, candidate, q_t, h_t in zip(*map(packing.steps, steps)):
             n = len(h_t)
-            if n < len(h):  # the last sequences are over
+            if n < len(h):  # the shortest sequences have ended
                 final_state[0, n : len(h)] = h[n:]
                 h, product = h[:n], product[:n]
             h.dot(recurrent_weights, product)
@@ -81,7 +91,16 @@ class GRUCell(Cell):
         final_state[0, : len(h)] = h
         return hidden, final_state, Tape(packing, x, (states,), (gates, q))
 
-    def backward(self, tape, d_hidden, d_state, weights, d_weights, buffers, needs_d_x):
+    def backward(
+        self,
+        tape: Tape,
+        d_hidden: np.ndarray | None,
+        d_state: np.ndarray,
+        weights: dict[str, np.ndarray],
+        d_weights: dict[str, np.ndarray],
+        buffers: Buffers,
+        needs_d_x: bool,
+    ) -> tuple[np.ndarray | None, np.ndarray]:
         packing, gates = tape.packing, tape.saved[0]
         previous = previous_states(tape.states[0], packing, buffers)
         delta_n, delta_q, keep = self._factors(tape, previous, buffers)
@@ -110,8 +129,8 @@ class GRUCell(Cell):
         return project_back(tape, flat_delta_q, weights, d_weights, needs_d_x), d_state
 
     @staticmethod
-    def _factors(tape, previous, buffers):
-        """What the time loop multiplies d_h_t by, for all rows at once.
+    def _factors(tape: Tape, previous: np.ndarray, buffers: Buffers) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return the factors of d_h_t in the time loop, for all rows at once.
 
         Returns
         -------

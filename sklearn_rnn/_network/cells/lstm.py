@@ -17,6 +17,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from sklearn_rnn._data.packing import Packing
+from sklearn_rnn._network.buffers import Buffers
 from sklearn_rnn._network.cells.cell import (
     Cell,
     Tape,
@@ -32,18 +34,26 @@ from sklearn_rnn._network.cells.cell import (
 class LSTMCell(Cell):
     """Long short-term memory; its state is (h, c)."""
 
-    name = "lstm"
-    n_states = 2
+    state_names = ("h", "c")
     n_gates = 4
     n_taped = 7
 
-    def initialize(self, weights, random_state):
-        """Like every cell, but the forget gate's bias is 1 (Gers 2000; Jozefowicz, Zaremba & Sutskever 2015)."""
+    def initialize(self, weights: dict[str, np.ndarray], random_state: np.random.RandomState) -> None:
+        """As every cell, but the forget gate's bias is 1 (Gers 2000; Jozefowicz, Zaremba & Sutskever 2015)."""
         super().initialize(weights, random_state)
         n_units = len(weights["recurrent"])
         weights["bias"][n_units : 2 * n_units] = 1.0
 
-    def forward(self, x, packing, state, weights, buffers, keeps_tape=True, keeps_hidden=True):
+    def forward(
+        self,
+        x: np.ndarray,
+        packing: Packing,
+        state: np.ndarray,
+        weights: dict[str, np.ndarray],
+        buffers: Buffers,
+        keeps_tape: bool = True,
+        keeps_hidden: bool = True,
+    ) -> tuple[np.ndarray, np.ndarray, Tape]:
         n_sequences, n_units, dtype = packing.n_sequences, state.shape[2], x.dtype
         # sigmoid(a) = (1 + tanh(a / 2)) / 2: with the halves put into the weights, one tanh serves four gates.
         scale = np.repeat(np.array([0.5, 0.5, 1.0, 0.5], dtype), n_units)
@@ -62,7 +72,7 @@ class LSTMCell(Cell):
         steps = (gates, *gates_of(gates, 4), cells, tanh_cells, hidden)
         for gates_t, i, f, g, o, c_t, tanh_c, h_t in zip(*map(packing.steps, steps)):
             n = len(h_t)
-            if n < len(h):  # the last sequences are over
+            if n < len(h):  # the shortest sequences have ended
                 final_state[0, n : len(h)], final_state[1, n : len(h)] = h[n:], c[n:]
                 h, c, product, scratch = h[:n], c[:n], product[:n], scratch[:n]
             gates_t += h.dot(recurrent_weights, product)
@@ -78,7 +88,16 @@ class LSTMCell(Cell):
         tape = Tape(packing, x, (hidden_states, cell_states), (gates, tanh_cells))
         return hidden, final_state, tape
 
-    def backward(self, tape, d_hidden, d_state, weights, d_weights, buffers, needs_d_x):
+    def backward(
+        self,
+        tape: Tape,
+        d_hidden: np.ndarray | None,
+        d_state: np.ndarray,
+        weights: dict[str, np.ndarray],
+        d_weights: dict[str, np.ndarray],
+        buffers: Buffers,
+        needs_d_x: bool,
+    ) -> tuple[np.ndarray | None, np.ndarray]:
         packing, gates = tape.packing, tape.saved[0]
         delta, d_c_over_d_h = self._factors(tape, buffers)
         delta_ifg, delta_o, flat_delta = delta[:, :3], delta[:, 3], delta.reshape(gates.shape)
@@ -106,8 +125,8 @@ class LSTMCell(Cell):
         return project_back(tape, flat_delta, weights, d_weights, needs_d_x), d_state
 
     @staticmethod
-    def _factors(tape, buffers):
-        """What the time loop multiplies d_c_t and d_h_t by, for all rows at once.
+    def _factors(tape: Tape, buffers: Buffers) -> tuple[np.ndarray, np.ndarray]:
+        """Return the factors of d_c_t and d_h_t in the time loop, for all rows at once.
 
         Returns
         -------

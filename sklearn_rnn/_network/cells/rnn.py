@@ -15,6 +15,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from sklearn_rnn._data.packing import Packing
+from sklearn_rnn._network.buffers import Buffers
 from sklearn_rnn._network.cells.cell import (
     Cell,
     Tape,
@@ -26,19 +28,19 @@ from sklearn_rnn._network.cells.cell import (
 )
 
 
-def _identity(a):
+def _identity(a: np.ndarray) -> None:
     """f(a) = a."""
 
 
-def _tanh(a):
+def _tanh(a: np.ndarray) -> None:
     np.tanh(a, out=a)
 
 
-def _relu(a):
+def _relu(a: np.ndarray) -> None:
     np.maximum(a, 0, out=a)
 
 
-def _logistic(a):
+def _logistic(a: np.ndarray) -> None:
     # 1 / (1 + exp(-a)) = (1 + tanh(a / 2)) / 2: no overflow, and NumPy's tanh is vectorised.
     a *= 0.5
     np.tanh(a, out=a)
@@ -46,17 +48,17 @@ def _logistic(a):
     a += 0.5
 
 
-def _tanh_derivative(h, out):
+def _tanh_derivative(h: np.ndarray, out: np.ndarray) -> None:
     np.multiply(h, h, out=out)
     np.subtract(1, out, out=out)
 
 
-def _logistic_derivative(h, out):
+def _logistic_derivative(h: np.ndarray, out: np.ndarray) -> None:
     np.subtract(1, h, out=out)
     out *= h
 
 
-# f in place, and f'(a) written in terms of h = f(a), so that the tape need not keep a.
+# f in place, and f'(a) in terms of h = f(a), so that the tape does not need a.
 ACTIVATIONS = {
     "identity": (_identity, lambda h, out: out.fill(1)),
     "logistic": (_logistic, _logistic_derivative),
@@ -70,21 +72,25 @@ class SimpleCell(Cell):
 
     Parameters
     ----------
-    activation : {"identity", "logistic", "relu", "tanh"}
+    activation : {"identity", "logistic", "relu", "tanh"}, default="tanh"
     """
 
-    name = "rnn"
-
-    def __init__(self, activation="tanh"):
-        self.activation = activation
-
-    def initialize(self, weights, random_state):
-        """Like every cell; with "relu" the recurrent weights are the identity (Le, Jaitly & Hinton 2015)."""
+    def initialize(self, weights: dict[str, np.ndarray], random_state: np.random.RandomState) -> None:
+        """As every cell; with "relu" the recurrent weights are the identity (Le, Jaitly & Hinton 2015)."""
         super().initialize(weights, random_state)
         if self.activation == "relu":
             weights["recurrent"][...] = np.eye(len(weights["recurrent"]))
 
-    def forward(self, x, packing, state, weights, buffers, keeps_tape=True, keeps_hidden=True):
+    def forward(
+        self,
+        x: np.ndarray,
+        packing: Packing,
+        state: np.ndarray,
+        weights: dict[str, np.ndarray],
+        buffers: Buffers,
+        keeps_tape: bool = True,
+        keeps_hidden: bool = True,
+    ) -> tuple[np.ndarray, np.ndarray, Tape]:
         activate, _ = ACTIVATIONS[self.activation]
         recurrent_weights = weights["recurrent"]
         states = state_rows("h", state[0], packing, buffers)
@@ -93,7 +99,7 @@ class SimpleCell(Cell):
         h = state[0]
         for a_t in packing.steps(hidden):
             n = len(a_t)
-            if n < len(h):  # the last sequences are over
+            if n < len(h):  # the shortest sequences have ended
                 final_state[0, n : len(h)] = h[n:]
                 h, product = h[:n], product[:n]
             a_t += h.dot(recurrent_weights, product)  # a_t = x_t W + b + h_{t-1} U
@@ -102,7 +108,16 @@ class SimpleCell(Cell):
         final_state[0, : len(h)] = h
         return hidden, final_state, Tape(packing, x, (states,))
 
-    def backward(self, tape, d_hidden, d_state, weights, d_weights, buffers, needs_d_x):
+    def backward(
+        self,
+        tape: Tape,
+        d_hidden: np.ndarray | None,
+        d_state: np.ndarray,
+        weights: dict[str, np.ndarray],
+        d_weights: dict[str, np.ndarray],
+        buffers: Buffers,
+        needs_d_x: bool,
+    ) -> tuple[np.ndarray | None, np.ndarray]:
         packing, (states,) = tape.packing, tape.states
         _, derivative = ACTIVATIONS[self.activation]
         transposed = np.ascontiguousarray(weights["recurrent"].T)

@@ -31,6 +31,8 @@ class ActivationMemory:
 
     Attributes
     ----------
+    tapes : list of NetworkBuffers
+        One for every tape.
     work : NetworkBuffers
         Of the backward pass, and of steps without a tape.
     """
@@ -38,7 +40,7 @@ class ActivationMemory:
     def __init__(self, network: RecurrentNetwork, budget: int | None = None) -> None:
         self.network, self.budget = network, budget
         self.work = NetworkBuffers()
-        self._tapes: list[NetworkBuffers] = []
+        self.tapes: list[NetworkBuffers] = []
 
     def window_pass(
         self,
@@ -60,7 +62,7 @@ class ActivationMemory:
         plan = plan_memory(self.network, segments, budget, has_masks)
         if budget is not None:
             self._make_room(segments, plan, budget, has_masks)
-        return SegmentedPass(run, segments, plan.n_tapes, plan.n_states, self._tapes)
+        return SegmentedPass(run, segments, plan.n_tapes, plan.n_states, self.tapes)
 
     def starts_of_windows(
         self, packing: Packing, windows: list[Any], *, has_masks: bool, reserved: int = 0
@@ -79,7 +81,7 @@ class ActivationMemory:
         needed = [network.tape_bytes(n_rows_of([one]), n_sequences, has_masks) for one in taped]
         if len(taped) < len(segments):
             needed[0] = tape  # the segments that are run again use it too
-        del self._tapes[len(taped) :]
-        held = [buffers.n_bytes for buffers in self._tapes]
+        del self.tapes[len(taped) :]
+        held = [buffers.n_bytes for buffers in self.tapes]
         if sum(map(max, zip_longest(held, needed, fillvalue=0))) > budget - work - plan.n_states * state:
-            self._tapes.clear()
+            self.tapes.clear()

@@ -22,7 +22,6 @@ from sklearn_rnn._training.memory.plan import (
     sizes_of,
 )
 from sklearn_rnn._training.memory.segments import cut_into_segments
-from sklearn_rnn._training.settings import TrainingSettings
 from sklearn_rnn._training.truncation.policy import Window
 
 UNITS = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
@@ -161,19 +160,21 @@ class BlockMemory:
         self.n_rows_of_heads, of_batch = 0, list(windows)
         self.stream = 0  # bytes for the steps that are run without a tape
         if network.readout == "last" and windows.tail is not None:
-            self.stream = network.stream_bytes(Packing(lengths))
+            self.stream = network.bytes_without_tape(Packing(lengths))
             tails, of_batch = np.minimum(lengths, windows.tail), [Window(0, 0, windows.tail)]
             self.n_rows_of_heads = int((lengths - tails).sum())
             lengths = lengths if is_any_window else tails
         self.packing = Packing(lengths)
         n_steps = self.packing.n_steps
-        self.windows = [window._replace(stop=min(window.stop, n_steps)) for window in of_batch if window.start < n_steps]
+        self.windows = [
+            window._replace(stop=min(window.stop, n_steps)) for window in of_batch if window.start < n_steps
+        ]
         longest = max(self.windows, key=self._n_rows)
         self.segments = cut_into_segments(network, self.packing, longest.start, longest.stop)
         # One update for all windows: a first pass for the pool, and states that the windows begin in.
         self.is_by_windows = network.readout != "each" and len(self.windows) > 1
         if self.is_by_windows or (is_any_window and network.readout != "each"):
-            self.stream = network.stream_bytes(self.packing)
+            self.stream = network.bytes_without_tape(self.packing)
         n_rows = self.packing.n_rows if is_any_window else self._n_rows(longest)
         sizes = sizes_of(network, self.packing, n_rows, has_masks, is_dense=self.packing.is_dense and not is_ragged)
         self.more_work = sizes.work - sizes_of(network, self.packing, n_rows, has_masks).work

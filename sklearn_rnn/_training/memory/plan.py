@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from sklearn_rnn._data.packing import Packing
-from sklearn_rnn._network.network import RecurrentNetwork
 from sklearn_rnn._training.memory.revolve import advance, fewest_runs
-from sklearn_rnn._training.memory.segments import Segment, largest_segment
+from sklearn_rnn._training.memory.segments import largest_segment
 
 
 class MemoryPlan(NamedTuple):
@@ -149,10 +147,10 @@ def plan_starts(network, packing, n_rows, n_windows, budget=None, has_masks=Fals
     if budget is None:
         return n_windows, None
     tape, state, work = sizes_of(network, packing, n_rows, has_masks)
-    budget -= network.stream_bytes(packing)  # from window to window
+    budget -= network.bytes_without_tape(packing)  # from window to window
     spare = budget - tape - state - work
     if spare < state:
-        raise OverBudget(tape + 2 * state + work + network.stream_bytes(packing))
+        raise OverBudget(tape + 2 * state + work + network.bytes_without_tape(packing))
     n_states = min(n_windows, max(1, spare // 2 // state))
     return n_states, budget - n_states * state
 

@@ -1,7 +1,7 @@
 """Revolve: which states to keep of a long forward pass, so that the backward pass recomputes the fewest pieces.
 
-A backward pass needs the pieces of a forward pass from the last to the first. A piece is run again from the state before
-it. Where not all of these states fit into memory, the few that do are kept at the pieces that make the fewest runs
+A backward pass needs the pieces of a forward pass from the last to the first. A piece is run again from the state
+before it. Where not all of these states fit into memory, the few that fit are kept where they save the most runs
 (Griewank & Walther 2000, "Revolve", algorithm 799; for recurrent networks Gruslys et al. 2016, section 3.1).
 """
 

@@ -41,7 +41,7 @@ class Segment(NamedTuple):
 
     @property
     def packing(self) -> Packing:
-        """Packing of these rows, made anew each time: it caches arrays over all rows, which shall not outlive a pass."""
+        """Packing of these rows, made anew: the arrays over all rows that it caches shall not outlive a pass."""
         return self.batch_packing.window(self.start, self.stop)
 
 
@@ -79,7 +79,7 @@ def largest_segment(network: RecurrentNetwork) -> int:
 
 
 def _borders(offsets: np.ndarray, start: int, stop: int, n_rows: int) -> list[int]:
-    """Return steps that cut off ``n_rows`` rows at the most (or one step) at a time: from the end, where tapes are kept."""
+    """Return steps that cut off at most ``n_rows`` rows (or one step) at a time: from the end, where tapes are kept."""
     borders = []
     while offsets[stop] - offsets[start] > n_rows:
         stop = min(stop - 1, int(np.searchsorted(offsets, offsets[stop] - n_rows)))
@@ -105,7 +105,12 @@ class SegmentedPass:
     """
 
     def __init__(
-        self, run: Callable[..., Any], segments: list[Segment], n_tapes: int, n_states: int, memory: list[NetworkBuffers]
+        self,
+        run: Callable[..., Any],
+        segments: list[Segment],
+        n_tapes: int,
+        n_states: int,
+        memory: list[NetworkBuffers],
     ) -> None:
         self._run, self._segments, self._memory = run, segments, memory
         while len(memory) < n_tapes:
@@ -114,7 +119,7 @@ class SegmentedPass:
         self._checkpoints = Checkpoints(self._n_again, n_states)
         self._tapes: list[Any] = []
 
-    def forward(self, state: State) -> Iterator[tuple[Segment, np.ndarray | None, State]]:
+    def forward(self, state: State) -> Iterator[tuple[Segment, Any, State]]:
         """Run all segments from a network state.
 
         Yields

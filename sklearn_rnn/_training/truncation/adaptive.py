@@ -9,8 +9,6 @@ loss back through h steps; here those of a window have h - h' + 1 to h of them, 
 
 from __future__ import annotations
 
-from copy import copy
-
 import numpy as np
 
 from sklearn_rnn._data.packing import Dataset
@@ -65,6 +63,7 @@ class AdaptiveTruncation(FixedTruncation):
 
     def _choose(self, network, loss, dataset, longest, random_state):
         """Choose h for sequences of up to ``longest`` steps; 0 where none has any weight."""
+        length = self.length
         if longest:
             n_lags = min(longest, max(FEWEST_LAGS, 2 * (self.length or 0)))
             sample = draw_losses(dataset, n_lags, random_state)
@@ -72,11 +71,12 @@ class AdaptiveTruncation(FixedTruncation):
             traced = trace(network, loss, sample, n_lags, readout="last")
             stride = 1 if is_last else self._largest_stride
             enough = shortest(traced.own_norms, traced.kept_norms, self._tolerance, longest, stride)
-            self.length = max(enough, min(SHORTEST, longest))
-        elif self.length is None:  # nothing to go by: all steps
-            self.length = int(dataset.sequences.lengths.max())
-        self._cap = longest if longest <= self.length else np.inf
-        self.stride = None if self._largest_stride is None else min(self._largest_stride, self.length)
+            length = max(enough, min(SHORTEST, longest))
+        elif length is None:  # nothing to go by: all steps
+            length = int(dataset.sequences.lengths.max())
+        stride = None if self._largest_stride is None else min(self._largest_stride, length)
+        # Together, without a call between: Ctrl-C leaves the old choice or the new one.
+        self.length, self.stride, self._cap = length, stride, longest if longest <= length else np.inf
 
 
 def weighted_sequences(dataset):

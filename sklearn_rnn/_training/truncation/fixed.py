@@ -1,7 +1,7 @@
 """Fixed truncation, BPTT(h; h') (Williams & Peng 1990).
 
-At steps h', 2h', … and at the end, the losses of the last h' steps flow back through the last h steps. h is ``truncation``,
-h' is ``truncation_stride``.
+At steps h', 2h', … and at the end, the losses of the last h' steps flow back through the last h steps. h is
+``truncation``, h' is ``truncation_stride``.
 """
 
 from __future__ import annotations

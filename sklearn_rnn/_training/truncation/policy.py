@@ -84,7 +84,9 @@ class Truncation(ABC):
     has_fixed_windows: bool = True
     settings: tuple
 
-    def adapt(self, network: RecurrentNetwork, loss: Loss, dataset: Dataset, random_state: np.random.RandomState) -> None:
+    def adapt(  # noqa: B027
+        self, network: RecurrentNetwork, loss: Loss, dataset: Dataset, random_state: np.random.RandomState
+    ) -> None:
         """Look at the network before an epoch; most policies have nothing to choose."""
 
     @abstractmethod

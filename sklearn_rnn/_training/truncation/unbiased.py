@@ -1,7 +1,7 @@
 """Unbiased truncation (Tallec & Ollivier 2017, "anticipated reweighted truncated backpropagation").
 
-Windows end at random. An error that passes from a step to the one before it is multiplied by 1 over the probability that
-it passes: so the mean of the gradients over the draws is the full gradient.
+Windows end at random. An error that passes from a step to the one before it is multiplied by 1 over the probability
+that it passes: so the mean of the gradients over the draws is the full gradient.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ class UnbiasedWindows(Windows):
     windows : list of Window
     gains : dict of int to float
         By steps inside of windows: the factor for an error on its way from that step to the one before.
-    mean_share : float
-        Mean share of a batch's steps that a window has.
+    mean_length : int
+        Mean number of steps of a window.
     """
 
-    def __init__(self, windows: list[Window], gains: dict[int, float], mean_share: float) -> None:
+    def __init__(self, windows: list[Window], gains: dict[int, float], mean_length: int) -> None:
         super().__init__(windows)
-        self.gains, self.mean_share = gains, mean_share
+        self.gains, self.mean_length, self._n_steps = gains, mean_length, windows[-1].stop
 
     def borders(self, start: int, stop: int) -> list[int]:
         """Return the steps inside of a window that have a gain."""
@@ -41,13 +41,13 @@ class UnbiasedWindows(Windows):
         """Multiply an error by the gain of a step, if it has one."""
         gain = self.gains.get(step)
         if gain is not None:
-            # The rows of sequences that are over hold the errors of their own last steps, which have not come from here.
+            # The rows of sequences that are over hold the errors of their own last steps, which did not pass here.
             for d_direction in d_state:
                 d_direction[:, :n_sequences] *= d_direction.dtype.type(gain)
 
     def shared_divisor(self, batches: Iterable[PackedBatch]) -> float:
-        """Return the mean weight of a window: if each were divided by its own, the losses of long ones would weigh less."""
-        return sum(float(batch.weights.sum()) for batch in batches if batch.weights is not None) * self.mean_share
+        """Return the mean weight of a window: divided by its own weight, the losses of a long one would count less."""
+        return sum(float(batch.weights.sum()) for batch in batches) * self.mean_length / self._n_steps
 
 
 class UnbiasedTruncation(Truncation):
@@ -84,4 +84,4 @@ class UnbiasedTruncation(Truncation):
             else:
                 gains[step] = 1 / (1 - probability)
         windows.append(Window(start, start, n_steps))
-        return UnbiasedWindows(windows, gains, min(self.length, n_steps) / n_steps)
+        return UnbiasedWindows(windows, gains, min(self.length, n_steps))

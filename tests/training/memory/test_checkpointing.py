@@ -24,25 +24,25 @@ from sklearn_rnn._data.packing import Packing
 from sklearn_rnn._network import blocks
 from sklearn_rnn._network import network as network_module
 from sklearn_rnn._network.network import RecurrentNetwork
-from sklearn_rnn._training.bptt import Backpropagation, DropoutMasks
+from sklearn_rnn._training.bptt import Backpropagation
+from sklearn_rnn._training.dropout import DropoutMasks
 from sklearn_rnn._training.losses import SquaredError
 from sklearn_rnn._training.memory import segments
 from sklearn_rnn._training.memory.budget import BlockMemory, in_bytes
-from sklearn_rnn._training.memory.segments import (
+from sklearn_rnn._training.memory.plan import (
     MemoryPlan,
     OverBudget,
-    SegmentedPass,
-    advance,
-    cut_into_segments,
-    fewest_runs,
     n_rows_of,
     n_segments_run,
     plan_memory,
     planned_bytes,
     sizes_of,
 )
+from sklearn_rnn._training.memory.revolve import Checkpoints, advance, fewest_runs
+from sklearn_rnn._training.memory.segments import SegmentedPass, cut_into_segments
 from sklearn_rnn._training.optimizers import SGD
-from sklearn_rnn._training.trainer import Trainer, TrainingSettings
+from sklearn_rnn._training.settings import TrainingSettings
+from sklearn_rnn._training.trainer import Trainer
 from sklearn_rnn._training.truncation.fixed import FixedTruncation
 
 # Training ends here after a number of epochs, not when it has converged.
@@ -60,7 +60,7 @@ def small_segments(monkeypatch):
     """Segments of a few rows, so that short sequences have several."""
     monkeypatch.setattr(segments, "SEGMENT_VALUES", 1)
     monkeypatch.setattr(segments, "SMALLEST_SEGMENT", 8)
-    monkeypatch.setattr(network_module, "VALUES_AT_ONCE", 64)
+    monkeypatch.setattr(network_module, "CHUNK_VALUES", 64)
 
 
 # ---- Segments ----------------------------------------------------------------------------------------
@@ -119,7 +119,7 @@ def test_states_are_kept_where_they_save_the_most_runs(n_states):
 
 
 def smallest_budget(network, segments, has_masks=False):
-    return sum(sizes_of(network, segments[0].whole, n_rows_of(segments), has_masks))
+    return sum(sizes_of(network, segments[0].batch_packing, n_rows_of(segments), has_masks))
 
 
 class Runs:
@@ -141,20 +141,16 @@ def test_every_plan_gives_all_tapes_from_the_last_to_the_first(n_segments):
         n_again = n_segments - n_tapes
         for n_states in range(1, n_again + 1) if n_again else [0]:
             plan, runs, memory = MemoryPlan(n_tapes, n_states), Runs(), []
-            whole = SegmentedPass(runs, list(range(n_segments)), plan, memory)
-            seen = []
-            assert whole.forward(0, lambda segment, _, state, seen=seen: seen.append((segment, state))) == n_segments
+            steps = SegmentedPass(runs, list(range(n_segments)), *plan, memory)
+            seen = [(segment, state) for segment, _, state in steps.forward(0)]
             assert seen == [(segment, segment + 1) for segment in range(n_segments)]
             assert runs.n_runs == n_segments
             found = []
-
-            def send_back(segment, hidden, tape, runs=runs, whole=whole, n_states=n_states, found=found):
+            for segment, hidden, tape in steps.backward():
                 assert segment == tape == hidden[0]
                 assert runs.memory[hidden[1]] == segment, "the tape has been written over"
-                assert len(whole._checkpoints._kept) <= n_states
+                assert len(steps._checkpoints._kept) <= n_states
                 found.append(segment)
-
-            whole.backward(send_back)
             assert found == list(reversed(range(n_segments)))
             assert len(memory) == n_tapes
             assert runs.n_runs == n_segments_run(n_segments, plan)
@@ -234,8 +230,8 @@ def test_the_tapes_hold_what_the_plan_says(small_segments, engine, cell, fractio
     backpropagation = Backpropagation(network, network.prepare(), SquaredError(), budget)
     next(backpropagation.updates(batch, truncated(300), NO_MASKS))
     plan = plan_memory(network, segments, budget)
-    tapes = held_bytes(backpropagation._tape_memory)
-    work = held_bytes([backpropagation._work_memory])
+    tapes = held_bytes(backpropagation.memory.tapes)
+    work = held_bytes([backpropagation.memory.work])
     assert 0 < work <= sizes_of(network, batch.packing, batch.packing.n_rows).work
     assert tapes + work + plan.n_states * network.state_bytes(3) <= planned_bytes(network, segments, plan)
     assert tapes + work + plan.n_states * network.state_bytes(3) > 0.6 * planned_bytes(network, segments, plan)
@@ -254,7 +250,7 @@ def test_a_budget_changes_no_bit_of_a_gradient(small_segments, engine, cell, rea
     masks = DropoutMasks.draw(network, len(LENGTHS), 0.4, np.random.RandomState(0))
     problem = (network, SquaredError(), dataset, truncation, stride, masks)
     without = updates_of(*problem)
-    assert len(without) == (1 if readout != "each" or truncation is None else len(truncated(31, truncation, stride)[0]))
+    assert len(without) == (1 if readout != "each" or truncation is None else len(truncated(31, truncation, stride)))
     packing = dataset.pack(np.arange(len(LENGTHS))).packing
     smallest = BlockMemory(network, packing.lengths, truncated(31, truncation, stride), has_masks=True).smallest
     for budget in (smallest, smallest + network.state_bytes(6), 2 * smallest, 4 * smallest):
@@ -343,21 +339,26 @@ def test_blocks_that_sit_idle_hold_no_tapes(small_segments, monkeypatch):
     for batch, n_blocks in (([0, 1, 2, 3, 4, 5, 6, 7], 2), ([8, 9, 10], 1)):
         trainer.train_batch(dataset, np.array(batch), 1e-3, Silent())
         assert len(trainer._blocks) == n_blocks
-        held = sum(held_bytes([*block._tape_memory, block._work_memory]) for block in trainer._blocks)
+        held = sum(held_bytes([*block.memory.tapes, block.memory.work]) for block in trainer._blocks)
         assert 300_000 < held <= 700_000
 
 
 @pytest.mark.parametrize("readout", ["mean", "max"])
 def test_states_that_windows_begin_in_are_within_the_budget_too(readout, monkeypatch):
     kept = []
-    run_up_to = segments.Checkpoints._run_up_to
+    state_before, offer = Checkpoints._state_before, Checkpoints.offer
 
-    def watched(self, last, run):
-        state = run_up_to(self, last, run)
+    def watched_state_before(self, last, run):
+        state = state_before(self, last, run)
         kept.append(len(self._kept))
         return state
 
-    monkeypatch.setattr(segments.Checkpoints, "_run_up_to", watched)
+    def watched_offer(self, piece, state):
+        offer(self, piece, state)
+        kept.append(len(self._kept))
+
+    monkeypatch.setattr(Checkpoints, "_state_before", watched_state_before)
+    monkeypatch.setattr(Checkpoints, "offer", watched_offer)
     network = make_network("lstm", readout=readout, sizes=(8,))
     dataset = make_regression((1000, 700))
     state = network.state_bytes(2)
@@ -365,7 +366,7 @@ def test_states_that_windows_begin_in_are_within_the_budget_too(readout, monkeyp
     assert max(kept) == 200
     kept.clear()
     packing = dataset.pack(np.arange(2)).packing
-    budget = sum(sizes_of(network, packing, 10)) + 20 * state + network.stream_bytes(packing)
+    budget = sum(sizes_of(network, packing, 10)) + 20 * state + network.bytes_without_tape(packing)
     (within,) = updates_of(network, SquaredError(), dataset, 5, memory_budget=budget)
     assert 5 < max(kept) <= 20
     for name, gradient in without[0].gradient.items():
@@ -473,7 +474,7 @@ def test_the_estimate_leaves_the_estimator_as_it_is():
 
 
 def test_the_estimate_is_that_of_the_longest_batch_and_of_a_window(monkeypatch):
-    monkeypatch.setattr(network_module, "VALUES_AT_ONCE", 64)  # steps that are run without a tape: few at once
+    monkeypatch.setattr(network_module, "CHUNK_VALUES", 64)  # steps that are run without a tape: few at once
     lengths = [400, 100, 300, 200]
     sequences = make_sequences(lengths, 1)
 
@@ -500,7 +501,7 @@ def test_the_estimate_is_that_of_the_longest_batch_and_of_a_window(monkeypatch):
 @each_engine
 def test_no_more_is_held_than_the_budget(monkeypatch, engine, readout, setting, lengths):
     monkeypatch.setattr(segments, "SEGMENT_VALUES", 4096)
-    monkeypatch.setattr(network_module, "VALUES_AT_ONCE", 8192)
+    monkeypatch.setattr(network_module, "CHUNK_VALUES", 8192)
     network = make_network("gru", sizes=(16,), readout=readout, engine=engine)
     dataset = make_regression(lengths, per_step=readout == "each")
     truncation = truncated(300, *setting)
@@ -514,7 +515,7 @@ def test_no_more_is_held_than_the_budget(monkeypatch, engine, readout, setting, 
         def watched(self, *arguments, trainer=trainer, held=held, backward=backward):
             result = backward(self, *arguments)
             blocks = trainer._blocks
-            held.append(sum(held_bytes([*block._tape_memory, block._work_memory]) for block in blocks))
+            held.append(sum(held_bytes([*block.memory.tapes, block.memory.work]) for block in blocks))
             return result
 
         monkeypatch.setattr(RecurrentNetwork, "backward", watched)

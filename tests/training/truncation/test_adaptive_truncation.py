@@ -242,14 +242,14 @@ def test_a_chosen_length_is_a_fixed_one_until_the_next_choice():
     )
     assert 1 <= truncation.length <= 90
     assert truncation.stride == min(3, truncation.length)
-    assert truncation.draw(90, None) == truncated(90, truncation.length, truncation.stride)
+    assert list(truncation.draw(90, None)) == list(truncated(90, truncation.length, truncation.stride))
 
 
 def test_a_choice_bounds_no_later_one():
     truncation, network = AdaptiveTruncation(0.5), make_network()
     truncation.adapt(network, SquaredError(), make_regression((30,)), np.random.RandomState(0))
     assert truncation.length <= 30
-    assert not truncation.is_certain
+    assert not truncation.has_fixed_length
 
 
 # ---- The estimators ----------------------------------------------------------------------------------

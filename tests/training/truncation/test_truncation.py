@@ -18,11 +18,14 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from sklearn_rnn import RNNClassifier, RNNRegressor
 from sklearn_rnn._network import blocks
-from sklearn_rnn._training.bptt import Backpropagation, DropoutMasks
+from sklearn_rnn._training.bptt import Backpropagation
+from sklearn_rnn._training.dropout import DropoutMasks
 from sklearn_rnn._training.losses import SquaredError
 from sklearn_rnn._training.optimizers import SGD
-from sklearn_rnn._training.trainer import Trainer, TrainingSettings
-from sklearn_rnn._training.truncation.fixed import FixedTruncation, Window, windows
+from sklearn_rnn._training.settings import TrainingSettings
+from sklearn_rnn._training.trainer import Trainer
+from sklearn_rnn._training.truncation.fixed import FixedTruncation, cut_windows
+from sklearn_rnn._training.truncation.policy import Window
 
 # Training ends here after a number of epochs, not when it has converged.
 pytestmark = pytest.mark.filterwarnings("ignore:max_iter:sklearn.exceptions.ConvergenceWarning")
@@ -44,7 +47,7 @@ def all_plans():
     for n_steps in range(1, 13):
         for truncation in range(1, 15):
             for stride in range(1, truncation + 1):
-                yield n_steps, truncation, stride, windows(n_steps, truncation, stride)
+                yield n_steps, truncation, stride, cut_windows(n_steps, truncation, stride)
 
 
 def test_every_loss_belongs_to_one_window():
@@ -69,12 +72,12 @@ def test_updates_come_every_stride_and_at_the_end():
 
 
 def test_the_stride_is_the_truncation_by_default():
-    assert windows(10, 4) == windows(10, 4, 4) == [(0, 0, 4), (4, 4, 8), (6, 8, 10)]
+    assert cut_windows(10, 4) == cut_windows(10, 4, 4) == [(0, 0, 4), (4, 4, 8), (6, 8, 10)]
 
 
 @pytest.mark.parametrize("truncation", [None, 7, 8])
 def test_truncation_of_at_least_the_length_is_one_window(truncation):
-    assert windows(7, truncation, None) == [Window(0, 0, 7)]
+    assert cut_windows(7, truncation, None) == [Window(0, 0, 7)]
 
 
 # ---- No truncation -----------------------------------------------------------------------------------
@@ -355,11 +358,11 @@ def test_a_block_that_is_over_takes_part_in_the_batchs_later_windows_with_nothin
     (alone,) = updates_of(network, SquaredError(), dataset)
     backpropagation = Backpropagation(network, network.prepare(), SquaredError())
     updates = backpropagation.updates(dataset.pack(np.arange(2)), truncated(9, 3), NO_MASKS)
-    assert next(updates) == (alone.loss, alone.weight)
+    assert next(updates)[:2] == (alone.loss, alone.weight)
     for name, gradient in alone.gradient.items():
         assert_array_equal(backpropagation.gradient.views[name], gradient)
     if readout == "each":
-        assert list(updates) == [(0, 0), (0, 0)]
+        assert [update[:2] for update in updates] == [(0, 0), (0, 0)]
         assert not backpropagation.gradient.vector.any()
     else:
         assert list(updates) == []

@@ -10,8 +10,10 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from sklearn_rnn import RNNClassifier, RNNRegressor
 from sklearn_rnn._training.losses import SquaredError
-from sklearn_rnn._training.trainer import Trainer, TrainingSettings
-from sklearn_rnn._training.truncation.fixed import UnbiasedTruncation, Window
+from sklearn_rnn._training.settings import TrainingSettings
+from sklearn_rnn._training.trainer import Trainer
+from sklearn_rnn._training.truncation.policy import Window
+from sklearn_rnn._training.truncation.unbiased import UnbiasedTruncation
 
 LENGTHS = (8, 3, 6, 1)
 READOUTS = ["last", "mean", "max", "each"]
@@ -54,8 +56,9 @@ def gradient_of(network, dataset, plan):
 def test_windows_adjoin_and_gains_are_inside_of_them():
     generator = np.random.RandomState(0)
     for n_steps in (1, 2, 7, 40, 200):
-        windows, tail, gains, _ = UnbiasedTruncation(12).draw(n_steps, generator)
-        assert tail is None
+        drawn = UnbiasedTruncation(12).draw(n_steps, generator)
+        windows, gains = list(drawn), drawn.gains
+        assert drawn.tail is None
         assert windows[0].start == 0
         assert windows[-1].stop == n_steps
         for one, following in itertools.pairwise(windows):
@@ -67,16 +70,16 @@ def test_windows_adjoin_and_gains_are_inside_of_them():
 
 
 def test_gains_are_one_over_the_probability_of_getting_through():
-    _, _, gains, _ = UnbiasedTruncation(8).draw(7, Chances([1.0, 0.0, 1.0]))  # places 2, 4, 6; an end at 4
+    gains = UnbiasedTruncation(8).draw(7, Chances([1.0, 0.0, 1.0])).gains  # places 2, 4, 6; an end at 4
     assert gains == {2: 1 / (1 - 6 / 18), 6: 1 / (1 - 6 / 18)}
-    _, _, gains, _ = UnbiasedTruncation(8).draw(7, Chances([1.0, 1.0, 1.0]))
+    gains = UnbiasedTruncation(8).draw(7, Chances([1.0, 1.0, 1.0])).gains
     assert gains == {2: 1 / (1 - 6 / 18), 4: 1 / (1 - 6 / 20), 6: 1 / (1 - 6 / 22)}
 
 
 @pytest.mark.parametrize("length", [2, 3, 16, 50])
 def test_windows_have_their_mean_length(length):
     generator = np.random.RandomState(0)
-    windows, _, _, _ = UnbiasedTruncation(length).draw(400_000, generator)
+    windows = UnbiasedTruncation(length).draw(400_000, generator)
     lengths = np.array([window.stop - window.start for window in windows])
     assert abs(lengths.mean() - length) < 5 * lengths.std() / np.sqrt(len(lengths))
 
@@ -166,9 +169,10 @@ def test_the_forward_pass_is_that_of_full_backpropagation():
     (full,) = updates_of(network, SquaredError(), dataset)
     backpropagation = Backpropagation(network, network.prepare(), SquaredError())
     plan = UnbiasedTruncation(3).draw(8, np.random.RandomState(1))
-    assert len(plan.windows) > 1
-    losses = list(backpropagation.updates(dataset.pack(np.arange(4)), plan, NO_MASKS))
-    assert_allclose(np.sum(losses, axis=0), [full.loss, full.weight], rtol=1e-12, atol=0)
+    assert len(plan) > 1
+    updates = backpropagation.updates(dataset.pack(np.arange(4)), plan, NO_MASKS)
+    sums = np.sum([(update.loss, update.weight) for update in updates], axis=0)
+    assert_allclose(sums, [full.loss, full.weight], rtol=1e-12, atol=0)
 
 
 # ---- The estimators ----------------------------------------------------------------------------------
@@ -234,4 +238,4 @@ def test_what_it_does_not_go_with(setting):
 
 
 def test_a_window_is_a_named_tuple():
-    assert UnbiasedTruncation(3).draw(1, np.random.RandomState(0)).windows == [Window(0, 0, 1)]
+    assert list(UnbiasedTruncation(3).draw(1, np.random.RandomState(0))) == [Window(0, 0, 1)]

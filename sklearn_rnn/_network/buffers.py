@@ -1,0 +1,43 @@
+"""Work arrays that are allocated once and used for many batches."""
+
+from __future__ import annotations
+
+from math import prod
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+ALIGNMENT = 64  # bytes: a cache line, and the widest vector
+
+
+def aligned_empty(size: int, dtype: DTypeLike) -> np.ndarray:
+    """Return ``size`` uninitialised elements whose memory begins at a cache line."""
+    n_bytes = size * np.dtype(dtype).itemsize
+    memory = np.empty(n_bytes + ALIGNMENT, np.uint8)
+    start = -memory.ctypes.data % ALIGNMENT
+    return memory[start : start + n_bytes].view(dtype)
+
+
+class Buffers:
+    """Named work arrays. Each is allocated at its first use, and again only if it must grow.
+
+    A batch reuses the memory of earlier batches: at these sizes, new memory pages cost more than the arithmetic on
+    them.
+    """
+
+    def __init__(self) -> None:
+        self._memory: dict[str, np.ndarray | None] = {}
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes of all arrays."""
+        return sum(memory.nbytes for memory in self._memory.values() if memory is not None)
+
+    def array(self, name: str, shape: tuple[int, ...], dtype: DTypeLike) -> np.ndarray:
+        """Return an uninitialised array; the earlier content under ``name`` is lost."""
+        size = prod(shape)
+        memory = self._memory.get(name)
+        if memory is None or memory.size < size or memory.dtype != dtype:
+            self._memory[name] = memory = None  # free the old memory before the new memory is allocated
+            self._memory[name] = memory = aligned_empty(size, dtype)
+        return memory[:size].reshape(shape)

@@ -1,0 +1,215 @@
+"""The compiled engine: kernels for the cells, readouts and steps that they know, NumPy for all others."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from sklearn_rnn._data.packing import Packing
+from sklearn_rnn._network import kernels
+from sklearn_rnn._network.buffers import Buffers, aligned_empty
+from sklearn_rnn._network.cells.cell import Cell, Tape
+from sklearn_rnn._network.cells.gru import GRUCell
+from sklearn_rnn._network.cells.lstm import LSTMCell
+from sklearn_rnn._network.cells.rnn import SimpleCell
+from sklearn_rnn._network.engines.engine import OutputLayer, Recurrence, RunningArrays, Stepper
+from sklearn_rnn._network.engines.numpy_engine import NumpyEngine
+
+# The kernels' name for each cell. It is the class that counts: a subclass may have other equations.
+COMPILED_CELLS: dict[type[Cell], str] = {SimpleCell: "rnn", LSTMCell: "lstm", GRUCell: "gru"}
+
+
+class CompiledEngine(NumpyEngine):
+    """Runs compiled kernels, and NumPy for each cell or readout that has none."""
+
+    def recurrence(self, cell: Cell) -> Recurrence:
+        """Return the compiled recurrence of a cell, or the cell itself."""
+        name = COMPILED_CELLS.get(type(cell))
+        if name is None or not kernels.has_cell(name, cell.activation):
+            return super().recurrence(cell)
+        return CompiledRecurrence(name, cell.activation)
+
+    def output_layer(self, weight: np.ndarray, bias: np.ndarray) -> OutputLayer:
+        """Return the compiled output layer."""
+        return CompiledOutputLayer(weight, bias)
+
+    def stepper(
+        self, recurrence: Recurrence, weights: list[Any], output: OutputLayer, readout: str, running: RunningArrays
+    ) -> Stepper | None:
+        """Return a stepper that runs all layers, the readout and the output layer in one call."""
+        if (
+            not kernels.has_readout(readout)
+            or not isinstance(recurrence, CompiledRecurrence)
+            or not isinstance(output, CompiledOutputLayer)
+        ):
+            return super().stepper(recurrence, weights, output, readout, running)
+        return kernels.make_stepper(
+            kernel=recurrence.kernel(weights[0].forward.dtype),
+            panels=[panels.forward for panels in weights],
+            states=running.states,
+            n_inputs=weights[0].n_features,
+            output=output.kernel,
+            output_panels=output.panels,
+            n_outputs=output.n_outputs,
+            readout=readout,
+            pooled=running.pooled,
+            n_steps=running.n_steps,
+        )
+
+    adam = staticmethod(kernels.adam)
+
+
+class Panels(NamedTuple):
+    """The weights in the order in which the kernels read them.
+
+    Attributes
+    ----------
+    n_features : int
+    forward : ndarray
+    recurrent, input : ndarray
+        Transposed, for the backward pass; None without one.
+    """
+
+    n_features: int
+    forward: np.ndarray
+    recurrent: np.ndarray | None
+    input: np.ndarray | None
+
+
+class CompiledOutputLayer:
+    """Raw scores of hidden states. The scores of a row do not depend on the other rows.
+
+    Parameters
+    ----------
+    weight : ndarray of shape (n_hidden, n_outputs)
+    bias : ndarray of shape (n_outputs,)
+    """
+
+    def __init__(self, weight: np.ndarray, bias: np.ndarray) -> None:
+        self.kernel, self.n_outputs = kernels.output_kernel_for(weight.dtype), len(bias)
+        self.panels = aligned_empty(self.kernel.panels_size(*weight.shape), weight.dtype)
+        self.kernel.pack(weight, bias, self.panels)
+
+    def __call__(self, hidden: np.ndarray) -> np.ndarray:
+        """Return scores, (n, n_outputs), of hidden states, (n, n_hidden)."""
+        scores = np.empty((len(hidden), self.n_outputs), hidden.dtype)
+        self.kernel.run(self.panels, np.ascontiguousarray(hidden), scores)
+        return scores
+
+
+class CompiledRecurrence:
+    """Runs a cell's recurrence compiled, over the same parameters and to the same results.
+
+    Parameters
+    ----------
+    name : {"rnn", "lstm", "gru"}
+    activation : {"identity", "logistic", "relu", "tanh"}
+        Of "rnn".
+    """
+
+    def __init__(self, name: str, activation: str) -> None:
+        self.name, self.activation = name, activation
+
+    def kernel(self, dtype: np.dtype) -> Any:
+        """Return the kernel for a dtype."""
+        return kernels.kernel_for(self.name, self.activation, dtype)
+
+    def prepare(self, weights: dict[str, np.ndarray], for_backward: bool, earlier: Panels | None = None) -> Panels:
+        """Pack the weights into panels, those of ``earlier`` if given."""
+        n_features, n_units, dtype = len(weights["input"]), len(weights["recurrent"]), weights["input"].dtype
+        kernel = self.kernel(dtype)
+        if earlier is None:
+            forward = aligned_empty(kernel.forward_panels_size(n_features, n_units), dtype)
+            transposed: list[np.ndarray | None] = [None, None]
+            if for_backward:
+                sizes = (kernel.transposed_panels_size(n_rows, n_units) for n_rows in (n_units, n_features))
+                transposed = [aligned_empty(size, dtype) for size in sizes]
+            earlier = Panels(n_features, forward, *transposed)
+        bias, recurrent_bias = weights["bias"], weights.get("recurrent_bias")
+        kernel.pack_forward(weights["input"], weights["recurrent"], bias, recurrent_bias, earlier.forward)
+        if for_backward:
+            kernel.pack_transposed(weights["recurrent"], earlier.recurrent)
+            kernel.pack_transposed(weights["input"], earlier.input)
+        return earlier
+
+    def forward(
+        self,
+        x: np.ndarray,
+        packing: Packing,
+        state: np.ndarray,
+        weights: Panels,
+        buffers: Buffers,
+        keeps_tape: bool = True,
+        keeps_hidden: bool = True,
+    ) -> tuple[np.ndarray | None, np.ndarray, Tape]:
+        """Run over all steps of a packed batch."""
+        n_sequences, n_units = packing.n_sequences, state.shape[2]
+        kernel = self.kernel(state.dtype)
+        n_kept = packing.n_rows if keeps_hidden else n_sequences  # without, the last two steps' states take turns
+        hidden = buffers.array("h", (n_sequences + n_kept, n_units), state.dtype)
+        saved = None
+        if keeps_tape:
+            saved = buffers.array("tape", (packing.n_rows, kernel.tape_row_size(n_units)), state.dtype)
+        final_state = np.empty_like(state)
+        kernel.forward(weights.forward, packing.batch_sizes, x, state, final_state, hidden, saved, keeps_hidden)
+        tape = Tape(packing, x, (hidden,), (saved,))
+        return hidden[n_sequences:] if keeps_hidden else None, final_state, tape
+
+    def backward(
+        self,
+        tape: Tape,
+        d_hidden: np.ndarray | None,
+        d_state: np.ndarray,
+        weights: Panels,
+        d_weights: dict[str, np.ndarray],
+        buffers: Buffers,
+        needs_d_x: bool,
+    ) -> tuple[np.ndarray | None, np.ndarray]:
+        """Carry the error back from the last step to the first."""
+        packing, x, dtype, n_units = tape.packing, tape.x, d_state.dtype, d_state.shape[2]
+        kernel = self.kernel(dtype)
+        n_rows = kernel.n_delta_rows(packing.batch_sizes, n_units)
+        kernel.backward(
+            weights.recurrent,
+            weights.input,
+            packing.batch_sizes,
+            x,
+            tape.states[0],
+            tape.saved[0],
+            d_hidden,
+            d_state,
+            d_weights,
+            buffers.array("delta", (n_rows, kernel.n_deltas * n_units), dtype),
+            buffers.array("previous states", (0 if packing.is_dense else n_rows, n_units), dtype),
+            d_x := buffers.array("d_x", x.shape, dtype) if needs_d_x else None,
+        )
+        return d_x, d_state
+
+    def values_per_row(self, n_units: int, keeps_hidden: bool) -> int:
+        """Hidden states alone."""
+        return n_units if keeps_hidden else 0
+
+    def tape_values(self, n_units: int, dtype: np.dtype) -> int:
+        """Hidden states, and the kernel's own tape."""
+        return n_units + self.kernel(dtype).tape_row_size(n_units)
+
+    def stream_values(self, n_rows: int, n_sequences: int, n_units: int, keeps_hidden: bool) -> int:
+        """Hidden states; those of two steps where no more are kept."""
+        return (n_rows if keeps_hidden else 2 * n_sequences) * n_units
+
+    def work_values(
+        self,
+        n_rows: int,
+        n_sequences: int,
+        is_dense: bool,
+        n_features: int,
+        n_units: int,
+        dtype: np.dtype,
+        needs_d_x: bool,
+    ) -> int:
+        """Deltas and previous states of some rows, and the gradient with respect to x."""
+        kernel = self.kernel(dtype)
+        n_first = min(n_rows, n_sequences)
+        n_delta_rows = kernel.n_delta_rows(np.array([n_first, n_rows - n_first]), n_units)
+        return n_delta_rows * (kernel.n_deltas + (not is_dense)) * n_units + needs_d_x * n_rows * n_features

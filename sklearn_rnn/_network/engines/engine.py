@@ -1,0 +1,159 @@
+"""The contract of an engine: a cell's recurrence, the output layer of predictions, steps of streams, Adam's update.
+
+An engine takes arrays and cells, and nothing of the network that calls it.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from sklearn_rnn._data.packing import Packing
+from sklearn_rnn._network.buffers import Buffers
+from sklearn_rnn._network.cells.cell import Cell, Tape
+
+OutputLayer = Callable[[np.ndarray], np.ndarray]  # from (n, n_hidden) to raw scores (n, n_outputs)
+
+
+class Recurrence(Protocol):
+    """A cell as an engine runs it. Every :class:`Cell` is a recurrence in NumPy, and documents these methods."""
+
+    def prepare(self, weights: dict[str, np.ndarray], for_backward: bool, earlier: Any = None) -> Any:
+        """See :meth:`Cell.prepare`."""
+
+    def forward(
+        self,
+        x: np.ndarray,
+        packing: Packing,
+        state: np.ndarray,
+        weights: Any,
+        buffers: Buffers,
+        keeps_tape: bool = True,
+        keeps_hidden: bool = True,
+    ) -> tuple[np.ndarray | None, np.ndarray, Tape]:
+        """See :meth:`Cell.forward`."""
+
+    def backward(
+        self,
+        tape: Tape,
+        d_hidden: np.ndarray | None,
+        d_state: np.ndarray,
+        weights: Any,
+        d_weights: dict[str, np.ndarray],
+        buffers: Buffers,
+        needs_d_x: bool,
+    ) -> tuple[np.ndarray | None, np.ndarray]:
+        """See :meth:`Cell.backward`."""
+
+    def values_per_row(self, n_units: int, keeps_hidden: bool) -> int:
+        """See :meth:`Cell.values_per_row`."""
+
+    def tape_values(self, n_units: int, dtype: np.dtype) -> int:
+        """See :meth:`Cell.tape_values`."""
+
+    def stream_values(self, n_rows: int, n_sequences: int, n_units: int, keeps_hidden: bool) -> int:
+        """See :meth:`Cell.stream_values`."""
+
+    def work_values(
+        self,
+        n_rows: int,
+        n_sequences: int,
+        is_dense: bool,
+        n_features: int,
+        n_units: int,
+        dtype: np.dtype,
+        needs_d_x: bool,
+    ) -> int:
+        """See :meth:`Cell.work_values`."""
+
+
+class RunningArrays(NamedTuple):
+    """The state of the sequences of a stream.
+
+    Attributes
+    ----------
+    states : list of ndarray of shape (n_states, n_sequences, n_units)
+        Of each layer.
+    pooled : ndarray of shape (n_sequences, n_hidden), or None
+        ``running`` of the readout's pool.
+    n_steps : ndarray of shape (n_sequences,), int64
+        Steps so far.
+    """
+
+    states: list[np.ndarray]
+    pooled: np.ndarray | None
+    n_steps: np.ndarray
+
+
+class Stepper(Protocol):
+    """Runs a network one step at a time; every step changes the running arrays in place."""
+
+    def is_ready(self, x: Any) -> bool:
+        """Whether :meth:`step` takes ``x`` as it is: an array of the network's dtype and input shape, all finite."""
+
+    def step(self, x: np.ndarray) -> np.ndarray:
+        """Return the raw scores, (n_sequences, n_outputs), after one more step x, (n_sequences, n_inputs)."""
+
+
+class Engine(ABC):
+    """Runs cells, the output layer, streams and Adam. An engine has no state."""
+
+    @abstractmethod
+    def recurrence(self, cell: Cell) -> Recurrence:
+        """Return the recurrence of a cell."""
+
+    @abstractmethod
+    def output_layer(self, weight: np.ndarray, bias: np.ndarray) -> OutputLayer:
+        """Return the output layer h V + c for predictions, given V (n_hidden, n_outputs) and c (n_outputs,)."""
+
+    @abstractmethod
+    def stepper(
+        self, recurrence: Recurrence, weights: list[Any], output: OutputLayer, readout: str, running: RunningArrays
+    ) -> Stepper | None:
+        """Return a stepper, or None where nothing is faster than passes over one step.
+
+        Parameters
+        ----------
+        recurrence : Recurrence
+            From :meth:`recurrence`; of all layers.
+        weights : list
+            Of each layer, from ``recurrence.prepare``.
+        output : callable
+            From :meth:`output_layer`.
+        readout : str
+            A key of READOUTS.
+        running : RunningArrays
+            Changed in place by every step.
+        """
+
+    @staticmethod
+    @abstractmethod
+    def adam(
+        parameters: np.ndarray,
+        gradient: np.ndarray,
+        mean: np.ndarray,
+        uncentered_variance: np.ndarray,
+        *,
+        beta_1: float,
+        beta_2: float,
+        epsilon: float,
+        step: float,
+        scale: float,
+    ) -> None:
+        """Update both moments and the parameters in place, all of shape (n_parameters,).
+
+        ``step`` is the learning rate over the first moment's bias correction; ``scale`` is 1 over the root of the
+        second moment's.
+        """
+
+    def __reduce__(self) -> tuple[Callable[[], Engine], tuple[()]]:
+        # A pickle names no engine: other kernels, or none, may serve where it is loaded.
+        from sklearn_rnn._network.engines import serving_engine
+
+        return serving_engine, ()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Engine:
+        return self

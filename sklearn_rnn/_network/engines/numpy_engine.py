@@ -1,0 +1,53 @@
+"""The engine in NumPy: it runs every cell and every readout."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from sklearn_rnn._network.cells.cell import Cell
+from sklearn_rnn._network.engines.engine import Engine, OutputLayer, Recurrence, RunningArrays, Stepper
+
+
+class NumpyEngine(Engine):
+    """Runs the equations as the cells' files show them."""
+
+    def recurrence(self, cell: Cell) -> Recurrence:
+        """Return the cell itself."""
+        return cell
+
+    def output_layer(self, weight: np.ndarray, bias: np.ndarray) -> OutputLayer:
+        """Return the product with the weights, plus the biases."""
+        return lambda hidden: hidden @ weight + bias
+
+    def stepper(
+        self, recurrence: Recurrence, weights: list[Any], output: OutputLayer, readout: str, running: RunningArrays
+    ) -> Stepper | None:
+        """Return None: passes over one step serve."""
+        return None
+
+    @staticmethod
+    def adam(
+        parameters: np.ndarray,
+        gradient: np.ndarray,
+        mean: np.ndarray,
+        uncentered_variance: np.ndarray,
+        *,
+        beta_1: float,
+        beta_2: float,
+        epsilon: float,
+        step: float,
+        scale: float,
+    ) -> None:
+        """Take one step of Kingma & Ba 2015, algorithm 1."""
+        mean *= beta_1
+        mean += (1 - beta_1) * gradient
+        uncentered_variance *= beta_2
+        uncentered_variance += (1 - beta_2) * gradient * gradient
+        denominator = np.sqrt(uncentered_variance)
+        denominator *= scale
+        denominator += epsilon
+        change = mean / denominator
+        change *= step
+        parameters -= change

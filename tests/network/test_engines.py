@@ -1,0 +1,98 @@
+"""Engines: the same numbers from both, one choice, and what the kernels count."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+from helpers import ENGINES, each_engine, make_network
+from numpy.testing import assert_allclose, assert_array_equal
+
+from sklearn_rnn._network import engines, kernels
+from sklearn_rnn._network.cells import CELLS
+from sklearn_rnn._network.cells.cell import Cell
+from sklearn_rnn._network.engines.compiled_engine import COMPILED_CELLS, CompiledOutputLayer, CompiledRecurrence
+from sklearn_rnn._network.readouts import READOUTS
+
+needs_kernels = pytest.mark.skipif(kernels.name == "numpy", reason="no kernels serve")
+each_cell = pytest.mark.parametrize("cell", CELLS)
+
+
+# ---- The choice --------------------------------------------------------------------------------------
+
+
+def test_the_engine_that_serves_is_that_of_the_kernels_where_there_are_any():
+    assert type(engines.serving) is (engines.NumpyEngine if kernels.name == "numpy" else engines.CompiledEngine)
+    assert make_network().engine is engines.serving
+
+
+@each_engine
+@each_cell
+def test_one_assignment_changes_a_networks_engine(engine, cell):
+    network = make_network(cell)
+    network.engine = ENGINES[engine]
+    assert isinstance(network.recurrence, CompiledRecurrence) == (engine == "compiled")
+    assert isinstance(network.recurrence, Cell) == (engine == "numpy")
+    assert isinstance(network.prepare(for_backward=False).output, CompiledOutputLayer) == (engine == "compiled")
+
+
+@each_engine
+@each_cell
+def test_copies_keep_the_engine_and_pickles_take_the_one_that_serves(engine, cell, monkeypatch):
+    network = make_network(cell, engine=engine)
+    for twin in (copy.copy(network), copy.deepcopy(network)):
+        assert twin.engine is network.engine
+        assert type(twin.recurrence) is type(network.recurrence)
+    pickled = pickle.dumps(network)
+    for name, other in ENGINES.items():
+        monkeypatch.setattr(engines, "serving", other)
+        loaded = pickle.loads(pickled)
+        assert loaded.engine is other
+        assert isinstance(loaded.recurrence, CompiledRecurrence) == (name == "compiled")
+        assert_array_equal(loaded.parameters.vector, network.parameters.vector)
+
+
+# ---- The same numbers --------------------------------------------------------------------------------
+
+
+@each_engine
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_output_layers_are_a_product_and_biases(engine, dtype):
+    generator = np.random.default_rng(0)
+    hidden, weight, bias = (generator.normal(size=shape) for shape in ((7, 5), (5, 3), 3))
+    layer = ENGINES[engine].output_layer(weight.astype(dtype), bias.astype(dtype))
+    scores = layer(hidden.astype(dtype))
+    assert scores.dtype == dtype
+    assert_allclose(scores, hidden @ weight + bias, rtol=0, atol=2e-6 if dtype == np.float32 else 1e-14)
+
+
+@each_engine
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_adam_is_its_formula(engine, dtype):
+    generator = np.random.default_rng(0)
+    start = generator.normal(size=(3, 41))
+    p, g, m = start
+    v = generator.uniform(0.1, 2, size=41)
+    arrays = [array.astype(dtype) for array in (p, g, m, v)]
+    ENGINES[engine].adam(*arrays, beta_1=0.9, beta_2=0.99, epsilon=1e-3, step=0.02, scale=3.5)
+    m = 0.9 * m + 0.1 * g
+    v = 0.99 * v + 0.01 * g**2
+    p = p - 0.02 * m / (3.5 * np.sqrt(v) + 1e-3)
+    atol = 1e-6 if dtype == np.float32 else 1e-14
+    for actual, expected in zip(arrays, (p, g, m, v), strict=True):
+        assert actual.dtype == dtype
+        assert_allclose(actual, expected, rtol=0, atol=atol)
+
+
+# ---- Agreement with the kernels ----------------------------------------------------------------------
+
+
+@needs_kernels
+def test_the_compiled_engine_knows_all_kernels():
+    from sklearn_rnn._network.kernels import _kernels
+
+    for activation in ("identity", "logistic", "relu", "tanh"):
+        assert kernels.has_cell("rnn", activation)
+    assert {name for name in COMPILED_CELLS.values() if kernels.has_cell(name, "tanh")} == {"rnn", "lstm", "gru"}
+    assert {name for name in READOUTS if kernels.has_readout(name)} == set(_kernels.READOUTS)
+    assert {CELLS[name]: name for name in COMPILED_CELLS.values()} == COMPILED_CELLS
