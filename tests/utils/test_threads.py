@@ -1,6 +1,7 @@
 """Threads: any number of them gives the same bits, in one fit, in fits side by side, and in forked processes."""
 
 import multiprocessing
+import signal
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -206,6 +207,45 @@ def test_an_error_in_any_item_is_raised_and_nobody_works_on(n_jobs, at, error):
     assert working == {at}
     with threads(n_jobs) as run:  # and the threads are good for more
         assert list(run(abs, [-1, -2])) == [1, 2]
+
+
+def test_threads_that_wait_are_as_many_as_the_largest_n_jobs_asked_for():
+    # In a process of its own: in this one other tests have asked for threads.
+    program = """
+        import os, sys, threading, time
+
+        from sklearn_rnn._utils.threads import threads
+
+        all_at_work = threading.Barrier(8)
+        for n_jobs in range(2, 9):
+            with threads(n_jobs) as run:
+                run(lambda _: time.sleep(0.001), range(20))
+        with threads(8) as run:  # each item in a thread of its own
+            run(lambda _: all_at_work.wait(timeout=60), range(8))
+        for _ in range(1000):  # until those that are too many have ended
+            if len(sys._current_frames()) <= max(8, 1 + os.cpu_count()):
+                break
+            time.sleep(0.01)
+        print(len(sys._current_frames()) <= max(8, 1 + os.cpu_count()))
+    """
+    assert run_python(program, timeout=120) == "True\n"
+
+
+def test_an_interrupt_while_the_calling_thread_waits_for_others_lets_them_end():
+    helper = threading.Event()
+    ended = []
+
+    def work(item):
+        if threading.current_thread() is threading.main_thread():
+            assert helper.wait(timeout=60)
+            signal.raise_signal(signal.SIGINT)
+        helper.set()
+        threading.Event().wait(0.2)
+        ended.append(item)
+
+    with pytest.raises(KeyboardInterrupt), threads(2) as run:
+        run(work, range(2))
+    assert len(ended) == 1
 
 
 # ---- Forked processes ------------------------------------------------------------------------------------------------
