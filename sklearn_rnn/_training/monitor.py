@@ -20,6 +20,24 @@ class Best(NamedTuple):
     parameters: np.ndarray | None = None
 
 
+class Records(NamedTuple):
+    """What is known at the end of every epoch.
+
+    Attributes
+    ----------
+    history : History
+        Of earlier calls, and of this call's first epochs if there were very many.
+    best : Best
+        At the end of these.
+    epochs : list of (Epoch, Best)
+        Of the epochs that follow. Ctrl-C cannot tear an append.
+    """
+
+    history: History
+    best: Best
+    epochs: list[tuple[Epoch, Best]]
+
+
 class Monitor:
     """Takes figures, keeps a record of every epoch, answers ``should_stop``.
 
@@ -36,10 +54,6 @@ class Monitor:
     watches_loss : bool, default=True
         Whether training stops when its loss no longer falls.
 
-    Attributes
-    ----------
-    best : Best
-        Of the validation scores; with ``early_stopping`` alone.
     """
 
     def __init__(
@@ -54,9 +68,7 @@ class Monitor:
         validate: Callable[[], tuple[float, float]] | None = None,
         watches_loss: bool = True,
     ) -> None:
-        self.best = Best()
-        # One attribute, so that one assignment (or one append) records an epoch: Ctrl-C cannot tear it.
-        self._recorded: tuple[History, list[Epoch]] = (history, [])
+        self._records = Records(history, Best(), [])
         self._parameters = parameters
         self._tol, self._patience = tol, n_iter_no_change
         self._early_stopping, self._verbose = early_stopping, verbose
@@ -67,14 +79,19 @@ class Monitor:
     @property
     def history(self) -> History:
         """History of all calls, this one included."""
-        history, epochs = self._recorded
-        return history.extended(epochs)
+        history, _, epochs = self._records
+        return history.extended([epoch for epoch, _ in epochs])
 
     @property
     def n_epochs(self) -> int:
         """Complete epochs of all calls."""
-        history, epochs = self._recorded
-        return history.n_epochs + len(epochs)
+        return self._records.history.n_epochs + len(self._records.epochs)
+
+    @property
+    def best(self) -> Best:
+        """The best validation score so far, and its parameters; with ``early_stopping`` alone."""
+        _, first, epochs = self._records
+        return epochs[-1][1] if epochs else first
 
     # ---- Figures -------------------------------------------------------------------------------------
 
@@ -112,21 +129,23 @@ class Monitor:
         epoch = Epoch(loss, norm, len(self._norms), self._n_clipped, n_samples, *validation)
         if self._verbose:
             self._print_epoch(epoch)
-        self._record(epoch)
-        self._look_for_improvement(epoch)
+        before = self.best
+        best = self._best_with(epoch)
+        if len(self._records.epochs) >= N_REMEMBERED:
+            self._records = Records(self.history, before, [])
+        self._records.epochs.append((epoch, best))
+        self._look_for_improvement(epoch, before)
 
-    def _record(self, epoch: Epoch) -> None:
-        _, epochs = self._recorded
-        if len(epochs) >= N_REMEMBERED:
-            self._recorded = (self.history, [])
-        self._recorded[1].append(epoch)
+    def _best_with(self, epoch: Epoch) -> Best:
+        score = epoch.validation_score
+        if not self._early_stopping or score is None or not score > self.best.score:
+            return self.best
+        return Best(score, self._parameters.copy())
 
-    def _look_for_improvement(self, epoch: Epoch) -> None:
+    def _look_for_improvement(self, epoch: Epoch, before: Best) -> None:
         if self._early_stopping:
             assert epoch.validation_score is not None
-            is_improved = epoch.validation_score > self.best.score + self._tol
-            if epoch.validation_score > self.best.score:
-                self.best = Best(epoch.validation_score, self._parameters.copy())
+            is_improved = epoch.validation_score > before.score + self._tol
         else:
             is_improved = epoch.loss < self._best_loss - self._tol
             self._best_loss = min(self._best_loss, epoch.loss)
