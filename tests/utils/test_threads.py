@@ -1,6 +1,9 @@
 """Threads: any number of them gives the same bits, in one fit, in fits side by side, and in forked processes."""
 
+import contextlib
+import itertools
 import multiprocessing
+import os
 import signal
 import sys
 import threading
@@ -8,9 +11,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+import threadpoolctl
 from helpers import make_sequences, run_python
 from numpy.testing import assert_array_equal
-from threadpoolctl import threadpool_info
+from threadpoolctl import ThreadpoolController
 
 from sklearn_rnn import RNNClassifier, RNNRegressor
 from sklearn_rnn._inference import prediction
@@ -135,9 +139,16 @@ def test_one_estimator_predicts_in_several_threads_at_once():
 # ---- BLAS ------------------------------------------------------------------------------------------------------------
 
 
+BLAS = ThreadpoolController().select(user_api="blas").lib_controllers
+
+
 def blas_threads():
     """Threads of each BLAS library."""
-    return [library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"]
+    return [library.num_threads for library in BLAS]
+
+
+BEFORE = blas_threads()
+needs_blas_threads = pytest.mark.skipif(max(BEFORE, default=1) == 1, reason="BLAS has one thread anyway")
 
 
 def in_a_thread(function):
@@ -231,6 +242,96 @@ def test_threads_that_wait_are_as_many_as_the_largest_n_jobs_asked_for():
     assert run_python(program, timeout=120) == "True\n"
 
 
+# ---- Ctrl-C ----------------------------------------------------------------------------------------------------------
+
+
+EVERY_INSTRUCTION = {threads.__code__.co_filename, contextlib.__file__, threading.__file__}
+# Python looks for signals as a function begins and as it returns, but not between the body of a ``with`` and its exit.
+EVERY_CALL = {threadpoolctl.__file__}
+
+
+def interrupted(function, at):
+    """Call a function with Ctrl-C at event number ``at`` of the code above; return the error, if it comes to it."""
+    numbers = itertools.count()
+
+    def trace(frame, event, _):
+        file = frame.f_code.co_filename
+        if file not in EVERY_INSTRUCTION | EVERY_CALL:
+            return None
+        frame.f_trace_opcodes = file in EVERY_INSTRUCTION
+        if (file in EVERY_INSTRUCTION or event in ("call", "return")) and next(numbers) == at:
+            raise KeyboardInterrupt
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        function()
+    except KeyboardInterrupt as error:
+        return error
+    finally:
+        sys.settrace(before)
+    return None
+
+
+def enter_and_leave(n_jobs):
+    with threads(n_jobs):
+        pass
+
+
+def run_a_map(n_jobs):
+    with threads(n_jobs) as run:
+        assert list(run(abs, [-1, -2, -3])) == [1, 2, 3]
+
+
+def nest(n_jobs):
+    with threads(1), threads(n_jobs) as run:
+        assert list(run(abs, [-1])) == [1]
+
+
+def raise_inside(n_jobs):
+    with pytest.raises(ZeroDivisionError), threads(n_jobs) as run:
+        list(run(lambda item: 1 / item, [1, 2, 0]))
+
+
+@needs_blas_threads
+@pytest.mark.parametrize("use", [enter_and_leave, run_a_map, nest, raise_inside])
+@pytest.mark.parametrize("n_jobs", [1, 3])
+def test_an_interrupt_at_any_instruction_leaves_blas_as_it_was_and_the_next_use_works(use, n_jobs):
+    use(n_jobs)  # finds libraries and starts threads
+    n_threads = len(sys._current_frames())
+    for at in itertools.count():
+        error = interrupted(lambda: use(n_jobs), at)  # held while we look: so are the frames of its traceback
+        assert blas_threads() == BEFORE, f"interrupt {at}"
+        in_a_thread(lambda: run_a_map(n_jobs))
+        assert blas_threads() == BEFORE, f"use after interrupt {at}"
+        assert len(sys._current_frames()) <= n_threads + max(4, os.cpu_count()), f"interrupt {at}"
+        if error is None:
+            break
+    assert at > 100
+
+
+def test_a_thread_keeps_blas_at_one_thread_while_another_is_interrupted():
+    inside, may_leave = threading.Event(), threading.Event()
+
+    def stay():
+        with threads(1):
+            inside.set()
+            assert may_leave.wait(timeout=300)
+
+    with ThreadPoolExecutor(1) as executor:
+        stayed = executor.submit(stay)
+        assert inside.wait(timeout=60)
+        for at in itertools.count():
+            error = interrupted(lambda: enter_and_leave(2), at)
+            assert blas_threads() == [1] * len(BEFORE), f"interrupt {at}"
+            if error is None:
+                break
+        may_leave.set()
+        stayed.result()
+    assert blas_threads() == BEFORE
+
+
 def test_an_interrupt_while_the_calling_thread_waits_for_others_lets_them_end():
     helper = threading.Event()
     ended = []
@@ -248,13 +349,49 @@ def test_an_interrupt_while_the_calling_thread_waits_for_others_lets_them_end():
     assert len(ended) == 1
 
 
+@needs_blas_threads
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no timer that sends signals")
+def test_signals_at_random_times_of_tiny_fits_leave_blas_as_it_was():
+    program = """
+        import random, signal, warnings
+
+        from test_threads import blas_threads, draw_data, make_classifier
+
+        warnings.simplefilter("ignore")  # an interrupted fit says so
+        X, y = draw_data({}, 4)
+        classifier = make_classifier(1, hidden_layer_sizes=(2,), batch_size=4).partial_fit(X, y, classes=[0, 1])
+        before, n_signals, left = blas_threads(), 0, 0
+
+        def interrupt(*_):
+            global n_signals
+            n_signals += 1
+            raise KeyboardInterrupt
+
+        signal.signal(signal.SIGALRM, interrupt)
+        random.seed(0)
+        for number in range(1, 401):
+            try:
+                signal.setitimer(signal.ITIMER_REAL, random.uniform(0.0005, 0.003))
+                while n_signals < number:
+                    classifier.partial_fit(X, y)
+            except KeyboardInterrupt:
+                pass
+            left += blas_threads() != before
+        print(n_signals, left)
+    """
+    assert run_python(program, timeout=300) == "400 0\n"
+
+
 # ---- Forked processes ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.skipif(
+needs_fork = pytest.mark.skipif(
     "fork" not in multiprocessing.get_all_start_methods() or sys.platform == "darwin",
     reason="this system has no fork, or libraries that do not survive it",
 )
+
+
+@needs_fork
 @pytest.mark.parametrize("n_jobs", [1, 2])
 def test_children_forked_after_a_fit_can_fit_as_well(n_jobs):
     # In a process of its own: pytest and its plugins may have threads, which forking warns of.
@@ -285,6 +422,80 @@ def test_children_forked_after_a_fit_can_fit_as_well(n_jobs):
         print(*[child.exitcode for child in children])
     """
     assert run_python(program, n_jobs, timeout=200) == "0 0\n"
+
+
+@needs_fork
+def test_children_forked_while_other_threads_are_at_work_can_work_and_have_blas_as_it_was():
+    program = """
+        import os, signal, sys, threading, time, warnings
+
+        import numpy as np
+
+        from sklearn_rnn._utils.threads import threads
+        from test_threads import blas_threads
+
+        # From Python 3.12 on: what this test is about.
+        warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
+        before = blas_threads()
+        matrices = np.random.default_rng(0).normal(size=(4, 60, 60))
+
+        def multiply(n_jobs):
+            with threads(n_jobs) as run:
+                return np.array(list(run(lambda matrix: matrix @ matrix, matrices)))
+
+        expected = multiply(1)
+        is_over = threading.Event()
+
+        def work_on(n_jobs):
+            while not is_over.is_set():
+                multiply(n_jobs)
+
+        def work_in_child():
+            had = blas_threads()
+            np.testing.assert_array_equal(multiply(2), expected)
+            return had == blas_threads() == before
+
+        at_work = [threading.Thread(target=work_on, args=(n_jobs,)) for n_jobs in (1, 2, 2)]
+        for thread in at_work:
+            thread.start()
+        statuses = []
+        for _ in range(50):
+            child = os.fork()
+            if child == 0:
+                signal.alarm(60)  # ends a child that hangs
+                status = 1
+                try:
+                    status = 0 if work_in_child() else 2
+                finally:
+                    os._exit(status)
+            statuses.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+        is_over.set()
+        for thread in at_work:
+            thread.join()
+        print(statuses == [0] * 50 or statuses, blas_threads() == before)
+    """
+    assert run_python(program, timeout=500) == "True True\n"
+
+
+@needs_fork
+def test_a_child_forked_inside_keeps_blas_at_one_thread_until_it_leaves():
+    program = """
+        import os
+
+        from sklearn_rnn._utils.threads import threads
+        from test_threads import blas_threads
+
+        before = blas_threads()
+        with threads(1):
+            child = os.fork()
+            assert blas_threads() == [1] * len(before)
+        assert blas_threads() == before
+        if child:
+            print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+        else:
+            os._exit(0)
+    """
+    assert run_python(program, timeout=200) == "0\n"
 
 
 def test_cross_validation_in_processes_gives_the_scores_of_this_one():
