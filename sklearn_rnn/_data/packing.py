@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from sklearn_rnn._data.sequences import MappedSequences, Sequences
+from sklearn_rnn._utils.caching import cached
 
 
 class Packing:
@@ -35,33 +36,33 @@ class Packing:
         self.offsets = np.concatenate([[0], np.cumsum(self.batch_sizes)])
         self.n_rows = int(self.offsets[-1])
 
-    @cached_property
+    @cached
     def slices(self):
         """(start, stop) rows of each step, as Python integers."""
         return list(pairwise(self.offsets.tolist()))
 
-    @cached_property
+    @cached
     def step_of_row(self):
         """(n_rows,) the step that each row holds."""
         return np.repeat(np.arange(self.n_steps), self.batch_sizes)
 
-    @cached_property
+    @cached
     def sequence_of_row(self):
         """(n_rows,) the sequence that each row belongs to, by its place in the batch."""
         return np.arange(self.n_rows) - self.offsets[self.step_of_row]
 
-    @cached_property
+    @cached
     def is_dense(self):
         """Whether all sequences are equally long."""
         return self.n_rows == self.n_steps * self.n_sequences
 
-    @cached_property
+    @cached
     def previous_rows(self):
         """(n_rows,) where each row's previous state stands in [initial states; states of the rows]."""
         first_rows = np.concatenate([[0], self.n_sequences + self.offsets[:-2]])
         return first_rows[self.step_of_row] + self.sequence_of_row
 
-    @cached_property
+    @cached
     def reversed_rows(self):
         """(n_rows,) the row of the same sequence counted from its end; its own inverse."""
         sequence = self.sequence_of_row

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from sklearn_rnn._utils.caching import cached
 
 if TYPE_CHECKING:
     from sklearn_rnn._data.packing import Packing
@@ -26,17 +27,17 @@ class BaseSequences:
     def __len__(self) -> int:
         return len(self.lengths)
 
-    @cached_property
+    @cached
     def n_rows(self) -> int:
         """Steps of all sequences."""
         return int(self.lengths.sum())
 
-    @cached_property
+    @cached
     def starts(self) -> np.ndarray:
         """(n_sequences,) the row of each sequence's first step."""
         return np.concatenate([[0], np.cumsum(self.lengths)[:-1]])
 
-    @cached_property
+    @cached
     def common_length(self) -> int | None:
         """Steps of every sequence; None where they differ."""
         length = int(self.lengths[0]) if len(self) else 0

@@ -478,6 +478,53 @@ def test_children_forked_while_other_threads_are_at_work_can_work_and_have_blas_
 
 
 @needs_fork
+def test_children_forked_while_other_threads_fit_can_fit_and_have_blas_as_it_was():
+    program = """
+        import os, signal, sys, threading, time, warnings
+
+        from test_threads import blas_threads, draw_data, make_classifier, results_of, assert_same_bits
+
+        # From Python 3.12 on: what this test is about.
+        warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
+        warnings.filterwarnings("error", category=RuntimeWarning)
+        before = blas_threads()
+        X, y = draw_data({}, 60)
+        make = lambda n_jobs: make_classifier(n_jobs, hidden_layer_sizes=(5,), batch_size=30)
+        expected = results_of(make(1).fit(X, y), X)
+        is_over = threading.Event()
+
+        def fit_on(n_jobs):
+            while not is_over.is_set():
+                make(n_jobs).fit(X, y)
+
+        def work_in_child():
+            had = blas_threads()
+            assert_same_bits(results_of(make(2).fit(X, y), X), expected)
+            return had == blas_threads() == before
+
+        threads = [threading.Thread(target=fit_on, args=(n_jobs,)) for n_jobs in (1, 2, 2)]
+        for thread in threads:
+            thread.start()
+        statuses = []
+        for _ in range(20):
+            child = os.fork()
+            if child == 0:
+                signal.alarm(60)  # ends a child that hangs
+                status = 1
+                try:
+                    status = 0 if work_in_child() else 2
+                finally:
+                    os._exit(status)
+            statuses.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+        is_over.set()
+        for thread in threads:
+            thread.join()
+        print(statuses == [0] * 20 or statuses, blas_threads() == before)
+    """
+    assert run_python(program, timeout=500) == "True True\n"
+
+
+@needs_fork
 def test_a_child_forked_inside_keeps_blas_at_one_thread_until_it_leaves():
     program = """
         import os
