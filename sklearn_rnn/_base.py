@@ -4,26 +4,23 @@ from __future__ import annotations
 
 from abc import ABCMeta, abstractmethod
 from dataclasses import replace
-from numbers import Integral, Real
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, _fit_context, clone, is_regressor
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_rnn._data.coding import ClassCoding, ValueCoding
 from sklearn_rnn._data.packing import Dataset
 from sklearn_rnn._data.reading import check_sequences
-from sklearn_rnn._data.schema import InputSchema
+from sklearn_rnn._data.target_readers import TargetReader
 from sklearn_rnn._data.targets import check_weights, check_y
+from sklearn_rnn._data.training_data import Known, hold_out, read_training_data, read_validation_data
 from sklearn_rnn._inference.prediction import hidden_states, predict_scores
 from sklearn_rnn._inference.stream import PredictionStream
 from sklearn_rnn._model import Model
-from sklearn_rnn._network.cells import CELLS
-from sklearn_rnn._network.readouts import READOUTS
 from sklearn_rnn._settings import (
+    CONSTRAINTS,
     architecture_of,
     begin_session,
     check_architecture,
@@ -38,21 +35,9 @@ from sklearn_rnn._training.carried_state import carry_over, check_rows, reset_ro
 from sklearn_rnn._training.losses import Loss
 from sklearn_rnn._training.memory.budget import memory_estimate
 from sklearn_rnn._training.monitor import Best
-from sklearn_rnn._training.optimizers import SOLVERS
 from sklearn_rnn._training.session import TrainingSession
 from sklearn_rnn._utils.atomic import draft_of
 from sklearn_rnn._utils.threads import threads
-
-
-class Names(NamedTuple):
-    """The arguments that hold some data, for messages."""
-
-    X: str = "X"
-    y: str = "y"
-    sample_weight: str = "sample_weight"
-
-
-TRAINING, VALIDATION = Names(), Names("X_val", "y_val", "sample_weight_val")
 
 
 class BaseRNN(BaseEstimator, metaclass=ABCMeta):
@@ -62,45 +47,7 @@ class BaseRNN(BaseEstimator, metaclass=ABCMeta):
     of the estimator with copies of both; the estimator takes them over when everything went well.
     """
 
-    _parameter_constraints: dict = {
-        "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
-        "cell": [StrOptions(CELLS.keys())],
-        "activation": [StrOptions({"tanh", "relu", "logistic", "identity"})],
-        "bidirectional": ["boolean"],
-        "readout": [StrOptions(READOUTS.keys())],
-        "step_features": [Interval(Integral, 1, None, closed="left")],
-        "patch_size": [Interval(Integral, 1, None, closed="left")],
-        "dropout": [Interval(Real, 0, 1, closed="left")],
-        "truncation": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto", "unbiased"}), None],
-        "truncation_stride": [Interval(Integral, 1, None, closed="left"), None],
-        "truncation_tolerance": [Interval(Real, 0, 1, closed="neither")],
-        "memory_budget": [Interval(Integral, 1, None, closed="left"), str, None],
-        "stateful": ["boolean"],
-        "clip_norm": [Interval(Real, 0, None, closed="neither"), None],
-        "clip_value": [Interval(Real, 0, None, closed="neither"), None],
-        "solver": [StrOptions(SOLVERS.keys())],
-        "alpha": [Interval(Real, 0, None, closed="left")],
-        "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
-        "learning_rate": [StrOptions({"constant", "invscaling", "adaptive", "cosine"})],
-        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
-        "power_t": [Interval(Real, 0, None, closed="left")],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
-        "shuffle": ["boolean"],
-        "random_state": ["random_state"],
-        "tol": [Interval(Real, 0, None, closed="left")],
-        "n_iter_no_change": [Interval(Integral, 1, None, closed="left"), Options(Real, {np.inf})],
-        "early_stopping": ["boolean"],
-        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
-        "momentum": [Interval(Real, 0, 1, closed="both")],
-        "nesterovs_momentum": ["boolean"],
-        "beta_1": [Interval(Real, 0, 1, closed="left")],
-        "beta_2": [Interval(Real, 0, 1, closed="left")],
-        "epsilon": [Interval(Real, 0, None, closed="neither")],
-        "max_fun": [Interval(Integral, 1, None, closed="left")],
-        "warm_start": ["boolean"],
-        "verbose": ["verbose"],
-        "n_jobs": [Integral, None],
-    }
+    _parameter_constraints: dict = CONSTRAINTS
 
     _model: Model
     _session: TrainingSession
@@ -115,23 +62,15 @@ class BaseRNN(BaseEstimator, metaclass=ABCMeta):
         tags.input_tags.three_d_array = True
         return tags
 
-    # ---- What the two estimators make of y -----------------------------------------------------------
+    # ---- What the two estimators do differently ------------------------------------------------------
 
     @abstractmethod
-    def _check_y(self, y: Any, sequences: Any, dtype: Any, name: str = "y") -> np.ndarray:
-        """Check y; return it as one row per sequence or per step."""
-
-    @abstractmethod
-    def _learn_coding(self, y: np.ndarray, classes: np.ndarray | None) -> ClassCoding | ValueCoding:
-        """Return the coding of checked targets."""
+    def _target_reader(self) -> TargetReader:
+        """Return how y is read."""
 
     @abstractmethod
     def _make_loss(self, coding: Any) -> Loss:
         """Return the loss that is trained."""
-
-    def _reweigh(self, weights: np.ndarray, targets: np.ndarray, coding: Any) -> np.ndarray:
-        """Return the samples' weights, class weights included."""
-        return weights
 
     # ---- Training ------------------------------------------------------------------------------------
 
@@ -163,7 +102,7 @@ class BaseRNN(BaseEstimator, metaclass=ABCMeta):
         Raises
         ------
         ValueError, TypeError
-            For bad input; the estimator stays as it was.
+            For bad input. After any exception the estimator is as it was before the call.
         """
         with draft_of(self) as draft:
             draft._fit(X, y, sample_weight, (X_val, y_val, sample_weight_val))
@@ -171,77 +110,64 @@ class BaseRNN(BaseEstimator, metaclass=ABCMeta):
 
     def _fit(self, X, y, sample_weight, validation_data):
         check_settings(self)
-        known = self._known() if self.warm_start else None
-        schema, coding, dataset = self._read(X, y, sample_weight, known=known)
-        validation = self._read_validation(validation_data, (schema, coding))
-        if known is None:
-            self._make_model(schema, coding)
+        reader, earlier = self._target_reader(), self._known() if self.warm_start else None
+        known, dataset = read_training_data(self, X, y, sample_weight, reader, known=earlier)
+        validation = read_validation_data(self, validation_data, reader, known)
+        if earlier is None:
+            self._begin_training(known)
         else:
-            self._model = self._model.copy()
-            self._session = restart_session(self, self._model.network, self._session)
+            self._restart_training()
         if self.early_stopping and validation is None:
-            dataset, validation = self._hold_out(dataset)
+            random_state = self._session.random_state
+            dataset, validation = hold_out(dataset, known.coding, self.validation_fraction, random_state)
         self._train(dataset, validation)
 
     def _partial_fit(self, X, y, sample_weight, new_sequence, classes=None):
         check_settings(self)
-        known = self._known()
-        schema, coding, dataset = self._read(X, y, sample_weight, known=known, classes=classes, is_chunk=self.stateful)
-        if known is None:
-            self._make_model(schema, coding)
+        earlier, data = self._known(), (X, y, sample_weight, self._target_reader())
+        known, dataset = read_training_data(self, *data, known=earlier, classes=classes, is_chunk=self.stateful)
+        if earlier is None:
+            self._begin_training(known)
         else:
-            self._model = self._model.copy()
-            self._session = continue_session(self, self._model.network, self._session)
+            self._continue_training()
         self._train(dataset, is_partial=True, state=self._starting_state(len(dataset), new_sequence))
 
     def _known(self):
-        """Return schema and coding of a model that training can continue with; None before the first training."""
+        """Return how a model that training can continue with reads data; None before the first training."""
         if not hasattr(self, "_model"):
             return None
         check_architecture(self, self._model.architecture)
-        return self._model.schema, self._model.coding
+        return Known(self._model.schema, self._model.coding)
 
-    def _make_model(self, schema, coding):
+    def _begin_training(self, known):
         """Make a new model, and the session of its training."""
+        schema, coding = known
         random_state = check_random_state(self.random_state)
         with threads(1):  # the start values' QR decompositions, too, have other bits with other BLAS threads
             network = make_network(self, schema.n_inputs, coding.n_outputs, schema.dtype, random_state)
         self._model = Model(schema, network, self._make_loss(coding).link, coding, architecture_of(self))
         self._session = begin_session(self, network, random_state)
 
+    def _restart_training(self):
+        """Copy the model, and restart its session, for a warm start."""
+        self._model = self._model.copy()
+        self._session = restart_session(self, self._model.network, self._session)
+
+    def _continue_training(self):
+        """Copy the model and its session, to train the copies further."""
+        self._model = self._model.copy()
+        self._session = continue_session(self, self._model.network, self._session)
+
     def _starting_state(self, n_sequences, new_sequence):
-        """Network state that a chunk begins in; None where every call begins anew."""
+        """Return the network state in which a chunk begins; None where every call starts from zeros."""
         if self.stateful:
             return carry_over(self._session.carried_state, self._model.network, n_sequences, new_sequence)
         if new_sequence is not None:
             raise ValueError(
-                "new_sequence was given, but stateful=False: every sequence begins anew with each call. To go on from "
-                "call to call, set stateful=True."
+                "new_sequence was given, but stateful=False: every sequence starts again with each call. To continue "
+                "from call to call, set stateful=True."
             )
         return None
-
-    def _hold_out(self, dataset):
-        """Split off ``validation_fraction`` of the sequences, by class where each has one."""
-        from sklearn.model_selection import train_test_split  # here: importing it takes longer than all of this package
-
-        training, held_out = train_test_split(
-            np.arange(len(dataset)),
-            test_size=self.validation_fraction,
-            random_state=self._session.random_state,
-            stratify=None if dataset.per_step else self._model.coding.strata(dataset.targets),
-        )
-        parts = dataset.subset(training), dataset.subset(held_out)
-        if len(parts[1].targets) < 2:
-            raise ValueError(
-                f"validation_fraction={self.validation_fraction} of {len(dataset)} sequences leaves one to validate "
-                "on: raise it, or pass X_val and y_val."
-            )
-        if not all(part.weights.any() for part in parts):
-            raise ValueError(
-                "sample_weight is zero for every sequence that early_stopping sets aside, or for all others: choose "
-                "another random_state or validation_fraction, or pass X_val and y_val."
-            )
-        return parts
 
     def _train(self, dataset, validation=None, is_partial=False, state=None):
         """Train the draft's own model and session, and set the fitted attributes."""
@@ -330,57 +256,6 @@ class BaseRNN(BaseEstimator, metaclass=ABCMeta):
         settings = training_settings(self, make_truncation(self), len(sequences), in_one_batch=self.stateful)
         return memory_estimate(network, sequences.lengths, settings)
 
-    # ---- Data ----------------------------------------------------------------------------------------
-
-    def _read(self, X, y, sample_weight, names=TRAINING, *, known=None, classes=None, is_chunk=False):
-        """Check X, y and the weights; return a schema, a coding (the ``known`` ones, or learned here) and a Dataset.
-
-        ``is_chunk`` where the sequences may have begun before X: without any weight it still moves the state.
-        """
-        schema, sequences = self._read_sequences(X, names.X, None if known is None else known[0])
-        if is_chunk:
-            schema.check_whole_patches(
-                sequences,
-                f"but with stateful=True a chunk needs a multiple of patch_size={schema.patch_size}: zeros before a "
-                "patch would come in mid-sequence.",
-            )
-        y = self._check_y(y, sequences, schema.dtype, names.y)
-        coding = self._learn_coding(y, classes) if known is None else known[1]
-        targets = coding.encode(y, schema.dtype, schema.owner, names.y)
-        weights = check_weights(sample_weight, sequences, schema.dtype, is_chunk, names.sample_weight)
-        per_step = self.readout == "each"
-        if per_step:
-            weights = np.repeat(weights, sequences.lengths)
-        weights = self._reweigh(weights, targets, coding).astype(schema.dtype, copy=False)
-        if not is_chunk and not weights.any():
-            raise ValueError(f"class_weight={self.class_weight} leaves every sequence with weight 0.")
-        return schema, coding, Dataset(sequences.patched(schema.patch_size), targets, weights, per_step)
-
-    def _read_sequences(self, X, name, schema):
-        """Check X; return its schema, learned here if it is None, and the steps, not yet in patches."""
-        if schema is not None:
-            return schema, schema.read(self, X, name)
-        sequences = check_sequences(self, X, reset=True, step_features=self.step_features, may_stay_mapped=True)
-        schema = InputSchema(
-            owner=type(self).__name__,
-            is_table=sequences.form == "rows",
-            n_features=self.n_features_in_,
-            step_features=sequences.n_features,
-            patch_size=self.patch_size,
-            dtype=sequences.dtype,
-        )
-        return schema, sequences
-
-    def _read_validation(self, data, known):
-        """Return the Dataset of (X_val, y_val, sample_weight_val); None where all are None."""
-        X_val, y_val, sample_weight_val = data
-        if X_val is not None and y_val is not None:
-            return self._read(X_val, y_val, sample_weight_val, VALIDATION, known=known)[-1]
-        for name, value in zip(VALIDATION, data):
-            if value is not None:
-                raise ValueError(f"{name} was given alone: X_val and y_val go together.")
-        return None
-
     # ---- Predictions ---------------------------------------------------------------------------------
 
     def _read_new(self, X):
@@ -465,5 +340,6 @@ def training_problem(estimator: BaseRNN, X: Any, y: Any) -> tuple[Loss, Dataset]
     """Return the loss of a fitted estimator, and X and y as a Dataset."""
     model = model_of(estimator)
     check_architecture(estimator, model.architecture)
-    dataset = estimator._read(X, y, None, known=(model.schema, model.coding))[-1]
+    reader = estimator._target_reader()
+    _, dataset = read_training_data(estimator, X, y, None, reader, known=Known(model.schema, model.coding))
     return estimator._make_loss(model.coding), dataset

@@ -5,16 +5,15 @@ from __future__ import annotations
 import numpy as np
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.utils._param_validation import StrOptions
-from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import unique_labels
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_rnn._base import BaseRNN
 from sklearn_rnn._data.coding import ClassCoding
-from sklearn_rnn._data.targets import check_labels, check_y
+from sklearn_rnn._data.target_readers import LabelReader
 from sklearn_rnn._documentation import document_rnn
-from sklearn_rnn._settings import can_partial_fit
+from sklearn_rnn._settings import CONSTRAINTS, can_partial_fit
 from sklearn_rnn._training.losses import BinaryLogLoss, MulticlassLogLoss
 from sklearn_rnn._utils.atomic import draft_of
 
@@ -59,50 +58,57 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
     """
 
     _parameter_constraints: dict = {
-        **BaseRNN._parameter_constraints,
+        **CONSTRAINTS,
         "class_weight": [dict, StrOptions({"balanced"}), None],
     }
 
     def __init__(
         self,
+        # Architecture
         hidden_layer_sizes=(64,),
         *,
         cell="gru",
         activation="tanh",
         bidirectional=False,
         readout="last",
+        dropout=0.0,
+        # Sequences
         step_features=1,
         patch_size=1,
-        dropout=0.0,
+        stateful=False,
+        # BPTT
         truncation=None,
         truncation_stride=None,
         truncation_tolerance=0.5,
         memory_budget=None,
-        stateful=False,
-        clip_norm=1.0,
-        clip_value=None,
+        # Optimizer
         solver="adam",
         alpha=0.0001,
         batch_size="auto",
+        shuffle=True,
         learning_rate="constant",
         learning_rate_init=0.003,
         power_t=0.5,
-        max_iter=200,
-        shuffle=True,
-        random_state=None,
-        tol=1e-4,
-        n_iter_no_change=10,
-        early_stopping=False,
-        validation_fraction=0.1,
+        clip_norm=1.0,
+        clip_value=None,
         momentum=0.9,
         nesterovs_momentum=True,
         beta_1=0.9,
         beta_2=0.999,
         epsilon=1e-8,
+        # Stopping
+        max_iter=200,
         max_fun=15000,
+        tol=1e-4,
+        n_iter_no_change=10,
+        early_stopping=False,
+        validation_fraction=0.1,
+        # Running
+        random_state=None,
+        n_jobs=None,
         warm_start=False,
         verbose=False,
-        n_jobs=None,
+        # Of this estimator
         class_weight=None,
     ):
         self._set_parameters(locals())
@@ -162,31 +168,11 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
             raise ValueError("classes must be passed on the first call to partial_fit.")
         return classes
 
-    def _check_y(self, y, sequences, dtype, name="y"):
-        per_step = self.readout == "each"
-        return check_labels(check_y(y, sequences, per_step=per_step, numeric=False, name=name), per_step, name)
-
-    def _learn_coding(self, y, classes):
-        return ClassCoding.learn(y, classes)
+    def _target_reader(self):
+        return LabelReader(self.readout == "each", self.class_weight)
 
     def _make_loss(self, coding):
         return MulticlassLogLoss() if coding.n_outputs > 1 and not coding.is_multilabel else BinaryLogLoss()
-
-    def _reweigh(self, weights, targets, coding):
-        if self.class_weight is None:
-            return weights
-        if coding.is_multilabel:
-            raise ValueError(f"class_weight={self.class_weight!r} does not go with multilabel y: use sample_weight.")
-        codes = coding.codes_of(targets)
-        if self.class_weight == "balanced":
-            counts = np.bincount(codes, weights, minlength=len(coding.classes))
-            present = counts > 0
-            class_weights = np.divide(counts.sum(), present.sum() * counts, out=np.zeros_like(counts), where=present)
-        else:
-            class_weights = compute_class_weight(self.class_weight, classes=coding.classes, y=coding.classes)
-            if not np.isfinite(class_weights).all() or class_weights.min() < 0:
-                raise ValueError(f"class_weight={self.class_weight}: weights must be finite and not negative.")
-        return weights * class_weights[codes]
 
     def _set_fitted_attributes(self, best):
         super()._set_fitted_attributes(best)

@@ -8,10 +8,9 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_rnn._base import BaseRNN
-from sklearn_rnn._data.coding import ValueCoding
-from sklearn_rnn._data.targets import check_y
+from sklearn_rnn._data.target_readers import ValueReader
 from sklearn_rnn._documentation import document_rnn
-from sklearn_rnn._settings import can_partial_fit
+from sklearn_rnn._settings import CONSTRAINTS, can_partial_fit
 from sklearn_rnn._training.losses import REGRESSION_LOSSES
 from sklearn_rnn._utils.atomic import draft_of
 
@@ -55,51 +54,58 @@ class RNNRegressor(RegressorMixin, BaseRNN):
     """
 
     _parameter_constraints: dict = {
-        **BaseRNN._parameter_constraints,
+        **CONSTRAINTS,
         "loss": [StrOptions(set(REGRESSION_LOSSES))],
     }
 
     def __init__(
         self,
+        # Architecture
         hidden_layer_sizes=(64,),
         *,
-        loss="squared_error",
         cell="gru",
         activation="tanh",
         bidirectional=False,
         readout="last",
+        dropout=0.0,
+        # Sequences
         step_features=1,
         patch_size=1,
-        dropout=0.0,
+        stateful=False,
+        # BPTT
         truncation=None,
         truncation_stride=None,
         truncation_tolerance=0.5,
         memory_budget=None,
-        stateful=False,
-        clip_norm=1.0,
-        clip_value=None,
+        # Optimizer
         solver="adam",
         alpha=0.0001,
         batch_size="auto",
+        shuffle=True,
         learning_rate="constant",
         learning_rate_init=0.003,
         power_t=0.5,
-        max_iter=200,
-        shuffle=True,
-        random_state=None,
-        tol=1e-4,
-        n_iter_no_change=10,
-        early_stopping=False,
-        validation_fraction=0.1,
+        clip_norm=1.0,
+        clip_value=None,
         momentum=0.9,
         nesterovs_momentum=True,
         beta_1=0.9,
         beta_2=0.999,
         epsilon=1e-8,
+        # Stopping
+        max_iter=200,
         max_fun=15000,
+        tol=1e-4,
+        n_iter_no_change=10,
+        early_stopping=False,
+        validation_fraction=0.1,
+        # Running
+        random_state=None,
+        n_jobs=None,
         warm_start=False,
         verbose=False,
-        n_jobs=None,
+        # Of this estimator
+        loss="squared_error",
     ):
         self._set_parameters(locals())
 
@@ -140,14 +146,8 @@ class RNNRegressor(RegressorMixin, BaseRNN):
             draft._partial_fit(X, y, sample_weight, new_sequence)
         return self
 
-    def _check_y(self, y, sequences, dtype, name="y"):
-        y = check_y(y, sequences, per_step=self.readout == "each", numeric=True, dtype=dtype, name=name)
-        if self.loss == "poisson" and y.min() < 0:
-            raise ValueError(f"{name} contains {y.min()}, but loss='poisson' needs targets that are not negative.")
-        return y
-
-    def _learn_coding(self, y, classes):
-        return ValueCoding.learn(y)
+    def _target_reader(self):
+        return ValueReader(self.readout == "each", self.loss)
 
     def _make_loss(self, coding):
         return REGRESSION_LOSSES[self.loss]()

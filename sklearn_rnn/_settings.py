@@ -1,16 +1,19 @@
-"""From an estimator's parameters to training: which go together, and the objects that they describe."""
+"""The estimators' parameters: their values, which go together, and the objects that they describe."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import fields
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
+from sklearn.utils._param_validation import Interval, Options, StrOptions
 
+from sklearn_rnn._network.cells import CELLS
 from sklearn_rnn._network.network import RecurrentNetwork
+from sklearn_rnn._network.readouts import READOUTS
 from sklearn_rnn._training.memory.budget import in_bytes
 from sklearn_rnn._training.optimizers import SOLVERS, LearningRate, Optimizer
 from sklearn_rnn._training.session import TrainingSession
@@ -19,6 +22,53 @@ from sklearn_rnn._training.truncation.adaptive import AdaptiveTruncation
 from sklearn_rnn._training.truncation.fixed import FixedTruncation
 from sklearn_rnn._training.truncation.policy import Truncation
 from sklearn_rnn._training.truncation.unbiased import MEAN_WINDOW, UnbiasedTruncation
+
+# In the groups of the documentation.
+CONSTRAINTS: dict[str, list[Any]] = {
+    # Architecture
+    "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
+    "cell": [StrOptions(CELLS.keys())],
+    "activation": [StrOptions({"tanh", "relu", "logistic", "identity"})],
+    "bidirectional": ["boolean"],
+    "readout": [StrOptions(READOUTS.keys())],
+    "dropout": [Interval(Real, 0, 1, closed="left")],
+    # Sequences
+    "step_features": [Interval(Integral, 1, None, closed="left")],
+    "patch_size": [Interval(Integral, 1, None, closed="left")],
+    "stateful": ["boolean"],
+    # BPTT
+    "truncation": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto", "unbiased"}), None],
+    "truncation_stride": [Interval(Integral, 1, None, closed="left"), None],
+    "truncation_tolerance": [Interval(Real, 0, 1, closed="neither")],
+    "memory_budget": [Interval(Integral, 1, None, closed="left"), str, None],
+    # Optimizer
+    "solver": [StrOptions(SOLVERS.keys())],
+    "alpha": [Interval(Real, 0, None, closed="left")],
+    "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+    "shuffle": ["boolean"],
+    "learning_rate": [StrOptions({"constant", "invscaling", "adaptive", "cosine"})],
+    "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
+    "power_t": [Interval(Real, 0, None, closed="left")],
+    "clip_norm": [Interval(Real, 0, None, closed="neither"), None],
+    "clip_value": [Interval(Real, 0, None, closed="neither"), None],
+    "momentum": [Interval(Real, 0, 1, closed="both")],
+    "nesterovs_momentum": ["boolean"],
+    "beta_1": [Interval(Real, 0, 1, closed="left")],
+    "beta_2": [Interval(Real, 0, 1, closed="left")],
+    "epsilon": [Interval(Real, 0, None, closed="neither")],
+    # Stopping
+    "max_iter": [Interval(Integral, 1, None, closed="left")],
+    "max_fun": [Interval(Integral, 1, None, closed="left")],
+    "tol": [Interval(Real, 0, None, closed="left")],
+    "n_iter_no_change": [Interval(Integral, 1, None, closed="left"), Options(Real, {np.inf})],
+    "early_stopping": ["boolean"],
+    "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+    # Running
+    "random_state": ["random_state"],
+    "n_jobs": [Integral, None],
+    "warm_start": ["boolean"],
+    "verbose": ["verbose"],
+}
 
 # ---- Which parameters go together --------------------------------------------------------------------
 

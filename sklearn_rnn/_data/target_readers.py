@@ -1,0 +1,100 @@
+"""How classifiers and regressors read y: check it, learn its coding, weigh its samples."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from sklearn.utils.class_weight import compute_class_weight
+
+from sklearn_rnn._data.coding import ClassCoding, ValueCoding
+from sklearn_rnn._data.sequences import BaseSequences
+from sklearn_rnn._data.targets import check_labels, check_y
+
+
+class TargetReader(Protocol):
+    """The contract: what an estimator says about its targets.
+
+    Attributes
+    ----------
+    per_step : bool
+        Whether every step has a target, rather than every sequence.
+    """
+
+    @property
+    def per_step(self) -> bool:
+        """See above."""
+
+    def check(self, y: Any, sequences: BaseSequences, dtype: Any, name: str) -> np.ndarray:
+        """Check y; return one row for each sequence or step. ``name`` is the argument, for messages."""
+
+    def learn(self, y: np.ndarray, classes: np.ndarray | None) -> ClassCoding | ValueCoding:
+        """Return the coding of checked targets; ``classes`` are all that there will be, if known."""
+
+    def reweigh(self, weights: np.ndarray, targets: np.ndarray, coding: Any) -> np.ndarray:
+        """Return the samples' weights, class weights included."""
+
+
+@dataclass(frozen=True)
+class LabelReader:
+    """Class labels.
+
+    Attributes
+    ----------
+    per_step : bool
+    class_weight : dict, "balanced" or None
+    """
+
+    per_step: bool
+    class_weight: Any
+
+    def check(self, y: Any, sequences: BaseSequences, dtype: Any, name: str) -> np.ndarray:
+        y = check_y(y, sequences, per_step=self.per_step, numeric=False, name=name)
+        return check_labels(y, self.per_step, name)
+
+    def learn(self, y: np.ndarray, classes: np.ndarray | None) -> ClassCoding:
+        return ClassCoding.learn(y, classes)
+
+    def reweigh(self, weights: np.ndarray, targets: np.ndarray, coding: ClassCoding) -> np.ndarray:
+        if self.class_weight is None:
+            return weights
+        if coding.is_multilabel:
+            raise ValueError(f"class_weight={self.class_weight!r} does not go with multilabel y: use sample_weight.")
+        codes = coding.codes_of(targets)
+        if self.class_weight == "balanced":
+            counts = np.bincount(codes, weights, minlength=len(coding.classes))
+            present = counts > 0
+            class_weights = np.divide(counts.sum(), present.sum() * counts, out=np.zeros_like(counts), where=present)
+        else:
+            class_weights = compute_class_weight(self.class_weight, classes=coding.classes, y=coding.classes)
+            if not np.isfinite(class_weights).all() or class_weights.min() < 0:
+                raise ValueError(f"class_weight={self.class_weight}: weights must be finite and not negative.")
+        return weights * class_weights[codes]
+
+
+@dataclass(frozen=True)
+class ValueReader:
+    """Real values.
+
+    Attributes
+    ----------
+    per_step : bool
+    loss : str
+        The estimator's loss: "poisson" needs values that are not negative.
+    """
+
+    per_step: bool
+    loss: str
+
+    def check(self, y: Any, sequences: BaseSequences, dtype: Any, name: str) -> np.ndarray:
+        y = check_y(y, sequences, per_step=self.per_step, numeric=True, dtype=dtype, name=name)
+        if self.loss == "poisson" and y.min() < 0:
+            raise ValueError(f"{name} contains {y.min()}, but loss='poisson' needs targets that are not negative.")
+        return y
+
+    def learn(self, y: np.ndarray, classes: np.ndarray | None) -> ValueCoding:
+        return ValueCoding.learn(y)
+
+    def reweigh(self, weights: np.ndarray, targets: np.ndarray, coding: ValueCoding) -> np.ndarray:
+        return weights

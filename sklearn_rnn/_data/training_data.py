@@ -1,0 +1,144 @@
+"""X, y and sample weights of one call, read together: a Dataset, and the schema and coding that it is read by."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from sklearn_rnn._data.coding import ClassCoding, ValueCoding
+from sklearn_rnn._data.packing import Dataset
+from sklearn_rnn._data.reading import check_sequences
+from sklearn_rnn._data.schema import InputSchema
+from sklearn_rnn._data.target_readers import TargetReader
+from sklearn_rnn._data.targets import check_weights
+
+
+class Names(NamedTuple):
+    """The arguments that hold some data, for messages."""
+
+    X: str = "X"
+    y: str = "y"
+    sample_weight: str = "sample_weight"
+
+
+TRAINING, VALIDATION = Names(), Names("X_val", "y_val", "sample_weight_val")
+
+
+class Known(NamedTuple):
+    """The parts of a model that say how data are read."""
+
+    schema: InputSchema
+    coding: ClassCoding | ValueCoding
+
+
+def read_training_data(
+    estimator: Any,
+    X: Any,
+    y: Any,
+    sample_weight: Any,
+    reader: TargetReader,
+    *,
+    known: Known | None = None,
+    classes: np.ndarray | None = None,
+    is_chunk: bool = False,
+    names: Names = TRAINING,
+) -> tuple[Known, Dataset]:
+    """Check X, y and the weights.
+
+    Parameters
+    ----------
+    estimator : BaseRNN
+        Its ``step_features`` and ``patch_size`` count, and its ``n_features_in_`` and ``feature_names_in_`` are set or
+        compared.
+    X, y, sample_weight
+        As for ``fit``.
+    reader : TargetReader
+    known : Known or None, default=None
+        Of a fitted model; None: learned from these data.
+    classes : ndarray of shape (n_classes,), or None
+        All classes that there will be, if known.
+    is_chunk : bool, default=False
+        Whether the sequences may have begun before X. Then X moves the network state even without any weight.
+    names : Names
+        The arguments, for messages.
+
+    Returns
+    -------
+    Known, Dataset
+    """
+    schema, sequences = _read_sequences(estimator, X, names.X, None if known is None else known.schema)
+    if is_chunk:
+        schema.check_whole_patches(
+            sequences,
+            f"but with stateful=True a chunk needs a multiple of patch_size={schema.patch_size}: zeros before a patch "
+            "would come in mid-sequence.",
+        )
+    y = reader.check(y, sequences, schema.dtype, names.y)
+    coding = reader.learn(y, classes) if known is None else known.coding
+    targets = coding.encode(y, schema.dtype, schema.owner, names.y)
+    weights = check_weights(sample_weight, sequences, schema.dtype, is_chunk, names.sample_weight)
+    if reader.per_step:
+        weights = np.repeat(weights, sequences.lengths)
+    weights = reader.reweigh(weights, targets, coding).astype(schema.dtype, copy=False)
+    if not is_chunk and not weights.any():
+        raise ValueError(f"class_weight={estimator.class_weight} leaves every sequence with weight 0.")
+    sequences = sequences.patched(schema.patch_size)
+    return Known(schema, coding), Dataset(sequences, targets, weights, reader.per_step)
+
+
+def _read_sequences(estimator: Any, X: Any, name: str, schema: InputSchema | None) -> tuple[InputSchema, Any]:
+    """Return the schema, learned from X if it is None, and the steps of X, not yet in patches."""
+    if schema is not None:
+        return schema, schema.read(estimator, X, name)
+    sequences = check_sequences(
+        estimator, X, reset=True, step_features=estimator.step_features, may_stay_mapped=True, name=name
+    )
+    schema = InputSchema(
+        owner=type(estimator).__name__,
+        is_table=sequences.form == "rows",
+        n_features=estimator.n_features_in_,
+        step_features=sequences.n_features,
+        patch_size=estimator.patch_size,
+        dtype=sequences.dtype,
+    )
+    return schema, sequences
+
+
+def read_validation_data(
+    estimator: Any, data: tuple[Any, Any, Any], reader: TargetReader, known: Known
+) -> Dataset | None:
+    """Check (X_val, y_val, sample_weight_val); return None if all of them are."""
+    X_val, y_val, _ = data
+    if X_val is not None and y_val is not None:
+        return read_training_data(estimator, *data, reader, known=known, names=VALIDATION)[1]
+    for name, value in zip(VALIDATION, data):
+        if value is not None:
+            raise ValueError(f"{name} was given alone: X_val and y_val go together.")
+    return None
+
+
+def hold_out(
+    dataset: Dataset, coding: ClassCoding | ValueCoding, fraction: float, random_state: np.random.RandomState
+) -> tuple[Dataset, Dataset]:
+    """Split off a fraction of the sequences to validate on, by class where each sequence has one."""
+    from sklearn.model_selection import train_test_split  # here: importing it takes longer than all of this package
+
+    training, held_out = train_test_split(
+        np.arange(len(dataset)),
+        test_size=fraction,
+        random_state=random_state,
+        stratify=None if dataset.per_step else coding.strata(dataset.targets),
+    )
+    parts = dataset.subset(training), dataset.subset(held_out)
+    if len(parts[1].targets) < 2:
+        raise ValueError(
+            f"validation_fraction={fraction} of {len(dataset)} sequences leaves one to validate on: raise it, or pass "
+            "X_val and y_val."
+        )
+    if not all(part.weights.any() for part in parts):
+        raise ValueError(
+            "sample_weight is zero for every sequence that early_stopping sets aside, or for all others: choose "
+            "another random_state or validation_fraction, or pass X_val and y_val."
+        )
+    return parts
