@@ -180,6 +180,9 @@ def make_network(
 # ---- Training ----------------------------------------------------------------------------------------
 
 
+SAME_NAMES = frozenset(field.name for field in fields(TrainingSettings))
+
+
 def training_settings(
     estimator: Any, truncation: Truncation, n_sequences: int, in_one_batch: bool = False
 ) -> TrainingSettings:
@@ -190,8 +193,7 @@ def training_settings(
         "truncation": truncation,
         "memory_budget": in_bytes(estimator.memory_budget),
     }
-    names = [field.name for field in fields(TrainingSettings) if field.name not in special]
-    return TrainingSettings(**special, **{name: getattr(estimator, name) for name in names})
+    return TrainingSettings(**special, **{name: getattr(estimator, name) for name in SAME_NAMES - special.keys()})
 
 
 def begin_session(estimator: Any, network: RecurrentNetwork, random_state: np.random.RandomState) -> TrainingSession:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from copy import copy
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -112,7 +111,8 @@ class RecurrentNetwork:
 
     def copy(self, dtype: DTypeLike | None = None) -> RecurrentNetwork:
         """Return the same network with parameters of its own; in another dtype if one is given."""
-        twin = copy(self)
+        twin = type(self).__new__(type(self))
+        vars(twin).update(vars(self))
         twin.parameters = self.parameters.copy(dtype)
         return twin
 

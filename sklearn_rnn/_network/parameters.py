@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -32,8 +33,8 @@ class Parameters:
 
     def __init__(self, shapes: Mapping[str, tuple[int, ...]], dtype: DTypeLike) -> None:
         self.shapes = dict(shapes)
-        self.n_weights = sum(int(np.prod(s)) for s in self.shapes.values() if len(s) > 1)
-        self.vector = np.zeros(sum(int(np.prod(s)) for s in self.shapes.values()), dtype)
+        self.n_weights = sum(prod(shape) for shape in self.shapes.values() if len(shape) > 1)
+        self.vector = np.zeros(sum(map(prod, self.shapes.values())), dtype)
         self._make_views()
 
     def _make_views(self) -> None:
@@ -41,7 +42,7 @@ class Parameters:
         views, start = {}, 0
         for name in weights_first:
             shape = self.shapes[name]
-            stop = start + int(np.prod(shape))
+            stop = start + prod(shape)
             views[name] = self.vector[start:stop].reshape(shape)
             start = stop
         self.views = {name: views[name] for name in self.shapes}
@@ -56,12 +57,17 @@ class Parameters:
 
     def like(self) -> Parameters:
         """Return zeros of the same layout: a gradient."""
-        return Parameters(self.shapes, self.vector.dtype)
+        return self._of(np.zeros_like(self.vector))
 
     def copy(self, dtype: DTypeLike | None = None) -> Parameters:
         """Return parameters of the same values, in memory of their own; in another dtype if one is given."""
-        twin = Parameters(self.shapes, self.vector.dtype if dtype is None else dtype)
-        twin.vector[...] = self.vector
+        return self._of(np.array(self.vector, dtype))
+
+    def _of(self, vector: np.ndarray) -> Parameters:
+        """Return parameters of the same layout, in a vector."""
+        twin = Parameters.__new__(Parameters)
+        twin.shapes, twin.n_weights, twin.vector = self.shapes, self.n_weights, vector
+        twin._make_views()
         return twin
 
     # A copied or unpickled view would own its memory: keep the vector alone, and make the views again.

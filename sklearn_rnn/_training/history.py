@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import reduce
 from typing import NamedTuple
 
 import numpy as np
@@ -65,25 +66,22 @@ class History:
 
     def extended(self, epochs: list[Epoch]) -> History:
         """Return the history with more epochs."""
-        return replace(
-            self,
-            losses=_joined(self.losses, [epoch.loss for epoch in epochs]),
-            gradient_norms=_joined(self.gradient_norms, [epoch.gradient_norm for epoch in epochs]),
-            validation_losses=_joined(self.validation_losses, _given(epoch.validation_loss for epoch in epochs)),
-            validation_scores=_joined(self.validation_scores, _given(epoch.validation_score for epoch in epochs)),
-            # NaN is no less than anything.
-            best_loss=min([self.best_loss, *(epoch.loss for epoch in epochs if not np.isnan(epoch.loss))]),
-            n_epochs=self.n_epochs + len(epochs),
-            n_updates=self.n_updates + sum(epoch.n_updates for epoch in epochs),
-            n_clipped=self.n_clipped + sum(epoch.n_clipped for epoch in epochs),
-            n_samples=self.n_samples + sum(epoch.n_samples for epoch in epochs),
+        if not epochs:
+            return self
+        losses, norms, n_updates, n_clipped, n_samples, validation_losses, validation_scores = zip(*epochs)
+        return History(
+            _joined(self.losses, losses),
+            _joined(self.gradient_norms, norms),
+            _joined(self.validation_losses, validation_losses),
+            _joined(self.validation_scores, validation_scores),
+            reduce(min, losses, self.best_loss),  # from the left: NaN is no less than anything
+            self.n_epochs + len(epochs),
+            self.n_updates + sum(n_updates),
+            self.n_clipped + sum(n_clipped),
+            self.n_samples + sum(n_samples),
         )
 
 
-def _joined(earlier: list[float], later: list[float]) -> list[float]:
-    """Return the last ``N_REMEMBERED`` of two lists, as a new list."""
-    return (earlier + later)[-N_REMEMBERED:]
-
-
-def _given(values: Iterable[float | None]) -> list[float]:
-    return [value for value in values if value is not None]
+def _joined(earlier: list[float], later: Sequence[float | None]) -> list[float]:
+    """Return the last ``N_REMEMBERED`` figures, as a new list; there are none of epochs without validation data."""
+    return (earlier + [figure for figure in later if figure is not None])[-N_REMEMBERED:]
