@@ -199,7 +199,7 @@ class PredictionStream:
 
     @state.setter
     def state(self, state):
-        self._running.assign(_check_state(state, self._running.arrays))
+        self._running.assign(_check_state(state, self._running.arrays, RunningState(self._model.network, 1).arrays))
 
     def reset(self, rows=None):
         """Let sequences begin anew.
@@ -220,23 +220,29 @@ class PredictionStream:
             array[rows] = beginning.arrays[name]
 
 
-def _check_state(state, present):
-    """Return the arrays of a new state, each checked against the present one of its name."""
+def _check_state(state: Any, present: dict[str, np.ndarray], start: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return the arrays of a new state, each checked against the present one of its name.
+
+    ``start`` has those of one sequence before its first step, some of which may be infinite.
+    """
     if not isinstance(state, dict):
         raise TypeError(f"state must be a dict of arrays, as the stream's own is, got {type(state).__name__}.")
     if state.keys() != present.keys():
         raise ValueError(f"state has arrays called {list(state)}, but this stream's are called {list(present)}.")
     arrays = {name: _check_state_array(f"state[{name!r}]", state[name], array) for name, array in present.items()}
     has_begun = arrays["n_steps"] > 0
-    if "readout.maximum" in arrays and not np.isneginf(arrays["readout.maximum"][~has_begun]).all():
-        raise ValueError("state['readout.maximum'] must be -inf for sequences of 0 steps.")
     for name, array in arrays.items():
-        if not np.isfinite(array[has_begun] if name == "readout.maximum" else array).all():
+        if np.isinf(start[name]).all():
+            first = start[name].flat[0]
+            if not (array[~has_begun] == first).all():
+                raise ValueError(f"state[{name!r}] must be {first} for sequences of 0 steps.")
+            array = array[has_begun]
+        if not np.isfinite(array).all():
             raise ValueError(f"state[{name!r}] contains NaN, or infinity, or a number too large for {array.dtype}.")
     return arrays
 
 
-def _check_state_array(name, value, present):
+def _check_state_array(name: str, value: Any, present: np.ndarray) -> np.ndarray:
     """Return one array of a new state, in the dtype of the present one."""
     kinds, meaning = ("iu", "integers") if present.dtype.kind == "i" else ("biuf", "real numbers")
     with naming_argument(name):

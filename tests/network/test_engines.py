@@ -11,7 +11,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn_rnn._network import engines, kernels
 from sklearn_rnn._network.cells import CELLS
 from sklearn_rnn._network.cells.cell import Cell
-from sklearn_rnn._network.engines.compiled_engine import COMPILED_CELLS, CompiledOutputLayer, CompiledRecurrence
+from sklearn_rnn._network.engines.compiled_engine import CompiledOutputLayer, CompiledRecurrence
 from sklearn_rnn._network.readouts import READOUTS
 
 needs_kernels = pytest.mark.skipif(kernels.name == "numpy", reason="no kernels serve")
@@ -93,6 +93,9 @@ def test_the_compiled_engine_knows_all_kernels():
 
     for activation in ("identity", "logistic", "relu", "tanh"):
         assert kernels.has_cell("rnn", activation)
-    assert {name for name in COMPILED_CELLS.values() if kernels.has_cell(name, "tanh")} == {"rnn", "lstm", "gru"}
+    assert {name for name in CELLS if kernels.has_cell(name, "tanh")} == {"rnn", "lstm", "gru"} == set(_kernels.CELLS)
     assert {name for name in READOUTS if kernels.has_readout(name)} == set(_kernels.READOUTS)
-    assert {CELLS[name]: name for name in COMPILED_CELLS.values()} == COMPILED_CELLS
+    for name, make in CELLS.items():
+        recurrence = engines.serving.recurrence(make("tanh"))
+        assert isinstance(recurrence, CompiledRecurrence)
+        assert recurrence.name == name

@@ -9,15 +9,10 @@ import numpy as np
 from sklearn_rnn._data.packing import Packing
 from sklearn_rnn._network import kernels
 from sklearn_rnn._network.buffers import Buffers, aligned_empty
+from sklearn_rnn._network.cells import CELLS
 from sklearn_rnn._network.cells.cell import Cell, Tape
-from sklearn_rnn._network.cells.gru import GRUCell
-from sklearn_rnn._network.cells.lstm import LSTMCell
-from sklearn_rnn._network.cells.rnn import SimpleCell
 from sklearn_rnn._network.engines.engine import OutputLayer, Recurrence, RunningArrays, Stepper
 from sklearn_rnn._network.engines.numpy_engine import NumpyEngine
-
-# The kernels' name for each cell. It is the class that counts: a subclass may have other equations.
-COMPILED_CELLS: dict[type[Cell], str] = {SimpleCell: "rnn", LSTMCell: "lstm", GRUCell: "gru"}
 
 
 class CompiledEngine(NumpyEngine):
@@ -25,7 +20,8 @@ class CompiledEngine(NumpyEngine):
 
     def recurrence(self, cell: Cell) -> Recurrence:
         """Return the compiled recurrence of a cell, or the cell itself."""
-        name = COMPILED_CELLS.get(type(cell))
+        # The kernels have the registry's names. It is the class that counts: a subclass may have other equations.
+        name = next((name for name, make in CELLS.items() if make is type(cell)), None)
         if name is None or not kernels.has_cell(name, cell.activation):
             return super().recurrence(cell)
         return CompiledRecurrence(name, cell.activation)
