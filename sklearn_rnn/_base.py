@@ -84,15 +84,15 @@ class BaseRNN(BaseEstimator, metaclass=ABCMeta):
                 (n_sequences, n_steps, n_features), or list of arrays of shape (n_steps_i, n_features) or (n_steps_i,)
             The sequences: rows of a table, an array with axes sequence, time, feature, or a ragged list. An
             array in a memory-mapped file (numpy.memmap or a view of one, of any dtype and strides), or a list of
-            such arrays, stays there: this and all other methods read, and convert, a batch at a time.
+            such arrays, stays there: all methods read and convert one batch at a time.
         y : array-like of shape (n_sequences,) or (n_sequences, n_outputs); for readout "each" of shape \
                 (n_sequences, n_steps) or (n_sequences, n_steps, n_outputs), or a list of per-sequence arrays
             The targets.
         sample_weight : array-like of shape (n_sequences,), default=None
-            Weights; a weight of 2 is the sequence twice, a weight of 0 is none. None is 1 for each.
+            Weights. Weight 2 equals repeating the sequence, weight 0 removing it. None: 1 for each.
         X_val, y_val, sample_weight_val : as X, y and sample_weight, default=None
-            Validation data: loss and score are recorded after every epoch, and ``early_stopping`` looks
-            at them rather than at a part of X.
+            Validation data. Their loss and score are recorded after every epoch, and ``early_stopping`` uses
+            them instead of a part of X.
 
         Returns
         -------
@@ -123,6 +123,12 @@ class BaseRNN(BaseEstimator, metaclass=ABCMeta):
         self._train(dataset, validation)
 
     def _partial_fit(self, X, y, sample_weight, new_sequence, classes=None):
+        """Pass over the data once; see ``partial_fit`` of the estimators."""
+        with draft_of(self) as draft:
+            draft._fit_chunk(X, y, sample_weight, new_sequence, classes)
+        return self
+
+    def _fit_chunk(self, X, y, sample_weight, new_sequence, classes):
         check_settings(self)
         earlier, data = self._known(), (X, y, sample_weight, self._target_reader())
         known, dataset = read_training_data(self, *data, known=earlier, classes=classes, is_chunk=self.stateful)
@@ -195,12 +201,12 @@ class BaseRNN(BaseEstimator, metaclass=ABCMeta):
         self.out_activation_ = self._model.link.name
 
     def reset_state(self, rows=None):
-        """Let sequences begin anew with the next ``partial_fit`` of an estimator with ``stateful=True``.
+        """Reset sequences: their next ``partial_fit`` starts from zeros. For ``stateful=True``.
 
         Parameters
         ----------
         rows : int, array-like of int, or array-like of bool of shape (n_sequences,), default=None
-            Which ones, by their places in X; None for all, after which their number may change too.
+            The sequences to reset, by their places in X. None: all; then their number may change too.
 
         Returns
         -------
@@ -209,13 +215,13 @@ class BaseRNN(BaseEstimator, metaclass=ABCMeta):
         Raises
         ------
         ValueError, TypeError
-            For rows that are not there, and with ``stateful=False``; the state stays as it was.
+            For rows out of range, and with ``stateful=False``. The state does not change.
         """
         check_is_fitted(self)
         if not self.stateful:
             raise ValueError(
-                "stateful=False: every sequence begins anew with each call, so that there is no state to reset. To go "
-                "on from call to call, set stateful=True."
+                "stateful=False: every sequence starts again with each call, so there is no state to reset. To "
+                "continue from call to call, set stateful=True."
             )
         state = self._session.carried_state
         if state is None and rows is not None:
@@ -226,25 +232,25 @@ class BaseRNN(BaseEstimator, metaclass=ABCMeta):
         return self
 
     def memory_estimate(self, X):
-        """Tell what the activations that training stores for the backward pass will take.
+        """Estimate the memory of the activations that training stores for the backward pass.
 
         Parameters
         ----------
         X : array-like or list
             Sequences, as for ``fit``; with ``stateful=True`` a chunk, as for ``partial_fit``. The estimator need not be
-            fitted, and is not changed.
+            fitted, and does not change.
 
         Returns
         -------
         MemoryEstimate
             A named tuple of ``full`` and ``planned``, the bytes without and with ``memory_budget`` for a batch of the
-            longest sequences; ``smallest``, the smallest budget that works; and ``n_forward_passes``, how often the
-            batch is run forward as planned. Its data and the output layer's errors come on top.
+            longest sequences; ``smallest``, the smallest budget that works; and ``n_forward_passes``, the planned
+            number of forward passes over the batch. The data and the output layer's errors take memory besides.
 
         Raises
         ------
         ValueError
-            For bad input, or a budget that does not suffice.
+            For bad input, or a budget that is too small.
         """
         estimator = clone(self)
         estimator._validate_params()
@@ -295,27 +301,27 @@ class BaseRNN(BaseEstimator, metaclass=ABCMeta):
         return sequences.split(hidden_states(self._model.network, sequences, self.n_jobs))
 
     def stream(self, n_sequences=1):
-        """Begin predictions that go on step by step, at the same cost for each step.
+        """Return a stream that predicts step by step, at the same cost for each step.
 
         Parameters
         ----------
         n_sequences : int, default=1
-            Sequences that go on side by side.
+            Number of sequences that continue side by side.
 
         Returns
         -------
         stream : PredictionStream
-            Its ``step(x)`` takes the next step of every sequence, its ``predict(X)`` the next several. It has
-            copies of the weights: training the estimator further does not change it.
+            ``step(x)`` takes the next step of every sequence, ``predict(X)`` several steps. The stream copies the
+            weights: further training of the estimator does not change it.
 
         Raises
         ------
         NotFittedError
             Before ``fit``.
         ValueError
-            For bidirectional networks, which need the whole sequence, and for ``n_sequences`` below 1.
+            For bidirectional networks, which need whole sequences, and for ``n_sequences`` below 1.
         TypeError
-            For ``n_sequences`` that is no integer.
+            If ``n_sequences`` is no integer.
         """
         check_is_fitted(self)
         return PredictionStream(self._model.copy(), n_sequences, self.n_jobs)
@@ -324,7 +330,7 @@ class BaseRNN(BaseEstimator, metaclass=ABCMeta):
     def weights_(self):
         """Views of all parameters by name: assign in place (``weights_[name][...] = array``) to load weights.
 
-        Training replaces the parameters: get the views anew after it.
+        Training makes new parameters: read ``weights_`` again after it.
         """
         check_is_fitted(self, "_model")
         return dict(self._model.network.parameters.views)

@@ -15,7 +15,6 @@ from sklearn_rnn._data.target_readers import LabelReader
 from sklearn_rnn._documentation import document_rnn
 from sklearn_rnn._settings import CONSTRAINTS, can_partial_fit
 from sklearn_rnn._training.losses import BinaryLogLoss, MulticlassLogLoss
-from sklearn_rnn._utils.atomic import draft_of
 
 
 @document_rnn
@@ -121,7 +120,7 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
     @available_if(can_partial_fit)
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y, classes=None, sample_weight=None, new_sequence=None):
-        """Pass over the data once more, from the present weights and optimizer state.
+        """Pass over the data once, continuing from the current weights and optimizer state.
 
         Parameters
         ----------
@@ -130,14 +129,14 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
         y : array-like
             Targets, as for ``fit``.
         classes : array-like of shape (n_classes,), default=None
-            All labels that any call will bring (for multilabel targets the labels' indices). Needed in the
-            first call, where it is the first training.
+            All labels of all calls (for multilabel targets the labels' indices). Required in the first call of an
+            estimator that has not been fitted.
         sample_weight : array-like of shape (n_sequences,), default=None
-            Weights of the sequences. With ``stateful=True`` all may be 0, by ``class_weight`` too: the state moves on,
-            no update is made, and the call's loss and gradient norm are NaN.
+            Weights of the sequences. With ``stateful=True`` all may be 0, also through ``class_weight``: then the
+            state moves on without an update, and the call's loss and gradient norm are NaN.
         new_sequence : array-like of shape (n_sequences,), bool, default=None
-            With ``stateful=True``: which sequences begin anew with this chunk, rather than go on where they were. None
-            is none of them.
+            With ``stateful=True``: the sequences that start with this chunk, instead of continuing where they were.
+            None: no sequence.
 
         Returns
         -------
@@ -147,11 +146,9 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
         Raises
         ------
         ValueError, TypeError
-            For bad input; the estimator stays as it was.
+            For bad input. The estimator does not change.
         """
-        with draft_of(self) as draft:
-            draft._partial_fit(X, y, sample_weight, new_sequence, self._check_classes(classes))
-        return self
+        return self._partial_fit(X, y, sample_weight, new_sequence, self._check_classes(classes))
 
     def _check_classes(self, classes):
         if self.class_weight == "balanced":
@@ -224,7 +221,7 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
         Returns
         -------
         ndarray or list of ndarray
-            Of the shapes that ``predict_proba`` has.
+            In the shapes of ``predict_proba``.
         """
         with np.errstate(divide="ignore"):
             return self._apply(X, lambda scores: np.log(self._model.probabilities(scores)))
@@ -244,7 +241,7 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
         Returns
         -------
         float
-            For multilabel targets the share of sequences whose labels are all right.
+            For multilabel targets, the share of sequences with all labels right.
         """
         check_is_fitted(self)
         if not self._model.is_per_step:

@@ -174,11 +174,11 @@ PARAMETERS = "\n".join(PARAMETER_GROUPS.values())
 
 ATTRIBUTES = """\
 weights_ : dict of str to ndarray
-    Live views of all parameters. Assign in place to load weights. "layer_0.input" (n_features,
-    n_gates * units), "layer_0.recurrent" (units, n_gates * units), "layer_0.bias" (n_gates * units,),
-    "layer_0.recurrent_bias" (units,) for GRU, "layer_0.reverse.input" and so on if bidirectional,
-    "readout.weight" (n_hidden, n_outputs), "readout.bias" (n_outputs,). The gates are in the order
-    i, f, g, o (LSTM) and r, z, n (GRU).
+    Views of all current parameters. Assign in place to load weights. Training makes new parameters:
+    read ``weights_`` again after it. "layer_0.input" (n_features, n_gates * units), "layer_0.recurrent"
+    (units, n_gates * units), "layer_0.bias" (n_gates * units,), "layer_0.recurrent_bias" (units,) for
+    GRU, "layer_0.reverse.input" and so on if bidirectional, "readout.weight" (n_hidden, n_outputs),
+    "readout.bias" (n_outputs,). The gates are in the order i, f, g, o (LSTM) and r, z, n (GRU).
 
 loss_, best_loss_ : float
     Training loss of the last epoch, and the smallest training loss of all epochs (None with

@@ -12,15 +12,14 @@ from sklearn_rnn._data.target_readers import ValueReader
 from sklearn_rnn._documentation import document_rnn
 from sklearn_rnn._settings import CONSTRAINTS, can_partial_fit
 from sklearn_rnn._training.losses import REGRESSION_LOSSES
-from sklearn_rnn._utils.atomic import draft_of
 
 
 @document_rnn
 class RNNRegressor(RegressorMixin, BaseRNN):
     """Recurrent neural network regressor, trained by backpropagation through time.
 
-    One target, or several, per sequence or (``readout="each"``) per step. Targets are not scaled: where
-    theirs is far from 1, wrap the regressor in
+    One target, or several, per sequence or (``readout="each"``) per step. Targets are not scaled: if
+    their spread is far from 1, wrap the regressor in
     :class:`~sklearn.compose.TransformedTargetRegressor`.
 
     Parameters
@@ -117,7 +116,7 @@ class RNNRegressor(RegressorMixin, BaseRNN):
     @available_if(can_partial_fit)
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y, sample_weight=None, new_sequence=None):
-        """Pass over the data once more, from the present weights and optimizer state.
+        """Pass over the data once, continuing from the current weights and optimizer state.
 
         Parameters
         ----------
@@ -126,11 +125,11 @@ class RNNRegressor(RegressorMixin, BaseRNN):
         y : array-like
             Targets, as for ``fit``.
         sample_weight : array-like of shape (n_sequences,), default=None
-            Weights of the sequences. With ``stateful=True`` all may be 0: the state moves on, no update is made, and
-            the call's loss and gradient norm are NaN.
+            Weights of the sequences. With ``stateful=True`` all may be 0: then the state moves on without an update,
+            and the call's loss and gradient norm are NaN.
         new_sequence : array-like of shape (n_sequences,), bool, default=None
-            With ``stateful=True``: which sequences begin anew with this chunk, rather than go on where they were. None
-            is none of them.
+            With ``stateful=True``: the sequences that start with this chunk, instead of continuing where they were.
+            None: no sequence.
 
         Returns
         -------
@@ -140,11 +139,9 @@ class RNNRegressor(RegressorMixin, BaseRNN):
         Raises
         ------
         ValueError, TypeError
-            For bad input; the estimator stays as it was.
+            For bad input. The estimator does not change.
         """
-        with draft_of(self) as draft:
-            draft._partial_fit(X, y, sample_weight, new_sequence)
-        return self
+        return self._partial_fit(X, y, sample_weight, new_sequence)
 
     def _target_reader(self):
         return ValueReader(self.readout == "each", self.loss)
