@@ -88,6 +88,6 @@ def test_training_refuses_bad_weights(weights, message):
 def test_a_validation_part_without_any_weight_is_refused():
     estimator = regressor(early_stopping=True, validation_fraction=0.5)
     message = "sample_weight"
-    weights = [0, 0, 1, 0, 0, 0]  # whoever gets the one, the other part has none
+    weights = [0, 0, 1, 0, 0, 0]  # one of the two parts gets no weight
     assert_refuses(estimator, "fit", sequences(), TARGETS, sample_weight=weights, message=message)
     assert_is_unfitted(estimator)

@@ -511,7 +511,7 @@ def test_a_bad_chunk_is_refused_before_the_stream_moves(X, message, method):
 def test_rows_of_no_whole_steps_are_refused():
     stream = make_estimator("flat", draw_X().reshape(N, -1), step_features=2).stream(N)
     with pytest.raises(
-        ValueError, match=r"^X has 3 columns, which are no whole steps: pass a multiple of step_features=2"
+        ValueError, match=r"^X has 3 columns, which is not a multiple of step_features=2: pass whole steps"
     ):
         stream.predict(np.zeros((N, 3)))
 
