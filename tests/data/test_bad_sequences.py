@@ -13,7 +13,7 @@ from refusals import (
     N_STEPS,
     TARGETS,
     array_but,
-    assert_goes_on_like,
+    assert_continues_like,
     assert_is_unfitted,
     assert_refuses,
     assert_training_refuses,
@@ -295,7 +295,7 @@ def test_a_fitted_estimator_refuses_other_sequences(good_X, other_X, message, me
     name = method.split()[0]
     y = (LABELS,) if name in ("score", "partial_fit", "fit") else ()
     assert_refuses(estimator, name, other_X, *y, message=message)
-    assert_goes_on_like(estimator, twin, good_X, LABELS)
+    assert_continues_like(estimator, twin, good_X, LABELS)
 
 
 # ---- Values beyond float32 ---------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from refusals import (
     LENGTHS,
     MULTILABEL,
     TARGETS,
-    assert_goes_on_like,
+    assert_continues_like,
     assert_refuses,
     assert_training_refuses,
     classifier,
@@ -200,7 +200,7 @@ def test_a_fitted_estimator_refuses_targets_of_another_kind(estimator, good_y, o
     estimator = deepcopy(estimator).set_params(warm_start=True).fit(sequences(), good_y)
     twin = deepcopy(estimator)
     assert_refuses(estimator, method.split()[0], sequences(), other_y, message=message)
-    assert_goes_on_like(estimator, twin, sequences(), good_y)
+    assert_continues_like(estimator, twin, sequences(), good_y)
 
 
 @pytest.mark.parametrize("readout", ["last", "each"])
