@@ -1,4 +1,4 @@
-"""Model: everything that predictions, streams, inspection and export need of a fitted estimator."""
+"""Model: the parts of a fitted estimator that predictions, streams, inspection and export need."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from sklearn_rnn._network.network import RecurrentNetwork
 
 @dataclass
 class Model:
-    """What a fitted estimator is.
+    """A fitted estimator without its training.
 
     Attributes
     ----------
     schema : InputSchema
-        How X is read.
+        The accepted form of X.
     network : RecurrentNetwork
     link : Link
         The output layer's activation.
     coding : ClassCoding or ValueCoding
-        What the network's outputs mean.
+        The meaning of the network's outputs: classes or values.
     architecture : dict
-        The estimator's parameters that the network was built from: training continues with the same values only.
+        The estimator's parameters that determine the network. Training continues only with the same values.
     """
 
     schema: InputSchema
@@ -38,11 +38,11 @@ class Model:
 
     @property
     def is_per_step(self) -> bool:
-        """Whether every step has a prediction (readout "each"), rather than every sequence."""
+        """Whether every step has a prediction (readout "each"), and not every sequence."""
         return self.network.readout == "each"
 
     def copy(self) -> Model:
-        """Return a model with parameters of its own, which are writeable."""
+        """Return a model with its own copy of the parameters, which is writeable."""
         return replace(self, network=self.network.copy())
 
     def decode(self, scores: np.ndarray) -> np.ndarray:
@@ -50,7 +50,7 @@ class Model:
         return self.coding.decode(scores, self.link.predict)
 
     def probabilities(self, scores: np.ndarray) -> np.ndarray:
-        """Return class probabilities, (n, n_classes), for raw scores (n, n_outputs); of classifiers alone."""
+        """Return class probabilities, (n, n_classes), for raw scores (n, n_outputs); only for classifiers."""
         assert isinstance(self.coding, ClassCoding)
         return self.coding.probabilities(scores, self.link.predict)
 
@@ -59,5 +59,5 @@ class Model:
         return self.coding.score(scores, targets, weights, self.link.predict)
 
     def in_form_of(self, sequences: Any, values: np.ndarray) -> Any:
-        """Return one value (or row) per sequence as it is; one per step in the form of X."""
+        """Return values per sequence unchanged, and values per step in the form of X."""
         return sequences.split(values) if self.is_per_step else values

@@ -70,11 +70,11 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "verbose": ["verbose"],
 }
 
-# ---- Which parameters go together --------------------------------------------------------------------
+# ---- Combinations of parameters ----------------------------------------------------------------------
 
 
 def can_partial_fit(estimator: Any) -> bool:
-    """Whether the settings allow ``partial_fit``; for ``available_if``."""
+    """Whether the parameters allow ``partial_fit``; for ``available_if``."""
     for parameter, value in (
         ("solver", "lbfgs"),
         ("early_stopping", True),
@@ -88,14 +88,14 @@ def can_partial_fit(estimator: Any) -> bool:
 
 
 def check_settings(estimator: Any) -> None:
-    """Refuse parameters that do not go together."""
+    """Refuse combinations of parameters that do not work together."""
     sizes = layer_sizes(estimator)
     if not sizes or any(not isinstance(n, Integral) or n < 1 for n in sizes):
         raise ValueError(f"hidden_layer_sizes must be integers of at least 1, got {estimator.hidden_layer_sizes!r}.")
     if estimator.cell != "rnn" and estimator.activation != "tanh":
         raise ValueError(
-            f"activation={estimator.activation!r} is for cell='rnn' alone: cell={estimator.cell!r} has fixed "
-            "activations. Leave activation at 'tanh'."
+            f"activation={estimator.activation!r} is only for cell='rnn': cell={estimator.cell!r} has fixed "
+            "activations. Set activation='tanh'."
         )
     in_bytes(estimator.memory_budget)
     _check_truncation(estimator.truncation, estimator.truncation_stride)
@@ -109,19 +109,19 @@ def check_settings(estimator: Any) -> None:
 def _check_truncation(truncation: Any, stride: Any) -> None:
     if truncation == "unbiased" and stride == 1:
         raise ValueError(
-            "truncation_stride=1 is too short for truncation='unbiased', whose windows have that many steps in the "
-            "mean: set truncation_stride to 2 or more."
+            "truncation_stride=1 is too short for truncation='unbiased', where it is the mean number of steps of a "
+            "window: set truncation_stride to 2 or more."
         )
     longest = 0 if truncation is None else truncation
     if not isinstance(longest, str) and stride is not None and stride > longest:
         raise ValueError(
-            f"truncation_stride={stride} is more than truncation={truncation}: the losses of the steps between would "
-            "be lost. Choose truncation_stride <= truncation."
+            f"truncation_stride={stride} is more than truncation={truncation}: the losses of the steps between "
+            "windows would be lost. Choose truncation_stride <= truncation."
         )
 
 
 def _exclusions(estimator: Any) -> Iterator[tuple[str, Any, str, str]]:
-    """Yield (parameter, its neutral value, the setting that excludes other values, why)."""
+    """Yield (parameter, its neutral value, the setting that excludes its other values, the reason)."""
     if estimator.bidirectional:
         reason = "whose reverse pass begins at the end of the whole sequence."
         yield "truncation", None, "bidirectional=True", reason
@@ -139,31 +139,31 @@ def _exclusions(estimator: Any) -> Iterator[tuple[str, Any, str, str]]:
 
 
 def layer_sizes(estimator: Any) -> tuple[Any, ...]:
-    """Units of each layer."""
+    """Number of units of each layer."""
     sizes: Any = estimator.hidden_layer_sizes
     return (sizes,) if isinstance(sizes, Integral) else tuple(sizes)
 
 
 def architecture_of(estimator: Any) -> dict[str, Any]:
-    """Return the parameters that a fitted network cannot change."""
+    """Return the parameters that must not change after the network is built."""
     names = ("cell", "activation", "bidirectional", "readout", "step_features", "patch_size")
     return {"hidden_layer_sizes": layer_sizes(estimator)} | {name: getattr(estimator, name) for name in names}
 
 
 def check_architecture(estimator: Any, fitted: dict[str, Any]) -> None:
-    """Refuse to continue training a network that the parameters no longer describe."""
+    """Refuse to continue training if the parameters describe another network than the fitted one."""
     for name, value in architecture_of(estimator).items():
         if value != fitted[name]:
             raise ValueError(
-                f"{name}={value!r}, but the fitted network has {name}={fitted[name]!r}: training continues with the "
-                "same architecture only. Call fit with warm_start=False to start anew."
+                f"{name}={value!r}, but the fitted network has {name}={fitted[name]!r}: training continues only with "
+                "the same architecture. To train a new network, call fit with warm_start=False."
             )
 
 
 def make_network(
     estimator: Any, n_inputs: int, n_outputs: int, dtype: Any, random_state: np.random.RandomState
 ) -> RecurrentNetwork:
-    """Return a new network with drawn start values."""
+    """Return a new network with random start values."""
     return RecurrentNetwork(
         n_inputs,
         layer_sizes(estimator),
@@ -186,7 +186,7 @@ SAME_NAMES = frozenset(field.name for field in fields(TrainingSettings))
 def training_settings(
     estimator: Any, truncation: Truncation, n_sequences: int, in_one_batch: bool = False
 ) -> TrainingSettings:
-    """Return how to train on so many sequences."""
+    """Return the settings for training on ``n_sequences``."""
     batch_size = min(64, n_sequences) if estimator.batch_size == "auto" else estimator.batch_size
     special = {
         "batch_size": n_sequences if in_one_batch else batch_size,
@@ -204,14 +204,14 @@ def begin_session(estimator: Any, network: RecurrentNetwork, random_state: np.ra
 
 
 def restart_session(estimator: Any, network: RecurrentNetwork, earlier: TrainingSession) -> TrainingSession:
-    """Return the session of a warm start: random numbers and history continue, all else begins anew."""
+    """Return the session of a warm start: random numbers and history continue, everything else is reset."""
     session = begin_session(estimator, network, deepcopy(earlier.random_state))
     session.history = earlier.history
     return session
 
 
 def continue_session(estimator: Any, network: RecurrentNetwork, earlier: TrainingSession) -> TrainingSession:
-    """Return a copy of a session to continue with; optimizer and truncation begin anew where parameters changed."""
+    """Return a copy of a session, to continue it. Optimizer and truncation are reset if their parameters changed."""
     session, truncation = earlier.copy(), make_truncation(estimator)
     if session.solver != estimator.solver:
         session.solver = estimator.solver
@@ -230,7 +230,7 @@ def _optimizer_and_schedule(estimator: Any, network: RecurrentNetwork) -> tuple[
 
 
 def make_truncation(estimator: Any) -> Truncation:
-    """Return the policy that the parameters describe."""
+    """Return the truncation policy that the parameters describe."""
     length, stride = _bounded(estimator.truncation), _bounded(estimator.truncation_stride)
     if length == "auto":
         return AdaptiveTruncation(estimator.truncation_tolerance, stride)
@@ -240,5 +240,5 @@ def make_truncation(estimator: Any) -> Truncation:
 
 
 def _bounded(n_steps: Any) -> Any:
-    """Return a number of steps that NumPy's integers can hold; anything else as it is."""
+    """Limit a number of steps to NumPy's integers; return any other value unchanged."""
     return min(n_steps, np.iinfo(np.intp).max) if isinstance(n_steps, Integral) else n_steps

@@ -1,4 +1,4 @@
-"""Prints, at the end of a run, how far the package was from torch at most."""
+"""Prints the largest differences between the package and torch at the end of a run."""
 
 import pytest
 
@@ -7,12 +7,12 @@ PREFIX = "largest relative difference: "
 
 @pytest.fixture
 def record_difference(record_property):
-    """A function of (category, difference) that notes a difference for the summary."""
+    """A function of (category, difference) that stores a difference for the summary."""
     return lambda category, difference: record_property(PREFIX + category, float(difference))
 
 
 def pytest_terminal_summary(terminalreporter):
-    # Reports carry their properties from pytest-xdist's workers to the process that prints.
+    # Reports carry these properties from pytest-xdist's workers to the main process, which prints.
     largest = {}
     for reports in terminalreporter.stats.values():
         for report in reports:

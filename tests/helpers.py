@@ -1,4 +1,4 @@
-"""Small networks and data for the tests: random asymmetric weights, ragged lengths, float64 unless told."""
+"""Small networks and data for the tests: random asymmetric weights, ragged lengths, float64 by default."""
 
 import os
 import subprocess
@@ -21,16 +21,16 @@ from sklearn_rnn._training.bptt import Backpropagation
 from sklearn_rnn._training.dropout import NO_MASKS
 from sklearn_rnn._training.truncation.fixed import FixedTruncation
 
-# The engine in NumPy, and the one of the compiled kernels if there are any.
+# The NumPy engine, and the compiled engine if kernels were compiled.
 ENGINES = {"numpy": NumpyEngine()} | ({} if kernels.name == "numpy" else {"compiled": CompiledEngine()})
 each_engine = pytest.mark.parametrize("engine", ENGINES)
 
-# Not sorted, one of a single step, two alike.
+# Not sorted; one length of 1, and two equal lengths.
 RAGGED = (5, 1, 7, 3, 5)
 
 
 def import_torch():
-    """torch; without it the module that asks is skipped, or fails where it is required."""
+    """Return torch. If it is missing, the calling module is skipped, or fails if torch is required."""
     if os.environ.get("SKLEARN_RNN_REQUIRE_TORCH") == "1":
         import torch
 
@@ -39,9 +39,9 @@ def import_torch():
 
 
 def run_python(program, *arguments, kernel=None, timeout=300, exit_status=0):
-    """Run a program in a process of its own, with ``kernel`` forced if it is given; return what it printed.
+    """Run a program in a new process, with ``kernel`` forced if it is given; return its standard output.
 
-    It can import the modules of this folder and of those in it.
+    The program can import the modules of this folder and of its subfolders.
     """
     folders = {str(file.parent) for file in Path(__file__).parent.rglob("*.py")}
     path = [*sorted(folders), *filter(None, [os.environ.get("PYTHONPATH")])]
@@ -64,7 +64,7 @@ def make_sequences(lengths=RAGGED, n_features=2, *, seed=0, dtype=np.float64):
 
 
 def make_recurrence(engine, cell, activation="tanh"):
-    """A cell by its name, and its recurrence in an engine."""
+    """Return a cell, given its name, and its recurrence in an engine."""
     cell = CELLS[cell](activation)
     return cell, ENGINES[engine].recurrence(cell)
 
@@ -82,7 +82,7 @@ def make_network(
     seed=1,
     engine=None,
 ):
-    """A network whose parameters, biases too, are all random; run by the engine that serves, or by ``engine``."""
+    """A network with random parameters, also biases. It runs in the default engine, or in ``engine``."""
     network = RecurrentNetwork(
         n_features,
         sizes,
@@ -108,7 +108,7 @@ def randomize(weights, seed=1):
 
 
 def make_dataset(sequences, targets, weights=None, *, per_step=False):
-    """A Dataset of these sequences; targets (n, n_outputs) are per sequence or, ``per_step``, per row."""
+    """A Dataset of these sequences; targets (n, n_outputs) are per sequence or, with ``per_step``, per row."""
     lengths = np.array([len(sequence) for sequence in sequences])
     rows = np.concatenate(sequences)
     weights = np.ones(len(targets)) if weights is None else weights
@@ -121,7 +121,7 @@ def make_dataset(sequences, targets, weights=None, *, per_step=False):
 
 
 def make_regression(lengths=RAGGED, *, per_step=False, n_features=2, n_outputs=2, seed=2):
-    """A Dataset with random targets, and weights of which the second is zero."""
+    """A Dataset with random targets and weights; the second weight is zero."""
     generator = np.random.default_rng(seed)
     n = sum(lengths) if per_step else len(lengths)
     weights = generator.uniform(0.5, 2, n)
@@ -131,7 +131,7 @@ def make_regression(lengths=RAGGED, *, per_step=False, n_features=2, n_outputs=2
 
 
 class Update(NamedTuple):
-    """What an update of the weights is made from: sums over the samples, and the gradient of ``loss``."""
+    """The sums over samples from which the weights are updated: loss, weight, and the gradient of ``loss``."""
 
     loss: float
     weight: float
@@ -139,18 +139,18 @@ class Update(NamedTuple):
 
 
 def updates_of(network, loss, dataset, truncation=None, stride=None, masks=NO_MASKS, **settings):
-    """The updates of one pass over the whole dataset in one batch; the weights stay as they are."""
+    """The updates of one pass over the whole dataset in one batch; the weights are not changed."""
     backpropagation = Backpropagation(network, network.prepare(), loss, **settings)
     batch = dataset.pack(np.arange(len(dataset)))
-    plan = truncated(batch.packing.n_steps, truncation, stride)
+    windows = truncated(batch.packing.n_steps, truncation, stride)
     return [
         Update(update.loss, update.weight, copied(update.gradient.views))
-        for update in backpropagation.updates(batch, plan, masks)
+        for update in backpropagation.updates(batch, windows, masks)
     ]
 
 
 def truncated(n_steps, truncation=None, stride=None):
-    """The Truncation of a batch with a longest sequence of ``n_steps``."""
+    """The windows of a batch whose longest sequence has ``n_steps``."""
     return FixedTruncation(truncation, stride).draw(n_steps, None)
 
 
@@ -160,7 +160,7 @@ def copied(arrays):
 
 
 def numerical_gradient(function, array, step=1e-6):
-    """Central differences of ``function()``, which reads ``array``, in every component of it."""
+    """Central differences of ``function()``, which reads ``array``, with respect to every component of ``array``."""
     gradient = np.empty_like(array)
     for index in np.ndindex(array.shape):
         value = array[index]
@@ -174,7 +174,7 @@ def numerical_gradient(function, array, step=1e-6):
 
 
 def largest_relative_difference(actual, expected):
-    """Largest difference of named arrays, each relative to the largest absolute value of its expected one."""
+    """Largest difference of named arrays, each relative to the largest absolute value of the expected array."""
     assert set(actual) == set(expected)
     largest = 0.0
     for name, array in expected.items():

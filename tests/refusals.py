@@ -1,4 +1,4 @@
-"""Checks that bad input is refused: by an error that begins with its name, and without any change to the estimator."""
+"""Checks that bad input is refused: the error begins with its name, and the estimator is not changed."""
 
 import pickle
 from copy import deepcopy
@@ -26,19 +26,19 @@ MULTILABEL = np.array([[0, 1, 1], [1, 0, 0], [1, 1, 0], [0, 0, 1], [1, 0, 1], [0
 
 
 def sequences():
-    """Six sequences of two features."""
+    """Six sequences with two features."""
     return make_sequences(LENGTHS)
 
 
 def sequences_but(i, sequence):
-    """The same, but for the i-th."""
+    """The same six sequences, but the i-th is replaced."""
     X = sequences()
     X[i] = sequence
     return X
 
 
 def array_but(index, value):
-    """Six sequences of four steps of two features, but for one value."""
+    """Six sequences of four steps with two features; one value is replaced."""
     X = np.stack(make_sequences((N_STEPS,) * 6))
     X[index] = value
     return X
@@ -56,7 +56,7 @@ def object_array(items):
 
 
 def per_step(value, lengths=LENGTHS):
-    """A list with an array of one target per step for each sequence, beginning with ``value``."""
+    """A list with an array for each sequence: one target per step. The first target is ``value``."""
     return [np.where(np.arange(length) % 2, 1, value) for length in lengths]
 
 
@@ -69,7 +69,7 @@ def regressor(**params):
 
 
 def default_y(estimator):
-    """Good targets for the six sequences."""
+    """Valid targets for the six sequences."""
     if estimator.readout == "each":
         return per_step(0)
     return LABELS if isinstance(estimator, RNNClassifier) else TARGETS
@@ -79,12 +79,12 @@ def default_y(estimator):
 
 
 def state_of(estimator):
-    """All that an estimator holds, to the bit."""
+    """Everything in an estimator, bit for bit."""
     return pickle.dumps(estimator)
 
 
 def assert_refuses(estimator, method, *args, error=ValueError, message, **kwargs):
-    """A method raises with a message that begins so, and leaves the estimator as it was."""
+    """A method raises an error whose message begins with ``message``; the estimator is not changed."""
     before = state_of(estimator)
     with pytest.raises(error, match=f"^{message}") as raised:
         getattr(estimator, method)(*args, **kwargs)
@@ -98,8 +98,8 @@ def assert_is_unfitted(estimator):
         estimator.predict(sequences())
 
 
-def assert_goes_on_like(estimator, twin, X, y):
-    """Both predict and train on with the same bits."""
+def assert_continues_like(estimator, twin, X, y):
+    """Both estimators predict and continue training with the same bits."""
     assert_same_predictions(estimator, twin, X)
     for trained in (estimator, twin):
         trained.partial_fit(X, y)
@@ -114,7 +114,7 @@ def assert_same_predictions(estimator, twin, X):
 
 
 def first_call(estimator):
-    """What the first ``partial_fit`` needs to be told."""
+    """Keyword arguments that the first ``partial_fit`` needs."""
     return {"classes": [0, 1]} if isinstance(estimator, RNNClassifier) else {}
 
 
@@ -129,7 +129,7 @@ def assert_training_refuses(
     methods=("fit", "partial_fit"),
     **kwargs,
 ):
-    """Neither fit nor partial_fit take X and y, of an estimator not yet fitted and of a fitted one."""
+    """fit and partial_fit refuse X and y, both before and after a first fit."""
     good_X = sequences() if good_X is None else good_X
     good_y = default_y(estimator)
     for method in methods:
@@ -140,4 +140,4 @@ def assert_training_refuses(
         fitted = deepcopy(estimator).fit(good_X, good_y)
         twin = deepcopy(fitted)
         assert_refuses(fitted, method, X, y, error=error, message=message, **kwargs)
-        assert_goes_on_like(fitted, twin, good_X, good_y)
+        assert_continues_like(fitted, twin, good_X, good_y)

@@ -1,1 +1,1 @@
-"""Every accepted form of X and y, read into sequences and targets; batches packed from them."""
+"""Reads every accepted form of X and y into sequences and targets, and packs batches of them."""

@@ -1,4 +1,4 @@
-"""Codings of targets: from y to the numbers that the network is trained on, and from its scores to predictions."""
+"""Codings of targets: from y to the network's training targets, and from its raw scores to predictions."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class ClassCoding:
     Attributes
     ----------
     classes : ndarray of shape (n_classes,)
-        For multilabel targets the labels' indices.
+        For multilabel targets: the indices of the labels.
     is_multilabel : bool
     """
 
@@ -28,7 +28,7 @@ class ClassCoding:
 
     @classmethod
     def learn(cls, y: np.ndarray, classes: np.ndarray | None, name: str = "y") -> ClassCoding:
-        """Make the coding of checked labels, (n,) or (n, n_labels); ``classes`` are all there will be, if known."""
+        """Make the coding of checked labels, (n,) or (n, n_labels); ``classes`` are all classes, if they are known."""
         is_multilabel = y.ndim == 2
         if classes is None:
             classes = np.arange(y.shape[1]) if is_multilabel else np.unique(y)
@@ -80,13 +80,13 @@ class ClassCoding:
         return float(np.average(hits, weights=weights))
 
     def strata(self, targets: np.ndarray) -> np.ndarray | None:
-        """Class of every row of targets, to split by; None for multilabel targets."""
+        """Class of every row of targets, for a stratified split; None for multilabel targets."""
         return None if self.is_multilabel else self.codes_of(targets)
 
 
 @dataclass(frozen=True)
 class ValueCoding:
-    """Real values, as they are.
+    """Real values, which are not coded.
 
     Attributes
     ----------
@@ -117,10 +117,10 @@ class ValueCoding:
 
     def score(self, scores: np.ndarray, targets: np.ndarray, weights: np.ndarray, activate: Activation) -> float:
         """R^2 of raw scores against targets."""
-        from sklearn.metrics import r2_score  # here: importing it takes longer than all of this package
+        from sklearn.metrics import r2_score  # not at the top: this import takes longer than that of the whole package
 
         return r2_score(targets, activate(scores), sample_weight=weights)
 
     def strata(self, targets: np.ndarray) -> None:
-        """Values have no classes to split by."""
+        """None: values have no classes for a stratified split."""
         return

@@ -26,10 +26,9 @@ class Reader(NamedTuple):
     name : str
         The argument, for messages: "X" or "X_val".
     dtypes : tuple of dtype
-        Accepted types; numbers of any other type are converted to the first.
+        Accepted types. Numbers of any other type are converted to the first one.
     may_stay_mapped : bool
-        Whether an array in a memory-mapped file (or a list of such arrays) stays there. It is checked all the same,
-        a part at a time.
+        Whether an array in a memory-mapped file (or a list of such arrays) stays there. It is checked in parts.
     """
 
     owner: str
@@ -58,11 +57,11 @@ def check_sequences(
     X : array-like of shape (n_sequences, n_columns) or (n_sequences, n_steps, n_features), or a list, tuple \
             or object array of n_sequences array-likes of shape (n_steps_i, n_features) or (n_steps_i,)
     reset : bool
-        Whether the estimator is being fitted anew.
+        Whether the estimator is being fitted for the first time, or again from the start.
     fitted_on_rows : bool or None, default=None
         Whether the estimator was fitted on 2-D X; None if it is being fitted.
     step_features : int, default=1
-        Features per step of 2-D X, whose columns are the steps of a sequence, one after the other.
+        Features per step of 2-D X. Its columns are the steps of a sequence, one after the other.
     ensure_all_finite : bool or "allow-nan", default=True
     may_stay_mapped : bool, default=False
         Whether an array in a memory-mapped file stays there.
@@ -76,7 +75,7 @@ def check_sequences(
     Raises
     ------
     ValueError, TypeError
-        Starting with the name and the place of the fault.
+        The message starts with ``name`` and the place of the fault.
     """
     reader = Reader(type(estimator).__name__, name, FLOATS, may_stay_mapped)
     form = form_of(X, fitted_on_rows, name)
@@ -106,13 +105,13 @@ def form_of(X: Any, fitted_on_rows: bool | None, name: str = "X") -> str:
     n_dimensions = _n_dimensions(X)
     if n_dimensions > 3:
         raise ValueError(
-            f"{name} has {n_dimensions} dimensions, but sequences are (n_sequences, n_steps, n_features) at the most."
+            f"{name} has {n_dimensions} dimensions, but it must have at most 3: (n_sequences, n_steps, n_features)."
         )
     return "array" if n_dimensions == 3 else "rows"
 
 
 def _is_table(X: Sequence[Any]) -> bool:
-    """Whether X is nested lists of numbers of one length, which are 2-D data to scikit-learn."""
+    """Whether X is a list of equally long lists of numbers: scikit-learn treats it as 2-D data."""
     return all(
         isinstance(item, (list, tuple)) and 0 < len(item) == len(X[0]) and all(map(_is_scalar, item)) for item in X
     )
@@ -127,6 +126,7 @@ def _n_dimensions(item: Any) -> int:
 
 
 def refuse_form(reader: Reader, form: str, n: int) -> None:
+    """Raise the error for X in another form than the estimator was fitted on; ``n`` features (or columns) are right."""
     if form == "rows":
         raise ValueError(
             f"{reader.name} is 2-D, but this {reader.owner} was fitted on sequences with {n} features per step: pass "
@@ -145,7 +145,7 @@ def _check_rows(estimator: Any, X: Any, reset: bool, step_features: int, reader:
     """Check 2-D X: each row is a sequence of n_columns / step_features steps."""
     stays_mapped = reader.may_stay_mapped and _is_mapped(X)
     _check_feature_names(estimator, X, reset=reset)
-    if not stays_mapped:  # check_array would copy, and finds no fault in an array of numbers
+    if not stays_mapped:  # check_array would copy the array; an array of numbers passes its checks
         X = check_table(X, reader)
     elif X.ndim == 2:
         _num_features(X)
@@ -170,7 +170,7 @@ def _check_rows(estimator: Any, X: Any, reset: bool, step_features: int, reader:
 
 
 def check_table(X: Any, reader: Reader) -> np.ndarray:
-    """Return 2-D X as an array of floats, which need not be finite."""
+    """Return 2-D X as an array of floats. They may be infinite or NaN."""
     with naming_argument(reader.name):
         return check_array(
             X,
@@ -186,7 +186,7 @@ def check_table(X: Any, reader: Reader) -> np.ndarray:
 
 
 def check_steps(X: Any, form: str, reader: Reader, n_features: int | None = None) -> Sequences | MappedSequences:
-    """Check X of a form other than "rows"; ``n_features`` per step are wanted, or None for any number."""
+    """Check X of a form other than "rows"; ``n_features`` is the required number per step, None for any."""
     sequences = _check_array_3d(X, reader) if form == "array" else _check_ragged(X, form, reader)
     if n_features is not None and sequences.n_features != n_features:
         raise ValueError(
@@ -199,8 +199,8 @@ def check_steps(X: Any, form: str, reader: Reader, n_features: int | None = None
 def _check_array_3d(X: Any, reader: Reader) -> Sequences | MappedSequences:
     if reader.may_stay_mapped and _is_mapped(X):
         return _map_sequences(X, np.full(len(X), X.shape[1]), "array", X.dtype, reader)
-    is_as_wanted = type(X) is np.ndarray and X.dtype in reader.dtypes and X.flags.c_contiguous and X.size > 0
-    if not is_as_wanted:  # check_array takes longer than to predict a sequence
+    is_ready = type(X) is np.ndarray and X.dtype in reader.dtypes and X.flags.c_contiguous and X.size > 0
+    if not is_ready:  # check_array takes longer than the prediction of a sequence
         with naming_argument(reader.name):
             X = check_array(
                 X,
@@ -264,7 +264,7 @@ def _as_2d(item: Any, name: str) -> np.ndarray:
 
 
 def _as_floats(arrays: list[np.ndarray], reader: Reader) -> np.ndarray:
-    """Convert arrays of any other type, naming the sequence that cannot be converted."""
+    """Convert arrays of other types. An error names the sequence that cannot be converted."""
     converted = []
     for i, array in enumerate(arrays):
         with naming_argument(f"{reader.name}[{i}]"):
@@ -302,7 +302,7 @@ def _map_sequences(
     )
 
 
-# ---- What all forms share ----------------------------------------------------------------------------
+# ---- All forms ---------------------------------------------------------------------------------------
 
 
 @contextmanager
@@ -318,7 +318,7 @@ def naming_argument(name: str) -> Iterator[None]:
 
 def _set_n_features(estimator: Any, n_features: int) -> None:
     estimator.n_features_in_ = n_features
-    vars(estimator).pop("feature_names_in_", None)  # of an earlier fit on a data frame
+    vars(estimator).pop("feature_names_in_", None)  # an earlier fit on a data frame set it
 
 
 def as_dtype(sequences: Any, owner: str, dtype: Any) -> Any:
@@ -332,11 +332,11 @@ def as_dtype(sequences: Any, owner: str, dtype: Any) -> Any:
 
 
 def check_finite(sequences: Sequences | MappedSequences, owner: str, ensure_all_finite: bool | str) -> None:
-    """Refuse NaN and infinity, naming the sequence and step of the first one."""
+    """Refuse NaN and infinity. The error names the sequence and the step of the first one."""
     if ensure_all_finite is False or not sequences.holds_floats:
         return
     for first_row, rows in sequences.chunks():
-        # The sum of all is finite unless a value is not, or it overflows: then look closely.
+        # A finite sum means that all values are finite. Otherwise the sum may have overflowed: test every value.
         with np.errstate(over="ignore", invalid="ignore"):
             if np.isfinite(np.sum(rows)):
                 continue
@@ -349,6 +349,6 @@ def check_finite(sequences: Sequences | MappedSequences, owner: str, ensure_all_
         value = "NaN" if np.isnan(rows[row, feature]) else "infinity"
         raise ValueError(
             f"{sequences.name} contains {value} in sequence {sequence}, step {step}, feature {feature}: {owner} does "
-            f"not accept {value}. Impute it, for instance with TimeDistributed(SimpleImputer()), or leave the "
-            "sequence out."
+            f"not accept {value}. Impute it, for instance with TimeDistributed(SimpleImputer()), or leave out "
+            "the sequence."
         )

@@ -1,4 +1,4 @@
-"""InputSchema: how a fitted model reads X, and the checks of data that continue a stream."""
+"""InputSchema: how a fitted model reads X, and how a stream checks its next steps."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ class InputSchema:
     owner : str
         Class of the estimator, for messages.
     is_table : bool
-        Whether X was 2-D: then every row is a sequence, and only 2-D X is read.
+        Whether X was 2-D. If so, every row is a sequence, and only 2-D X is accepted.
     n_features : int
-        Columns of 2-D X; features per step of any other.
+        Columns of 2-D X; features per step of X in any other form.
     step_features : int
         Features per step.
     patch_size : int
-        Steps of X in a network step.
+        Steps of X in one network step.
     dtype : dtype
-        float32 or float64: the type of everything that is computed.
+        float32 or float64: the type of all computations.
     """
 
     owner: str
@@ -50,13 +50,14 @@ class InputSchema:
 
     @property
     def n_inputs(self) -> int:
-        """Numbers that the network reads for each sequence at a network step."""
+        """Number of values that the network reads for each sequence at a network step."""
         return self.patch_size * self.step_features
 
     def read(self, estimator: Any, X: Any, name: str = "X") -> Any:
-        """Check X for an estimator fitted with this schema; return its steps in the schema's dtype, not yet in patches.
+        """Check X for an estimator that was fitted with this schema; return its steps in the schema's dtype.
 
-        ``estimator`` has the ``n_features_in_`` and ``feature_names_in_`` to compare with.
+        The steps are not yet in patches. X is compared with ``n_features_in_`` and ``feature_names_in_`` of
+        ``estimator``.
         """
         sequences = check_sequences(
             estimator,
@@ -70,7 +71,7 @@ class InputSchema:
         return as_dtype(sequences, self.owner, self.dtype)
 
     def check_whole_patches(self, sequences: Any, reason: str) -> None:
-        """Refuse sequences whose steps are no multiple of ``patch_size``; ``reason`` ends the message."""
+        """Refuse sequences whose number of steps is not a multiple of ``patch_size``; ``reason`` ends the message."""
         incomplete = np.flatnonzero(sequences.lengths % self.patch_size)
         if len(incomplete):
             i = incomplete[0]
@@ -79,7 +80,7 @@ class InputSchema:
     # ---- Streams: sequences that continue ------------------------------------------------------------
 
     def read_chunk(self, X: Any, n_sequences: int) -> Any:
-        """Check the next steps, of any number, of every sequence of a stream; return them in patches."""
+        """Check the next steps, any number of them, of every sequence of a stream; return them in patches."""
         reader = Reader(self.owner, may_stay_mapped=True)
         form = form_of(X, fitted_on_rows=self.is_table)
         if form == "rows":
@@ -96,17 +97,17 @@ class InputSchema:
         self.check_whole_patches(
             sequences,
             f"but the network reads patch_size={self.patch_size} steps at a time: pass a multiple of "
-            f"{self.patch_size} steps, and keep the others for later.",
+            f"{self.patch_size} steps, and pass the remaining steps with the next ones.",
         )
         return sequences.patched(self.patch_size)
 
     def _rows_as_steps(self, X: Any, reader: Reader) -> np.ndarray:
-        """2-D X, (n_sequences, n_steps * step_features), as (n_sequences, n_steps, step_features)."""
+        """Return 2-D X, (n_sequences, n_steps * step_features), as (n_sequences, n_steps, step_features)."""
         X = check_table(X, reader)
         if X.shape[1] % self.step_features:
             raise ValueError(
-                f"X has {X.shape[1]} columns, which are no whole steps: pass a multiple of "
-                f"step_features={self.step_features}."
+                f"X has {X.shape[1]} columns, which is not a multiple of step_features={self.step_features}: pass "
+                "whole steps."
             )
         return X.reshape(len(X), -1, self.step_features)
 
@@ -136,7 +137,7 @@ class InputSchema:
         return x
 
     def _shapes_of_step(self, n_sequences: int) -> list[tuple[int, ...]]:
-        """Return the shapes that one network step of data may have."""
+        """Return the accepted shapes of one network step of data."""
         shapes: list[tuple[int, ...]] = [(n_sequences, self.n_inputs)]
         if self.patch_size > 1:
             shapes.append((n_sequences, self.patch_size, self.step_features))

@@ -13,12 +13,12 @@ from sklearn_rnn._utils.caching import cached
 if TYPE_CHECKING:
     from sklearn_rnn._data.packing import Packing
 
-# Values of a memory-mapped file that are checked together: 2 MB in float64. (At least those of one sequence.)
-CHECKED_AT_ONCE = 2**18
+# Number of values of a memory-mapped file that are checked at a time: 2 MB in float64. One sequence is never split.
+VALUES_PER_CHECK = 2**18
 
 
 class BaseSequences:
-    """Where each sequence's steps stand among the rows; the two kinds below know the rows themselves."""
+    """The rows of each sequence, by index. A row is one step of one sequence. Subclasses hold the values."""
 
     lengths: np.ndarray
     form: str
@@ -29,22 +29,22 @@ class BaseSequences:
 
     @cached
     def n_rows(self) -> int:
-        """Steps of all sequences."""
+        """Number of steps of all sequences together."""
         return int(self.lengths.sum())
 
     @cached
     def starts(self) -> np.ndarray:
-        """(n_sequences,) the row of each sequence's first step."""
+        """(n_sequences,) index of the row of each sequence's first step."""
         return np.concatenate([[0], np.cumsum(self.lengths)[:-1]])
 
     @cached
     def common_length(self) -> int | None:
-        """Steps of every sequence; None where they differ."""
+        """Number of steps of every sequence; None if sequences have different numbers of steps."""
         length = int(self.lengths[0]) if len(self) else 0
         return length if (self.lengths == length).all() else None
 
     def take_sequences(self, values: np.ndarray, indices: np.ndarray) -> np.ndarray:
-        """Take from values of every row, (n_rows, ...), those of the sequences at ``indices``, one after the other."""
+        """Take the values, (n_rows, ...), of the sequences at ``indices``, sequence after sequence."""
         if self.common_length is not None:
             by_sequence = values.reshape(len(self), self.common_length, *values.shape[1:])
             return by_sequence[indices].reshape(-1, *values.shape[1:])
@@ -54,7 +54,7 @@ class BaseSequences:
         return values[first + within]
 
     def take_steps(self, values: np.ndarray, order: np.ndarray | slice, packing: Packing) -> np.ndarray:
-        """Take from values of every row, (n_rows, ...), those of the sequences at ``order``, as a packing has them."""
+        """Take the values, (n_rows, ...), of the sequences at ``order``, in the order of the packing's rows."""
         n_steps = self.common_length
         if n_steps is not None:
             by_sequence = values.reshape(len(self), n_steps, *values.shape[1:])
@@ -63,12 +63,12 @@ class BaseSequences:
         return values[self.starts[order][packing.sequence_of_row] + packing.step_of_row]
 
     def split(self, values: np.ndarray) -> np.ndarray | list[np.ndarray]:
-        """Give values of every row, (n_rows, ...), back in the form of X.
+        """Return values of every row, (n_rows, ...), in the form of X.
 
         Returns
         -------
-        ndarray of shape (n_sequences, n_steps, ...) for 2-D and 3-D X, else a list (or object array) with
-        an array (n_steps_i, ...) for each sequence
+        ndarray of shape (n_sequences, n_steps, ...) for 2-D and 3-D X, otherwise a list (or object array)
+        with an array (n_steps_i, ...) for each sequence
         """
         if self.form in ("rows", "array"):
             return values.reshape(len(self), -1, *values.shape[1:])
@@ -88,7 +88,7 @@ class Sequences(BaseSequences):
     form : {"rows", "array", "list", "object"}
         The form of X: 2-D, 3-D, a list or tuple, or an object array.
     name : str
-        The argument that held them, for messages: "X" or "X_val".
+        The argument that contained them, for messages: "X" or "X_val".
     """
 
     rows: np.ndarray
@@ -112,15 +112,15 @@ class Sequences(BaseSequences):
         return self.rows.shape[1]
 
     def chunks(self) -> Iterator[tuple[int, np.ndarray]]:
-        """Yield (first row, rows) for all rows in their order: here at once."""
+        """Yield (index of the first row, rows): all rows, in one chunk."""
         yield 0, self.rows
 
     def packed_rows(self, order: np.ndarray | slice, packing: Packing) -> np.ndarray:
-        """Rows of the sequences at ``order``, as a packing of them has them."""
+        """Rows of the sequences at ``order``, in the order of the packing's rows."""
         return self.take_steps(self.rows, order, packing)
 
     def load(self, indices: Any) -> Sequences:
-        """Return the sequences at ``indices``, in that order: they are in memory already."""
+        """Return the sequences at ``indices``, in that order. They are already in memory."""
         return self.subset(indices)
 
     def subset(self, indices: Any) -> Sequences:
@@ -132,40 +132,40 @@ class Sequences(BaseSequences):
         return replace(self, rows=self.rows.astype(dtype))
 
     def patched(self, patch_size: int) -> Sequences:
-        """Join ``patch_size`` steps to one; a first patch that is short begins with zeros."""
+        """Join every ``patch_size`` steps into one; zeros fill the beginning of an incomplete first patch."""
         if patch_size == 1:
             return self
         n_patches = -(-self.lengths // patch_size)
         n_missing = n_patches * patch_size - self.lengths
         padded = np.zeros((n_patches.sum() * patch_size, self.n_features), self.dtype)
-        # Each sequence moves on by the zeros in front of it and of those before it.
+        # A row moves by the number of zeros in front of its sequence and in front of all earlier sequences.
         padded[np.arange(self.n_rows) + np.repeat(np.cumsum(n_missing), self.lengths)] = self.rows
         return replace(self, rows=padded.reshape(-1, patch_size * self.n_features), lengths=n_patches)
 
 
 @dataclass
 class MappedSequences(BaseSequences):
-    """Sequences that stay in a memory-mapped file: those of a batch are read, converted and patched at a time.
+    """Sequences that stay in a memory-mapped file. A batch's sequences are read when the batch is packed.
 
     Attributes
     ----------
     source : ndarray of shape (n_in_source, n_steps, n_features), or list of ndarray of shape (n_steps_i, n_features)
         Views of the file, of any dtype of real numbers and any strides.
     chosen : ndarray of shape (n_sequences,), int
-        Which of the source's sequences these are.
+        Indices of these sequences in the source.
     lengths : ndarray of shape (n_sequences,), int
         Steps per sequence, after patching.
     form : {"rows", "array", "list", "object"}
     read_as, dtype : dtype
-        float32 or float64: the type in which numbers of the file are read, and the one to which they are converted
-        then. Data in memory take the same two steps: rounding int64 to float64 and then to float32 gives other
-        bits than rounding it to float32 at once.
+        float32 or float64. The file's numbers are read as ``read_as`` and then converted to ``dtype``. Data in memory
+        are converted in the same two steps: int64 rounded to float64 and then to float32 may differ in the last bit
+        from int64 rounded to float32.
     holds_floats : bool
-        Whether NaN and infinity are possible: not among integers.
+        Whether NaN and infinity are possible; False for integers.
     patch_size : int
-        Steps of the source in a step.
+        Number of the source's steps in one step.
     name : str
-        The argument that held them, for messages: "X" or "X_val".
+        The argument that contained them, for messages: "X" or "X_val".
     """
 
     source: np.ndarray | list[np.ndarray]
@@ -192,30 +192,30 @@ class MappedSequences(BaseSequences):
         """
         parts = [self.source[i] for i in self.chosen[indices]]
         lengths = np.array([len(part) for part in parts])
-        rows = np.empty((lengths.sum(), parts[0].shape[1]), self.read_as)  # in C order, whatever that of the parts is
+        rows = np.empty((lengths.sum(), parts[0].shape[1]), self.read_as)  # always in C order
         np.concatenate(parts, out=rows, casting="unsafe")
         return Sequences(rows.astype(self.dtype, copy=False), lengths, self.form).patched(self.patch_size)
 
     def chunks(self) -> Iterator[tuple[int, np.ndarray]]:
-        """Yield (first row, rows) for all rows in their order, some sequences at a time."""
-        n_at_once = max(1, CHECKED_AT_ONCE // int(self.lengths.max() * self.n_features))
-        for first in range(0, len(self), n_at_once):
-            yield self.starts[first], self.load(slice(first, first + n_at_once)).rows
+        """Yield (index of the first row, rows): all rows in order, some sequences at a time."""
+        n_sequences = max(1, VALUES_PER_CHECK // int(self.lengths.max() * self.n_features))
+        for first in range(0, len(self), n_sequences):
+            yield self.starts[first], self.load(slice(first, first + n_sequences)).rows
 
     def packed_rows(self, order: np.ndarray | slice, packing: Packing) -> np.ndarray:
-        """Rows of the sequences at ``order``, as a packing of them has them."""
-        return self.load(order).packed_rows(slice(None), packing)  # all of them: no copy but the packed one
+        """Rows of the sequences at ``order``, in the order of the packing's rows."""
+        return self.load(order).packed_rows(slice(None), packing)  # a slice, not indices: it makes no extra copy
 
     def subset(self, indices: Any) -> MappedSequences:
-        """Return the sequences at ``indices``, in that order; nothing is read."""
+        """Return the sequences at ``indices``, in that order, without reading them."""
         return replace(self, chosen=self.chosen[indices], lengths=self.lengths[indices])
 
     def astype(self, dtype: Any) -> MappedSequences:
-        """Return the sequences to be read in another dtype."""
+        """Return the sequences with another dtype, to which they will be converted."""
         return replace(self, dtype=dtype)
 
     def patched(self, patch_size: int) -> MappedSequences:
-        """Join ``patch_size`` steps to one, as :meth:`Sequences.patched`, whenever sequences are read."""
+        """Join every ``patch_size`` steps into one when sequences are read, as :meth:`Sequences.patched` does."""
         return replace(self, lengths=-(-self.lengths // patch_size), patch_size=patch_size)
 
 

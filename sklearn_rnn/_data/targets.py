@@ -17,26 +17,26 @@ from sklearn_rnn._data.sequences import BaseSequences
 def check_y(
     y: Any, sequences: BaseSequences, *, per_step: bool, numeric: bool, dtype: Any = None, name: str = "y"
 ) -> Any:
-    """Check y in any of its forms against the sequences that it belongs to.
+    """Check y, in any of its forms, against the sequences.
 
     Parameters
     ----------
     y : array-like
-        One entry (or row) per sequence; ``per_step``: ``(n_sequences, n_steps)`` or
+        One entry (or row) per sequence. With ``per_step``: of shape ``(n_sequences, n_steps)`` or
         ``(n_sequences, n_steps, n_outputs)``, or a list with an array per sequence.
     sequences : Sequences
     per_step : bool
     numeric : bool
-        Whether y holds numbers, checked to be finite, rather than labels.
+        Whether y contains numbers, which must be finite, and not labels.
     dtype : dtype or None
-        Of numeric targets.
+        Dtype of numeric targets.
     name : str, default="y"
         The argument, for messages.
 
     Returns
     -------
     ndarray of shape (n,) or (n, n_outputs)
-        n is the number of sequences or, ``per_step``, of all their steps.
+        n is the number of sequences or, with ``per_step``, the number of all their steps.
 
     Raises
     ------
@@ -47,8 +47,8 @@ def check_y(
     y = _join_steps(y, sequences, name) if per_step else _one_per_sequence(y, name)
     if not per_step and _num_samples(y) != len(sequences):
         raise ValueError(
-            f"{name} has {_num_samples(y)} entries, but {sequences.name} has {len(sequences)} sequences: one is needed "
-            "for each (inconsistent numbers of samples)."
+            f"{name} has {_num_samples(y)} entries, but {sequences.name} has {len(sequences)} sequences: pass one "
+            "entry for each sequence (inconsistent numbers of samples)."
         )
     if numeric:
         with naming_argument(name):
@@ -71,13 +71,13 @@ def _one_per_sequence(y: Any, name: str) -> Any:
         return np.asarray(y)
     except ValueError as error:
         raise ValueError(
-            f"{name} has entries of different lengths, but this readout takes one target (or row of targets) per "
-            "sequence: for one per step use readout='each'."
+            f"{name} has entries of different lengths, but this readout needs one target (or row of targets) "
+            "per sequence. For one target per step use readout='each'."
         ) from error
 
 
 def _join_steps(y: Any, sequences: BaseSequences, name: str) -> np.ndarray:
-    """Join targets of every step, sequence after sequence, as the rows of X stand."""
+    """Join the targets of all steps, sequence after sequence: the order of the rows of X."""
     X = sequences.name
     parts = [np.asarray(part) for part in (y if isinstance(y, (list, tuple)) else np.asarray(y))]
     if len(parts) != len(sequences):
@@ -90,11 +90,13 @@ def _join_steps(y: Any, sequences: BaseSequences, name: str) -> np.ndarray:
             )
         if len(part) != length:
             raise ValueError(
-                f"{name}[{i}] has {len(part)} targets, but {X}[{i}] has {length} steps: one is needed for each."
+                f"{name}[{i}] has {len(part)} targets, but {X}[{i}] has {length} steps: pass one target for each step."
             )
     shapes = sorted({part.shape[1:] for part in parts})
     if len(shapes) > 1:
-        raise ValueError(f"{name} has different numbers of outputs for different sequences: {shapes}.")
+        raise ValueError(
+            f"{name} has different numbers of outputs for different sequences: {shapes}. Pass the same number for each."
+        )
     return np.concatenate(parts)
 
 
@@ -104,7 +106,7 @@ def check_labels(y: Any, per_step: bool, name: str = "y") -> np.ndarray:
     Raises
     ------
     ValueError
-        For continuous targets, several multiclass outputs, multilabel y where every step has labels.
+        For continuous targets, for several multiclass outputs, and for multilabel y with ``per_step``.
     """
     y = check_array(y, ensure_2d=False, dtype=None, ensure_all_finite=True, input_name=name, allow_nd=True)
     check_classification_targets(y)
@@ -143,7 +145,8 @@ def check_weights(
         weights = check_array(sample_weight, ensure_2d=False, dtype=dtype, input_name=name)
     if weights.shape != (n_sequences,):
         raise ValueError(
-            f"{name} has shape {weights.shape}, but {sequences.name} has {n_sequences} sequences: one each."
+            f"{name} has shape {weights.shape}, but {sequences.name} has {n_sequences} sequences: pass a weight for "
+            "each sequence."
         )
     if weights.min() < 0:
         raise ValueError(f"{name}[{weights.argmin()}] is {weights.min()}: weights must not be negative.")

@@ -1,1 +1,1 @@
-"""Predictions: in blocks of sequences, and as streams that continue step by step."""
+"""Predictions: of whole sequences in blocks, and step by step as streams."""

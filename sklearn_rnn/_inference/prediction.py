@@ -1,44 +1,52 @@
-"""Applying a network: in blocks of sequences, in windows of steps, so that memory does not grow with the data."""
+"""Predictions in blocks of sequences and chunks of steps: memory does not grow with the data."""
 
 from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 
 from sklearn_rnn._data.packing import Dataset
+from sklearn_rnn._data.sequences import MappedSequences, Sequences
 from sklearn_rnn._network.blocks import prediction_blocks
-from sklearn_rnn._network.network import NetworkBuffers
+from sklearn_rnn._network.network import NetworkBuffers, PreparedWeights, RecurrentNetwork
+from sklearn_rnn._network.readouts import Pool
 from sklearn_rnn._utils.threads import threads
+
+# The steps of all sequences, in memory or in a file.
+AnySequences = Sequences | MappedSequences
 
 
 class InitialState:
-    """Where sequences stand before their first step.
+    """The state of sequences before their first step.
 
     Parameters
     ----------
     network : RecurrentNetwork
     """
 
-    def __init__(self, network):
+    def __init__(self, network: RecurrentNetwork) -> None:
         self.network = network
 
-    def begin(self, order, lengths):
-        """Return network state and pool (None for readout "each") of some sequences before their next steps.
+    def begin(self, order: np.ndarray, lengths: np.ndarray) -> tuple[list[np.ndarray], Pool | None]:
+        """Return the network state and the pool (None for readout "each") of some sequences before their next steps.
 
         Parameters
         ----------
         order : ndarray of shape (n,), int
-            Which sequences.
+            Indices of the sequences.
         lengths : ndarray of shape (n,), int
-            By how many steps each goes on.
+            Number of next steps of each sequence.
         """
         return self.network.initial_state(len(order)), self.network.pool(lengths)
 
-    def end(self, order, lengths, state, pool):
-        """Keep state and pool after these steps."""
+    def end(self, order: np.ndarray, lengths: np.ndarray, state: list[np.ndarray], pool: Pool | None) -> None:
+        """Store the network state and the pool after these steps."""
 
 
 class RunningState(InitialState):
-    """Where sequences stand that will go on.
+    """The state of sequences that will continue.
 
     Parameters
     ----------
@@ -51,63 +59,69 @@ class RunningState(InitialState):
     state : list of ndarray of shape (n_states, n_sequences, n_units)
         The network state.
     pooled : ndarray of shape (n_sequences, n_hidden), or None
-        What the readout has pooled so far.
+        The readout's pool of the steps so far.
     n_steps : ndarray of shape (n_sequences,), int64
-        Steps so far.
+        Number of steps so far.
     arrays : dict of str to ndarray of shape (n_sequences, ...)
-        Live views of all of it: "layer_0.h", "layer_0.c" (LSTM), …, "readout.sum" or "readout.maximum", "n_steps".
+        Live views of all three: "layer_0.h", "layer_0.c" (LSTM), …, "readout.sum" or "readout.maximum", "n_steps".
     """
 
-    def __init__(self, network, n_sequences):
+    def __init__(self, network: RecurrentNetwork, n_sequences: int) -> None:
         super().__init__(network)
         self.n_steps = np.zeros(n_sequences, np.int64)
         self.state, pool = super().begin(self.n_steps, np.ones(n_sequences, np.int64))
-        self.pooled = None if pool is None else pool.running
+        self.pooled: Any = None if pool is None else pool.running
         self.arrays = {
             f"{direction.name}.{name}": array
             for direction, arrays in zip(network.directions, self.state)
             for name, array in zip(network.cell.state_names, arrays)
         }
-        if self.pooled is not None:
+        if pool is not None and self.pooled is not None:
             self.arrays[f"readout.{pool.running_name}"] = self.pooled
         self.arrays["n_steps"] = self.n_steps
 
-    def begin(self, order, lengths):
-        """As :meth:`InitialState.begin`, with copies of where these sequences stand."""
+    def begin(self, order: np.ndarray, lengths: np.ndarray) -> tuple[list[np.ndarray], Pool | None]:
+        """Return copies of the network state and the pool of some sequences; see :meth:`InitialState.begin`."""
         _, pool = super().begin(order[:0], self.n_steps[order] + lengths)
-        if self.pooled is not None:
+        if pool is not None and self.pooled is not None:
             pool.running[...] = self.pooled[order]
         return [np.take(states, order, axis=1) for states in self.state], pool
 
-    def end(self, order, lengths, state, pool):
+    def end(self, order: np.ndarray, lengths: np.ndarray, state: list[np.ndarray], pool: Pool | None) -> None:
         for states, new in zip(self.state, state):
             states[:, order] = new
-        if self.pooled is not None:
+        if pool is not None and self.pooled is not None:
             self.pooled[order] = pool.running
         self.n_steps[order] += lengths
 
-    def assign(self, arrays):
-        """Take the contents of other arrays by the same names."""
+    def assign(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Copy the values of other arrays with the same names."""
         for name, array in self.arrays.items():
             array[...] = arrays[name]
 
-    def copied_arrays(self):
+    def copied_arrays(self) -> dict[str, np.ndarray]:
         """Return copies of the arrays, by name."""
         return {name: array.copy() for name, array in self.arrays.items()}
 
 
-def predict_scores(network, sequences, n_jobs=None, weights=None, running=None):
+def predict_scores(
+    network: RecurrentNetwork,
+    sequences: AnySequences,
+    n_jobs: int | None = None,
+    weights: PreparedWeights | None = None,
+    running: InitialState | None = None,
+) -> np.ndarray:
     """Apply a network and its output layer.
 
     Parameters
     ----------
     network : RecurrentNetwork
-    sequences : Sequences
+    sequences : Sequences or MappedSequences
     n_jobs : int or None
     weights : PreparedWeights, default=None
-        The network's own, not for a backward pass. None: prepared here.
+        The network's weights, prepared without ``for_backward``. None: they are prepared here.
     running : RunningState, default=None
-        Where the sequences stand: they go on from there, and it follows. None: they begin.
+        State of the sequences, which continue from it; updated in place. None: the sequences begin.
 
     Returns
     -------
@@ -120,10 +134,11 @@ def predict_scores(network, sequences, n_jobs=None, weights=None, running=None):
         return _for_every_step(network, sequences, network.n_outputs, weights.output, n_jobs, weights, running)
     scores = np.empty((len(sequences), network.n_outputs), network.dtype)
 
-    def predict_block(indices, buffers):
+    def predict_block(indices: np.ndarray, buffers: NetworkBuffers) -> None:
         batch = Dataset(sequences).pack(indices)
         packing = batch.packing
         state, pool = running.begin(batch.order, packing.lengths)
+        assert pool is not None
         chunks = network.forward_without_tape(
             weights, batch.rows, packing, state, buffers, keeps_hidden=pool.needs_hidden
         )
@@ -136,20 +151,28 @@ def predict_scores(network, sequences, n_jobs=None, weights=None, running=None):
     return scores
 
 
-def hidden_states(network, sequences, n_jobs=None):
-    """h of the last layer after every step, (n_rows, n_hidden), rows as those of ``sequences``."""
+def hidden_states(network: RecurrentNetwork, sequences: AnySequences, n_jobs: int | None = None) -> np.ndarray:
+    """h of the last layer after every step, (n_rows, n_hidden), in the order of the rows of ``sequences``."""
     weights = network.prepare(for_backward=False)
     return _for_every_step(network, sequences, network.n_hidden, lambda h: h, n_jobs, weights, InitialState(network))
 
 
-def _for_every_step(network, sequences, n_columns, function, n_jobs, weights, running):
-    """Apply ``function`` to the hidden states of all steps; rows as those of ``sequences``."""
+def _for_every_step(
+    network: RecurrentNetwork,
+    sequences: AnySequences,
+    n_columns: int,
+    function: Callable[[np.ndarray], np.ndarray],
+    n_jobs: int | None,
+    weights: PreparedWeights,
+    running: InitialState,
+) -> np.ndarray:
+    """Apply ``function`` to the hidden states of all steps; return the results in the order of the rows."""
     results = np.empty((sequences.n_rows, n_columns), network.dtype)
 
-    def run_block(indices, buffers):
+    def run_block(indices: np.ndarray, buffers: NetworkBuffers) -> None:
         batch = Dataset(sequences).pack(indices)
         packing = batch.packing
-        # Pools are for predictions by sequence: none is filled here.
+        # Pools are for predictions by sequence: this one, if there is one, stays empty.
         state, pool = running.begin(batch.order, packing.lengths)
         for first_step, chunk, hidden in network.forward_without_tape(weights, batch.rows, packing, state, buffers):
             step = first_step + chunk.step_of_row
@@ -160,18 +183,23 @@ def _for_every_step(network, sequences, n_columns, function, n_jobs, weights, ru
     return results
 
 
-def _in_blocks(function, network, sequences, n_jobs):
-    """Call ``function(indices, buffers)`` on blocks of sequences; each writes its own results."""
-    spare_buffers: list[NetworkBuffers] = []  # one set of work arrays for each thread, whichever block it takes next
+def _in_blocks(
+    function: Callable[[np.ndarray, NetworkBuffers], None],
+    network: RecurrentNetwork,
+    sequences: AnySequences,
+    n_jobs: int | None,
+) -> None:
+    """Call ``function(indices, buffers)`` for each block of sequences; every call writes its own results."""
+    spare_buffers: list[NetworkBuffers] = []  # one set of work arrays for each thread
 
-    def without_warnings(indices):
+    def without_warnings(indices: np.ndarray) -> None:
         buffers = spare_buffers.pop() if spare_buffers else NetworkBuffers()
         with np.errstate(over="ignore", invalid="ignore"):
             function(indices, buffers)
         spare_buffers.append(buffers)
 
     blocks = prediction_blocks(network, sequences.lengths)
-    if len(blocks) == 1:  # a pool and BLAS's limits would take longer than a short sequence
+    if len(blocks) == 1:  # threads, and a limit on those of BLAS, would take longer than a short sequence
         without_warnings(blocks[0])
     else:
         with threads(n_jobs) as run:

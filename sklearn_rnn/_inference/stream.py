@@ -1,4 +1,4 @@
-"""Prediction streams: sequences that go on, a step or a chunk of steps at a time, from where they stand."""
+"""Prediction streams: sequences that continue, by one step or a chunk of steps at a time."""
 
 from __future__ import annotations
 
@@ -25,31 +25,32 @@ def _has_probabilities(stream: PredictionStream) -> bool:
 
 
 class PredictionStream:
-    """Predicts sequences step by step, each step at the same cost, however long the sequences have become.
+    """Predicts sequences step by step. Every step has the same cost: earlier steps are not run again.
 
-    Made by ``estimator.stream(n_sequences)``; every sequence begins from nothing. Whether steps come one at
-    a time, in chunks of any lengths, or all at once in the estimator's ``predict``, predictions are the same.
+    ``estimator.stream(n_sequences)`` makes a stream, in which every sequence is before its first step. Predictions are
+    the same for steps one at a time, for chunks of any lengths, and for the whole sequences in the estimator's
+    ``predict``.
 
-    The stream has its own copy of the fitted estimator: what becomes of the estimator does not change the
-    stream, nor the stream the estimator. Streams of one estimator may be used side by side in different threads,
-    each by one thread at a time. Pickles and deep copies go on from where the stream stands.
+    The stream has its own copy of the fitted model: later changes of the estimator do not change the stream. Different
+    threads may use different streams of one estimator at the same time, but not the same stream. Pickles and deep
+    copies continue from the stream's current state.
 
-    After an error a stream stands where it stood before.
+    An error leaves the stream's state unchanged.
 
     Parameters
     ----------
     model : Model
-        Of the fitted estimator, not bidirectional. The stream keeps it: give it a copy.
+        The fitted estimator's model, not bidirectional. The stream keeps this object: pass a copy.
     n_sequences : int
-        Sequences that go on side by side.
+        Number of sequences, which continue side by side.
     n_jobs : int or None, default=None
-        Threads, as the estimator has it.
+        The estimator's ``n_jobs``: number of threads.
 
     Notes
     -----
-    With ``patch_size=p`` the network reads p steps of data at a time, and so does the stream: its steps are
-    network steps. ``predict`` of the estimator puts zeros in front of a sequence that is no multiple of
-    p long; so can you, in front of a stream's first patch.
+    With ``patch_size=p`` the network reads p steps of data at a time. A step of the stream is then one network step,
+    of p steps of data. The estimator's ``predict`` puts zeros in front of a sequence whose length is not a multiple of
+    p. To get the same predictions from a stream, put the same zeros in front of its first patch.
 
     Examples
     --------
@@ -84,7 +85,7 @@ class PredictionStream:
         running = self._running
         self._stepper = network.stepper(self._weights, running.state, running.pooled, running.n_steps)
 
-    # The panels of weights are packed again, for whichever kernels serve where a pickle is loaded.
+    # A pickle has no prepared weights: other kernels may run where it is loaded.
     def __getstate__(self) -> dict[str, Any]:
         return {"model": self._model, "n_jobs": self._n_jobs, "state": self.state}
 
@@ -93,31 +94,31 @@ class PredictionStream:
         self._running.assign(state["state"])
 
     @property
-    def n_sequences(self):
-        """Sequences that go on side by side."""
+    def n_sequences(self) -> int:
+        """Number of sequences, which continue side by side."""
         return len(self._running.n_steps)
 
     # ---- Predictions ---------------------------------------------------------------------------------
 
-    def step(self, x):
-        """Take the next network step of every sequence, and predict.
+    def step(self, x: Any) -> np.ndarray:
+        """Run the next network step of every sequence, and predict.
 
         Parameters
         ----------
         x : array-like of shape (n_sequences, step_features)
-            The next step of each sequence; of shape (n_sequences, patch_size, step_features) or
-            (n_sequences, patch_size * step_features) where the network reads patches. For a single sequence the
-            first axis may be left out. Fastest as a C-contiguous array of the dtype that the estimator was fitted in.
+            The next step of each sequence. With ``patch_size`` above 1: the next patch, of shape (n_sequences,
+            patch_size, step_features) or (n_sequences, patch_size * step_features). For a single sequence the first
+            axis may be left out. Fastest is a C-contiguous array of the dtype in which the estimator was fitted.
 
         Returns
         -------
         ndarray of shape (n_sequences,) or (n_sequences, n_outputs)
-            What ``predict`` of the estimator gives for sequences that end here.
+            The predictions of the estimator's ``predict`` for sequences that end with this step.
 
         Raises
         ------
         ValueError, TypeError
-            For bad input; the stream stands where it stood.
+            For bad input; the state of the stream stays unchanged.
         """
         stepper, model = self._stepper, self._model
         if stepper is None:
@@ -127,32 +128,32 @@ class PredictionStream:
             scores = stepper.step(x if stepper.is_ready(x) else model.schema.read_step(x, self.n_sequences))
         return model.decode(scores)
 
-    def predict(self, X):
-        """Take the next several steps of every sequence, and predict.
+    def predict(self, X: Any) -> Any:
+        """Run the next steps of every sequence, one or several, and predict.
 
         Parameters
         ----------
         X : array-like of shape (n_sequences, n_steps, step_features), or list of arrays of shape \
                 (n_steps_i, step_features) or (n_steps_i,)
-            At least one step of each sequence, ``patch_size`` steps of data for each network step. Where the
-            estimator was fitted on 2-D X, also of shape (n_sequences, n_steps * step_features).
+            At least one network step of each sequence, which is ``patch_size`` steps of data. If the estimator was
+            fitted on 2-D X, also of shape (n_sequences, n_steps * step_features).
 
         Returns
         -------
         ndarray or list of ndarray
-            As ``predict`` of the estimator gives: for readout "each" of each of these steps, in the form of X;
-            else after the last of them.
+            Predictions like those of the estimator's ``predict``. With readout "each": for every one of these steps,
+            in the form of X. With other readouts: after the last step.
 
         Raises
         ------
         ValueError, TypeError
-            For bad input; the stream stands where it stood.
+            For bad input; the state of the stream stays unchanged.
         """
         return self._predict(X, self._model.decode)
 
     @available_if(_has_probabilities)
-    def predict_proba(self, X):
-        """Take the next several steps of every sequence, and predict probabilities.
+    def predict_proba(self, X: Any) -> Any:
+        """Run the next steps of every sequence, one or several, and predict probabilities.
 
         Parameters
         ----------
@@ -162,13 +163,13 @@ class PredictionStream:
         Returns
         -------
         ndarray or list of ndarray
-            As ``predict_proba`` of the estimator gives: for readout "each" of each of these steps, in the form of
-            X; else after the last of them.
+            Probabilities like those of the estimator's ``predict_proba``. With readout "each": for every one of these
+            steps, in the form of X. With other readouts: after the last step.
 
         Raises
         ------
         ValueError, TypeError
-            For bad input; the stream stands where it stood.
+            For bad input; the state of the stream stays unchanged.
         """
         return self._predict(X, self._model.probabilities)
 
@@ -177,7 +178,7 @@ class PredictionStream:
         return self._model.in_form_of(sequences, function(self._scores(sequences)))
 
     def _scores(self, sequences: Sequences) -> np.ndarray:
-        """Raw scores; the stream moves on when they are all there: an interrupt leaves it where it stood."""
+        """Raw scores. The state changes only after all are computed: an interrupt leaves it unchanged."""
         network = self._model.network
         running = RunningState(network, self.n_sequences)
         running.assign(self._running.arrays)
@@ -185,34 +186,34 @@ class PredictionStream:
         self._running.assign(running.arrays)
         return scores
 
-    # ---- Where the sequences stand -------------------------------------------------------------------
+    # ---- State ---------------------------------------------------------------------------------------
 
     @property
-    def state(self):
-        """Where the sequences stand, as copies of named arrays whose first axis is n_sequences.
+    def state(self) -> dict[str, np.ndarray]:
+        """The sequences' current state: a dict of copies of arrays, whose first axis is n_sequences.
 
-        "layer_0.h" (n_sequences, n_units), for LSTM "layer_0.c" too, "layer_1.h", …; for readout "mean" or "max" what
-        is pooled so far, "readout.sum" or "readout.maximum" (-inf before the first step); "n_steps" (n_sequences,),
-        the network steps so far. Assign such a dict to go on from there.
+        "layer_0.h" (n_sequences, n_units), for LSTM also "layer_0.c", then "layer_1.h", …. For readout "mean" or "max"
+        the pool of the steps so far, "readout.sum" or "readout.maximum" (-inf before the first step). "n_steps"
+        (n_sequences,), the number of network steps so far. Assign such a dict to continue from that state.
         """
         return self._running.copied_arrays()
 
     @state.setter
-    def state(self, state):
+    def state(self, state: dict[str, Any]) -> None:
         self._running.assign(_check_state(state, self._running.arrays, RunningState(self._model.network, 1).arrays))
 
-    def reset(self, rows=None):
-        """Let sequences begin anew.
+    def reset(self, rows: Any = None) -> None:
+        """Reset sequences to the state before their first step.
 
         Parameters
         ----------
         rows : int, array-like of int, or array-like of bool of shape (n_sequences,), default=None
-            Which sequences: indices (negative ones count from the end) or a mask. None: all.
+            The sequences: their indices (negative ones count from the end) or a mask. None: all.
 
         Raises
         ------
         ValueError, TypeError
-            For indices out of range or anything else; nothing is changed.
+            For indices out of range, and for rows that are neither indices nor a mask; no sequence is reset.
         """
         rows = slice(None) if rows is None else check_rows(rows, self.n_sequences)
         beginning = RunningState(self._model.network, 1)
@@ -226,7 +227,7 @@ def _check_state(state: Any, present: dict[str, np.ndarray], start: dict[str, np
     ``start`` has those of one sequence before its first step, some of which may be infinite.
     """
     if not isinstance(state, dict):
-        raise TypeError(f"state must be a dict of arrays, as the stream's own is, got {type(state).__name__}.")
+        raise TypeError(f"state must be a dict of arrays, like the stream's state, got {type(state).__name__}.")
     if state.keys() != present.keys():
         raise ValueError(f"state has arrays called {list(state)}, but this stream's are called {list(present)}.")
     arrays = {name: _check_state_array(f"state[{name!r}]", state[name], array) for name, array in present.items()}
@@ -243,7 +244,7 @@ def _check_state(state: Any, present: dict[str, np.ndarray], start: dict[str, np
 
 
 def _check_state_array(name: str, value: Any, present: np.ndarray) -> np.ndarray:
-    """Return one array of a new state, in the dtype of the present one."""
+    """Check one array of a new state; return it in the dtype of the present one."""
     kinds, meaning = ("iu", "integers") if present.dtype.kind == "i" else ("biuf", "real numbers")
     with naming_argument(name):
         array = np.asarray(value)

@@ -1,6 +1,6 @@
-"""Blocks of sequences: the work of one thread at a time.
+"""Blocks of sequences: one thread works on one block at a time.
 
-Their sizes never depend on the number of threads, so that no bit of a result depends on ``n_jobs``.
+The sizes of blocks do not depend on the number of threads: results have the same bits for any ``n_jobs``.
 """
 
 from __future__ import annotations
@@ -9,11 +9,12 @@ import numpy as np
 
 from sklearn_rnn._network.network import RecurrentNetwork
 
-# Products of fewer sequences than the smallest block are too slow; the usual block is as fast as any larger one.
+# Numbers of sequences. In a smaller block than the smallest, matrix products are too slow. A larger block than the
+# usual one is not faster for each sequence.
 SMALLEST_BLOCK = 16
 USUAL_BLOCK = 32
 LARGEST_BLOCK = 256
-# Multiplications that are worth a second thread, and those of a prediction's usual block.
+# Numbers of multiplications: the least that is worth a second thread, and those of a usual block of predictions.
 SMALLEST_WORK = 2**23
 USUAL_WORK = 2**24
 
@@ -30,7 +31,7 @@ def training_blocks(
     indices : ndarray of int
         The batch's sequences.
     steps_at_once : int or None, default=None
-        Steps between two updates, which the blocks run side by side; None for all.
+        Number of steps between two updates: blocks run side by side only between updates. None for all steps.
 
     Returns
     -------
@@ -45,11 +46,11 @@ def training_blocks(
     if n_blocks == 1:
         return [indices]
     longest_first = indices[np.argsort(-lengths[indices], kind="stable")]
-    return [longest_first[k::n_blocks] for k in range(n_blocks)]  # every n-th: about the same work
+    return [longest_first[k::n_blocks] for k in range(n_blocks)]  # every n-th sequence: blocks of about the same work
 
 
 def prediction_blocks(network: RecurrentNetwork, lengths: np.ndarray) -> list[np.ndarray]:
-    """Cut all sequences into blocks of similar lengths, longest first; a prediction needs the memory of one block."""
+    """Cut all sequences into blocks of similar lengths, longest first. Each thread needs the memory of one block."""
     if len(lengths) == 0:
         return []
     work = network.work_per_row * int(lengths.sum())
@@ -60,6 +61,6 @@ def prediction_blocks(network: RecurrentNetwork, lengths: np.ndarray) -> list[np
 
 
 def _count(n_sequences: int, work: int, usual_block: int) -> int:
-    """Return two blocks for the work of two threads, and more if they are large enough."""
+    """Return the number of blocks: two for the work of two threads, and more only for large blocks."""
     by_work = work // SMALLEST_WORK
     return max(1, min(2, n_sequences // SMALLEST_BLOCK, by_work), min(n_sequences // usual_block, by_work))

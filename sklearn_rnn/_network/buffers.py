@@ -11,7 +11,7 @@ ALIGNMENT = 64  # bytes: a cache line, and the widest vector
 
 
 def aligned_empty(size: int, dtype: DTypeLike) -> np.ndarray:
-    """Return ``size`` uninitialised elements whose memory begins at a cache line."""
+    """Return ``size`` uninitialised elements. Their memory begins at a cache line."""
     n_bytes = size * np.dtype(dtype).itemsize
     memory = np.empty(n_bytes + ALIGNMENT, np.uint8)
     start = -memory.ctypes.data % ALIGNMENT
@@ -21,8 +21,8 @@ def aligned_empty(size: int, dtype: DTypeLike) -> np.ndarray:
 class Buffers:
     """Named work arrays. Each is allocated at its first use, and again only if it must grow.
 
-    A batch reuses the memory of earlier batches: at these sizes, new memory pages cost more than the arithmetic on
-    them.
+    A batch reuses the memory of earlier batches: for arrays of these sizes, new memory pages cost more time than the
+    arithmetic.
     """
 
     def __init__(self) -> None:

@@ -13,8 +13,8 @@ from numpy.typing import DTypeLike
 class Parameters:
     """A flat vector and named views of it. A gradient has the same layout.
 
-    Optimizers, clipping, penalties, copies of the best weights and pickles each work on this one vector. Weight
-    matrices come first and biases last, so that the penalty needs one slice.
+    Optimizers, clipping, the penalty, copies of the best weights and pickles all use this one vector. Weight matrices
+    come first and biases last: the penalty needs only one slice.
 
     Parameters
     ----------
@@ -26,7 +26,7 @@ class Parameters:
     ----------
     vector : ndarray of shape (n_parameters,)
     views : dict of str to ndarray
-        Live views, in the order of ``shapes``: assigning in place changes the vector.
+        Live views, in the order of ``shapes``: an assignment in place changes the vector.
     n_weights : int
         ``vector[:n_weights]`` are the weights, the rest are the biases.
     """
@@ -52,7 +52,7 @@ class Parameters:
             self._groups.setdefault(prefix, {})[word] = view
 
     def group(self, prefix: str) -> dict[str, np.ndarray]:
-        """Return the views called ``prefix.`` and one more word, by that word."""
+        """Return the views whose names are ``prefix.`` and one more word, by this word."""
         return self._groups[prefix]
 
     def like(self) -> Parameters:
@@ -70,7 +70,7 @@ class Parameters:
         twin._make_views()
         return twin
 
-    # A copied or unpickled view would own its memory: keep the vector alone, and make the views again.
+    # A copied or unpickled view would be an array of its own. So only the vector is kept, and views are made again.
     def __getstate__(self) -> dict[str, Any]:
         return {k: v for k, v in self.__dict__.items() if k not in ("views", "_groups")}
 

@@ -1,14 +1,14 @@
-"""Readouts: from the hidden states of all steps to one row per sequence, the last, the mean or the maximum.
+"""Readouts: from the hidden states of all steps to one row per sequence: the last, the mean or the maximum.
 
-A pool takes the hidden states of a batch window by window, in the order of time. Afterwards it gives
-every window its share of the error; it does not store the windows. Readout "each" has no pool: the output layer
-sees every step.
+A pool reads the hidden states of a batch window by window, in the order of time. Afterwards it computes the error of
+every window's hidden states. It does not store the windows. Readout "each" has no pool: the output layer reads every
+step.
 
 Attributes
 ----------
 READOUTS : dict of str to callable, or None
-    By the name that estimators take: the pool, or None if every step has its own prediction. A new readout is its
-    class and a line here.
+    From the estimators' parameter ``readout`` to the pool, or to None if every step has its own prediction. A new
+    readout needs its class and a line here.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Pool(ABC):
     running_name : str, or None
         Name of ``running`` in the state of a stream.
     needs_hidden : bool
-        Whether the pool needs the hidden states of every step, or the final state alone.
+        Whether the pool needs the hidden states of every step, and not only the final state.
     """
 
     running: Any = None
@@ -54,7 +54,7 @@ class Pool(ABC):
 
     @abstractmethod
     def add(self, hidden: np.ndarray, packing: Packing, first_step: int) -> None:
-        """Take the hidden states, (n_rows, n_units), of the window that begins at ``first_step``."""
+        """Add the hidden states, (n_rows, n_units), of the window that begins at ``first_step``."""
 
     @abstractmethod
     def finish(self, final_hidden: np.ndarray) -> np.ndarray:
@@ -74,7 +74,7 @@ class Pool(ABC):
 
 
 class LastPool(Pool):
-    """h_T. The network carries it as its state, so that the pool reads no rows."""
+    """h_T. It is in the network's final state: the pool reads no rows."""
 
     needs_hidden = False
 
@@ -94,7 +94,7 @@ class LastPool(Pool):
         return bool(self._ends(start, stop).any())
 
     def d_final_hidden(self, d_pooled: np.ndarray, start: int, stop: int) -> np.ndarray:
-        if start == 0 and stop >= self.lengths[0]:  # the longest sequence: all of them end there
+        if start == 0 and stop >= self.lengths[0]:  # the longest sequence ends here: all do
             return d_pooled
         return np.where(self._ends(start, stop)[:, None], d_pooled, d_pooled.dtype.type(0))
 
@@ -128,13 +128,13 @@ class MaxPool(Pool):
     def __init__(self, lengths: np.ndarray, n_units: int, dtype: DTypeLike) -> None:
         super().__init__(lengths, n_units, dtype)
         self.running = np.full(self.shape, -np.inf, dtype)
-        # The step is stored, not found again by comparing: a second run of a window may differ in the last bit.
+        # Steps are stored. They cannot be found by values later: a recomputed window may differ in the last bit.
         self._step_of_maximum = np.zeros(self.shape, np.intp)
 
     def add(self, hidden: np.ndarray, packing: Packing, first_step: int) -> None:
         for step, (start, stop) in enumerate(packing.slices, first_step):
             hidden_t, maximum = hidden[start:stop], self.running[: stop - start]
-            # "Not at most" takes NaN; no value is larger than NaN, so that it stays visible.
+            # ~(h <= maximum) is also True for a NaN in h. A NaN in the maximum stays: the error remains visible.
             is_larger = ~((hidden_t <= maximum) | np.isnan(maximum))
             np.copyto(maximum, hidden_t, where=is_larger)
             self._step_of_maximum[: stop - start][is_larger] = step

@@ -1,1 +1,1 @@
-"""Threads, and the versions that bug reports need."""
+"""Threads, warnings, changes that are made completely or not at all, and the versions for bug reports."""

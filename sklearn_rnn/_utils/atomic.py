@@ -1,4 +1,4 @@
-"""All or nothing: an estimator changes only when everything went well."""
+"""All or nothing: an estimator changes only if the whole call succeeds."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ T = TypeVar("T")
 
 @contextmanager
 def draft_of(estimator: T) -> Iterator[T]:
-    """Give a shallow copy to change; when the block ends without an exception, the estimator becomes that copy.
+    """Give a shallow copy to change. If the block ends without an exception, the estimator becomes this copy.
 
-    Set attributes of the draft freely, but replace what they refer to instead of changing it: the estimator refers to
-    the same objects. The one assignment at the end is atomic for Ctrl-C too: Python handles signals between
-    bytecodes. So after an exception the estimator is exactly what it was.
+    The draft's attributes may be assigned. The objects that they refer to must not be changed: the estimator refers to
+    the same objects. The assignment at the end is atomic for Ctrl-C too: Python handles signals between bytecodes.
+    After an exception, the estimator is therefore unchanged.
     """
     draft = copy.copy(estimator)
     yield draft

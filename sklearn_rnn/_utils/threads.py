@@ -1,15 +1,16 @@
-"""Threads over blocks of sequences, and BLAS held to one thread meanwhile.
+"""Threads over blocks of sequences, while BLAS is limited to one thread.
 
 Ctrl-C raises KeyboardInterrupt between any two instructions of the main thread's Python code: also before the first
-one of an ``__exit__``, and inside of a ``finally``. Only a call of a function that is written in C is never cut short.
-So nothing here counts who comes and goes: each step is one such call, or it may stop anywhere and can be repeated.
+instruction of an ``__exit__``, and inside of a ``finally``. It never interrupts a call of a function that is written in
+C. A counter of users would therefore go wrong. Instead, every step here is one such call, or it may stop anywhere and
+can be repeated.
 """
 
 from __future__ import annotations
 
 import os
 import threading
-from _thread import start_new_thread  # one call in C; Thread.start is Python code that holds a lock of ``threading``
+from _thread import start_new_thread  # one call in C; Thread.start is Python code and holds a lock of ``threading``
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
@@ -26,10 +27,10 @@ Map = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
 
 
 def threads(n_jobs: int | None) -> AbstractContextManager[Map]:
-    """Give a ``map`` that runs its function in as many threads as ``n_jobs`` means, results in order.
+    """Give a ``map`` that calls its function in ``n_jobs`` threads (by joblib's rules) and returns results in order.
 
-    BLAS uses one thread inside: blocks of sequences are what runs side by side, and a product's bits
-    must not depend on how many threads happen to be free.
+    BLAS uses one thread inside of the with statement. The blocks of sequences run in parallel already, and the bits of
+    a product must not depend on the number of free threads.
     """
     n_threads = effective_n_jobs(n_jobs)
     run = map if n_threads == 1 else partial(_map_with_helpers, n_threads - 1)
@@ -40,23 +41,23 @@ def threads(n_jobs: int | None) -> AbstractContextManager[Map]:
 
 
 def _map_with_helpers(n_helpers: int, function: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
-    """``map``, where the calling thread works too: it is awake already, and to wake another takes a while."""
-    todo = deque(enumerate(items))  # threads may take from a deque side by side
+    """``map`` with helper threads. The calling thread works too: it need not be woken, which takes time."""
+    todo = deque(enumerate(items))  # several threads may take items from a deque
     results: list[Any] = [None] * len(todo)
-    begun: list[None] = []  # one for each helper
-    errors: list[BaseException | None] = []  # one for each helper that is done
-    done: SimpleQueue[None] = SimpleQueue()  # wakes the calling thread
+    begun: list[None] = []  # one entry for each helper that has begun
+    errors: list[BaseException | None] = []  # one entry for each helper that has ended
+    done: SimpleQueue[None] = SimpleQueue()  # an entry wakes the calling thread
 
     def work() -> None:
         while todo:
             try:
                 place, item = todo.popleft()
-            except IndexError:  # another thread has just taken the last one
+            except IndexError:  # another thread has just taken the last item
                 return
             results[place] = function(item)
 
     def help_out() -> None:
-        begun.append(None)  # before it takes an item: whoever begins after ``todo.clear()`` finds none
+        begun.append(None)  # before it takes an item: a helper that begins after ``todo.clear()`` finds none
         error = None
         try:
             work()
@@ -66,7 +67,7 @@ def _map_with_helpers(n_helpers: int, function: Callable[[Any], Any], items: Ite
         done.put(None)
 
     def finish() -> None:
-        """After an error or Ctrl-C, what has begun ends and nothing else begins."""
+        """Wait for all calls that have begun. After an error or Ctrl-C, no other call begins."""
         todo.clear()
         helpers.withdraw(help_out)
         while len(errors) < len(begun):
@@ -80,45 +81,46 @@ def _map_with_helpers(n_helpers: int, function: Callable[[Any], Any], items: Ite
         finally:
             finish()
     finally:
-        finish()  # again, as Ctrl-C may have come inside of the first one: most often while it waits
+        finish()  # again: Ctrl-C may have interrupted the first one, most often while it waited
     for error in filter(None, errors):
         raise error
     return results
 
 
 class _Helpers:
-    """Threads that wait for work, since starting one takes longer than many a batch; maps share them.
+    """Threads that wait for work, shared by all maps: the start of a thread takes longer than many batches.
 
-    As many are kept as the machine has processors, or as the largest map has asked for.
+    The number of waiting threads is at most the number of the machine's processors, or the largest number that a map
+    asked for.
     """
 
     def __init__(self) -> None:
         self._jobs: deque[Callable[[], None]] = deque()
-        self._idle: list[None] = []  # one for each thread that waits
+        self._idle: list[None] = []  # one entry for each waiting thread
         self._most_idle = os.cpu_count() or 1
-        self._news: SimpleQueue[None] = SimpleQueue()  # one for each job: wakes a thread
+        self._news: SimpleQueue[None] = SimpleQueue()  # one entry for each job: it wakes a thread
         self._started: SimpleQueue[None] = SimpleQueue()
 
     def ask(self, job: Callable[[], None], n_times: int) -> None:
-        """Have a job done ``n_times`` side by side, by threads that find time for it before it is withdrawn."""
+        """Ask threads to run a job ``n_times`` in parallel. Calls that have not begun may be withdrawn."""
         self._most_idle = max(self._most_idle, n_times)
         for _ in range(n_times):
             self._jobs.append(job)
             self._news.put(None)
         for _ in range(len(self._jobs) - len(self._idle)):
             start_new_thread(self._serve, ())
-            self._started.get()  # otherwise the next call might come first, not see the thread, and start one more
+            self._started.get()  # otherwise the next call might not see this thread, and start one more
 
     def withdraw(self, job: Callable[[], None]) -> None:
-        """Forget whatever nobody has begun to do of a job."""
+        """Cancel the calls of a job that have not begun."""
         while job in self._jobs:
             try:
                 self._jobs.remove(job)
-            except ValueError:  # a thread has just taken it
+            except ValueError:  # a thread has just taken the job
                 return
 
     def _serve(self) -> None:
-        """Do jobs. Python gives Ctrl-C to the main thread alone, so nothing interrupts this one."""
+        """Run jobs. Python raises KeyboardInterrupt in the main thread only: nothing interrupts this one."""
         self._idle.append(None)
         self._started.put(None)
         while True:
@@ -130,7 +132,7 @@ class _Helpers:
                 pass
             else:
                 job()
-                del job  # it holds on to results
+                del job  # it refers to results
             if len(self._idle) >= self._most_idle:
                 return
             self._idle.append(None)
@@ -140,21 +142,21 @@ class _Helpers:
 
 
 class _Stay:
-    """One use of ``threads`` by a thread; it is over when the exit of its with statement has been called or is gone."""
+    """One use of ``threads`` by a thread. It ends when the exit of its with statement is called or deleted."""
 
     __slots__ = ("exit", "thread")
 
-    exit: ref[Any] | None  # None once it has been called
+    exit: ref[Any] | None  # None after the call
     thread: int
 
 
 class _WithOneBlasThread:
-    """A context manager that holds BLAS to one thread and gives ``value``.
+    """A context manager that limits BLAS to one thread and gives ``value``.
 
-    An interrupt may stop its exit before the exit does anything. But in any case the with statement lets go of the
-    exit. Nothing else refers to it. A traceback does not either: the frames of the exit get the stay, not the exit. So
-    the stay is over when the exit is gone. This is why ``__enter__`` and ``__exit__`` are not methods: ``self`` in
-    their frames would keep the exit.
+    An interrupt may stop its exit before the exit's first instruction. But the with statement always drops its
+    reference to the exit, and there is no other reference. A traceback has none either: the frames of the exit refer to
+    the stay, not to the exit. The stay therefore ends when the exit is deleted. This is why ``__enter__`` and
+    ``__exit__`` are not methods: ``self`` in their frames would keep the exit alive.
     """
 
     __slots__ = ("_enter", "_exit")
@@ -170,16 +172,17 @@ class _WithOneBlasThread:
 
 
 class _Blas:
-    """Holds BLAS to one thread while anyone in this process is inside; the limit is the process's own.
+    """Limits BLAS to one thread while any thread of this process is inside of a stay.
 
-    So the first one in sets it and the last one out takes it back, in whatever order threads come and go.
+    The limit belongs to the whole process. The first stay sets it and the last stay removes it: threads may begin and
+    end their stays in any order.
     """
 
     def __init__(self) -> None:
-        self.lock = threading.RLock()  # an R: the garbage collector may end a stay in the middle of ``_settle``
+        self.lock = threading.RLock()  # reentrant: the garbage collector may end a stay in the middle of ``_settle``
         self._inside: set[_Stay] = set()
         self._is_limited = False
-        self._originals: dict[Any, int] = {}  # {library: its number of threads}, of those that may be limited
+        self._originals: dict[Any, int] = {}  # {library: its own number of threads}, of limited libraries
 
     def enter(self, stay: _Stay, value: Any) -> Any:
         stay.thread = threading.get_ident()
@@ -189,12 +192,12 @@ class _Blas:
 
     def leave(self, stay: _Stay, *_: object) -> None:
         self._inside.discard(stay)
-        if not self._inside:  # otherwise the last one out settles
+        if not self._inside:  # otherwise the last stay settles
             self.settle()
-        stay.exit = None  # all is done: the exit may go without a call of ``mend``
+        stay.exit = None  # nothing is left to do: ``mend`` need not be called for this exit
 
     def mend(self, _: ref[Any]) -> None:
-        """Settle when an exit goes that was interrupted or never called. A second interrupt adds nothing."""
+        """Settle after an exit was deleted that was interrupted or never called. Ignore a second interrupt."""
         while True:
             try:
                 return self.settle()
@@ -202,10 +205,11 @@ class _Blas:
                 pass
 
     def settle(self) -> None:
-        """Limit BLAS if anyone is inside, otherwise give it back, one thread at a time.
+        """Limit BLAS if any thread is inside, otherwise restore its threads. A lock admits one thread at a time.
 
-        One call in C acquires the lock and notes it in ``held``. One call of ``any`` releases it, and the second call
-        then finds nothing to release. A ``with`` has a gap of some instructions between its body and the release.
+        One call in C acquires the lock and appends it to ``held``. One call of ``any`` releases it; the second call
+        then finds nothing to release. A ``with`` statement would have some instructions between its body and the
+        release.
         """
         held: list[Any] = []
         releases = map(_RLock.release, held)
@@ -220,11 +224,11 @@ class _Blas:
 
     def _settle(self) -> None:
         for stay in tuple(self._inside):
-            leave = stay.exit  # read once: another thread may be about to set it to None
+            leave = stay.exit  # read once: another thread may set it to None
             if leave is not None and leave() is None:
                 self._inside.discard(stay)
         if not self._inside:
-            self._give_back()
+            self._restore()
         elif not self._is_limited:
             self._limit()
 
@@ -236,7 +240,7 @@ class _Blas:
         _let_any_thread_limit_openblas()
         self._is_limited = True
 
-    def _give_back(self) -> None:
+    def _restore(self) -> None:
         if not self._originals:
             return
         self._is_limited = False
@@ -247,7 +251,7 @@ class _Blas:
         _let_any_thread_limit_openblas()
 
     def forget_other_threads(self) -> None:
-        """Begin anew in a forked child, where no thread lives on but the one that forked."""
+        """Forget the stays of other threads in a forked child: only the thread that forked exists there."""
         here = threading.get_ident()
         self._inside.difference_update([stay for stay in tuple(self._inside) if stay.thread != here])
         self.settle()
@@ -255,12 +259,12 @@ class _Blas:
 
 @cache
 def _blas_libraries() -> list[Any]:
-    """Find the BLAS libraries of this process, once: it takes milliseconds."""
+    """Find the BLAS libraries of this process. The result is cached: a search takes milliseconds."""
     return ThreadpoolController().select(user_api="blas").lib_controllers
 
 
 def _let_any_thread_limit_openblas() -> None:
-    """Undo what threadpoolctl 3.8 began: to heed none but the thread that was first to limit OpenBLAS."""
+    """Let all threads limit OpenBLAS: since threadpoolctl 3.8, only the thread that limited it first may."""
     for library in _blas_libraries():
         if hasattr(library, "clear_controlling_thread"):
             library.clear_controlling_thread(force=True)
@@ -274,8 +278,8 @@ _helpers = _Helpers()
 # ---- Forked processes ------------------------------------------------------------------------------------------------
 
 
-def _begin_anew() -> None:
-    """Forget threads that live on in the parent alone, and give BLAS back if none but they held it."""
+def _forget_parents_threads() -> None:
+    """Forget threads that exist only in the parent, and restore BLAS if only these threads limited it."""
     global _helpers
     _helpers = _Helpers()
     _blas.lock._at_fork_reinit()  # type: ignore[attr-defined]
@@ -283,5 +287,7 @@ def _begin_anew() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    # Functions in C again. With the lock no other thread is in the middle of a change, or has a lock of threadpoolctl.
-    os.register_at_fork(before=_blas.lock.acquire, after_in_parent=_blas.lock.release, after_in_child=_begin_anew)
+    # These are functions in C. While this thread has the lock, no other thread changes limits or locks threadpoolctl.
+    os.register_at_fork(
+        before=_blas.lock.acquire, after_in_parent=_blas.lock.release, after_in_child=_forget_parents_threads
+    )

@@ -1,4 +1,4 @@
-"""show_versions: what a bug report needs to know."""
+"""show_versions: the versions that a bug report needs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sklearn_rnn._network import kernels
 PACKAGES = ("sklearn-rnn", "numpy", "scipy", "scikit-learn", "joblib", "threadpoolctl")
 
 
-def show_versions():
+def show_versions() -> None:
     """Print the versions of Python, of the packages in use and of the BLAS library, for bug reports."""
     print(f"python: {platform.python_version()} ({sys.executable})")
     print(f"machine: {platform.platform()}")
@@ -26,7 +26,7 @@ def show_versions():
     print(f"recurrence: {kernels.name}")
 
 
-def _installed_version(package):
+def _installed_version(package: str) -> str:
     try:
         return version(package)
     except PackageNotFoundError:

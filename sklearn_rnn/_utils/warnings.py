@@ -1,4 +1,4 @@
-"""Warnings that point at the user's line, and NumPy's that are silenced."""
+"""Warnings that point at the user's line, and the NumPy warnings that are silenced."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import joblib
 import numpy as np
 import sklearn
 
-# The frames of these folders are not the user's.
+# Folders of library code: their frames are not the user's.
 LIBRARIES = tuple(
     f"{folder}{os.sep}"
     for folder in (Path(sklearn.__file__).parent, Path(joblib.__file__).parent, Path(__file__).parents[1])
@@ -20,7 +20,7 @@ LIBRARIES = tuple(
 
 
 def warn_user(message: str, category: type[Warning] = UserWarning) -> None:
-    """Warn at the first line outside of this package, scikit-learn and joblib: the line that a user wrote.
+    """Warn at the first line outside of this package, scikit-learn and joblib: the user's line.
 
     ``warnings.warn(skip_file_prefixes=...)`` does the same, but only from Python 3.12 on.
     """
@@ -32,5 +32,5 @@ def warn_user(message: str, category: type[Warning] = UserWarning) -> None:
 
 
 def without_overflow_warnings() -> np.errstate:
-    """Silence NumPy in this thread: an overflow shows in the loss, and training stops with a message."""
+    """Silence NumPy's warnings in this thread. An overflow shows in the loss and stops training, with a warning."""
     return np.errstate(over="ignore", invalid="ignore")

@@ -13,7 +13,7 @@ from refusals import (
     N_STEPS,
     TARGETS,
     array_but,
-    assert_goes_on_like,
+    assert_continues_like,
     assert_is_unfitted,
     assert_refuses,
     assert_training_refuses,
@@ -72,7 +72,7 @@ BAD_SEQUENCES = {
         np.empty((6, 0, 2)),
         r"X has shape \(6, 0, 2\), with 0 steps: its axes are \(n_sequences, n_steps, n_features\)",
     ),
-    # scikit-learn's own words, which its checks of 2-D input look for
+    # scikit-learn's words, for which its checks of 2-D input look
     "an array of no sequences": BadX(np.empty((0, N_STEPS, 2)), r"Found array with 0 sample\(s\)"),
     "NaN in a list": BadX(
         sequences_but(2, [[0, 1], [2, np.nan], [4, 5]]),
@@ -141,7 +141,7 @@ BAD_SEQUENCES = {
     "complex numbers in an array": BadX(array_but((), 1.0).astype(complex), r"Complex data not supported"),
     "4-D": BadX(
         np.ones((6, N_STEPS, 2, 1)),
-        r"X has 4 dimensions, but sequences are \(n_sequences, n_steps, n_features\) at the most\.",
+        r"X has 4 dimensions, but it must have at most 3: \(n_sequences, n_steps, n_features\)\.",
     ),
     "a 3-D array in a list": BadX(
         sequences_but(2, np.ones((4, 2, 1))),
@@ -192,7 +192,7 @@ BAD_ROWS = {
         np.where(np.arange(48).reshape(6, 8) == 5 * 8, np.inf, 1.0),
         rf"X contains infinity in sequence 5, step 0, feature 0: {NO_INFINITY}",
     ),
-    # What follows is in scikit-learn's own words, which its estimator checks look for.
+    # The following messages have scikit-learn's words, for which its estimator checks look.
     "words": BadX(np.full((6, 8), "word"), r"X is not numeric: could not convert string to float"),
     "sparse": BadX(sp.csr_matrix(np.ones((6, 8))), r"Sparse data was passed for X, but", TypeError),
     "sparse array": BadX(sp.coo_array(np.ones((6, 8))), r"Sparse data was passed", TypeError),
@@ -234,7 +234,7 @@ def test_training_refuses_columns_that_step_features_does_not_divide():
     assert_is_unfitted(unfitted)
 
 
-# ---- X that does not go with the first X -------------------------------------------------------------
+# ---- X that does not fit the first X -----------------------------------------------------------------
 
 
 METHODS = [
@@ -295,7 +295,7 @@ def test_a_fitted_estimator_refuses_other_sequences(good_X, other_X, message, me
     name = method.split()[0]
     y = (LABELS,) if name in ("score", "partial_fit", "fit") else ()
     assert_refuses(estimator, name, other_X, *y, message=message)
-    assert_goes_on_like(estimator, twin, good_X, LABELS)
+    assert_continues_like(estimator, twin, good_X, LABELS)
 
 
 # ---- Values beyond float32 ---------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from refusals import (
     LENGTHS,
     MULTILABEL,
     TARGETS,
-    assert_goes_on_like,
+    assert_continues_like,
     assert_refuses,
     assert_training_refuses,
     classifier,
@@ -35,12 +35,12 @@ BAD_Y = {
     "too short": BadY(
         classifier(),
         LABELS[:5],
-        r"y has 5 entries, but X has 6 sequences: one is needed for each",
+        r"y has 5 entries, but X has 6 sequences: pass one entry for each sequence",
     ),
     "too long": BadY(
         regressor(),
         np.ones(7),
-        r"y has 7 entries, but X has 6 sequences: one is needed for each",
+        r"y has 7 entries, but X has 6 sequences: pass one entry for each sequence",
     ),
     "too short, per step": BadY(
         classifier(readout="each"),
@@ -50,12 +50,12 @@ BAD_Y = {
     "other lengths than X's": BadY(
         classifier(readout="each"),
         per_step(0, (5, 3, 7, 5, 2, 6)),
-        r"y\[3\] has 5 targets, but X\[3\] has 4 steps: one is needed for each\.",
+        r"y\[3\] has 5 targets, but X\[3\] has 4 steps: pass one target for each step\.",
     ),
     "other lengths than X's, regressor": BadY(
         regressor(readout="each"),
         per_step(0.5, (5, 3, 3, 4, 2, 6)),
-        r"y\[2\] has 3 targets, but X\[2\] has 7 steps: one is needed for each\.",
+        r"y\[2\] has 3 targets, but X\[2\] has 7 steps: pass one target for each step\.",
     ),
     "label per sequence for each": BadY(
         classifier(readout="each"),
@@ -92,7 +92,7 @@ BAD_Y = {
         r"column",
     ),
     "indicators that are not 0 and 1": BadY(classifier(), 2 * MULTILABEL, r"y "),
-    # scikit-learn's own words
+    # scikit-learn's words
     "continuous labels": BadY(classifier(), TARGETS, r"Unknown label type: continuous"),
     "NaN among labels": BadY(classifier(), NAN_LABELS, r"(Input )?y contains NaN"),
     "NaN among targets": BadY(regressor(), NAN_TARGETS, r"(Input )?y contains NaN"),
@@ -200,7 +200,7 @@ def test_a_fitted_estimator_refuses_targets_of_another_kind(estimator, good_y, o
     estimator = deepcopy(estimator).set_params(warm_start=True).fit(sequences(), good_y)
     twin = deepcopy(estimator)
     assert_refuses(estimator, method.split()[0], sequences(), other_y, message=message)
-    assert_goes_on_like(estimator, twin, sequences(), good_y)
+    assert_continues_like(estimator, twin, sequences(), good_y)
 
 
 @pytest.mark.parametrize("readout", ["last", "each"])

@@ -8,7 +8,7 @@ from refusals import (
     LABELS,
     MULTILABEL,
     TARGETS,
-    assert_goes_on_like,
+    assert_continues_like,
     assert_is_unfitted,
     assert_refuses,
     assert_training_refuses,
@@ -46,7 +46,7 @@ def test_class_weights_that_leave_nothing_to_train_on_are_refused():
     twin = deepcopy(fitted)
     zeros = np.zeros(6, int)
     assert_refuses(fitted, "partial_fit", sequences(), zeros, message="class_weight")
-    assert_goes_on_like(fitted, twin, sequences(), LABELS)
+    assert_continues_like(fitted, twin, sequences(), LABELS)
 
 
 @pytest.mark.parametrize("value", [-1.0, np.nan, np.inf])
@@ -59,7 +59,7 @@ def test_class_weights_that_are_no_weights_are_refused(value):
     twin = deepcopy(fitted)
     fitted.set_params(class_weight={0: value})
     assert_refuses(fitted, "partial_fit", sequences(), y, message="class_weight")
-    assert_goes_on_like(fitted.set_params(class_weight=None), twin, sequences(), y)
+    assert_continues_like(fitted.set_params(class_weight=None), twin, sequences(), y)
 
 
 # ---- Sample weights ----------------------------------------------------------------------------------
@@ -88,6 +88,6 @@ def test_training_refuses_bad_weights(weights, message):
 def test_a_validation_part_without_any_weight_is_refused():
     estimator = regressor(early_stopping=True, validation_fraction=0.5)
     message = "sample_weight"
-    weights = [0, 0, 1, 0, 0, 0]  # whoever gets the one, the other part has none
+    weights = [0, 0, 1, 0, 0, 0]  # one of the two parts gets no weight
     assert_refuses(estimator, "fit", sequences(), TARGETS, sample_weight=weights, message=message)
     assert_is_unfitted(estimator)

@@ -1,4 +1,4 @@
-"""Memory-mapped data: the bits and the errors of the same data in memory, which it never fills."""
+"""Memory-mapped data: the same bits and errors as for the same data in memory, without filling the memory."""
 
 import pickle
 import sys
@@ -218,7 +218,7 @@ def test_a_network_in_float32_reads_other_numbers_as_float32(dtype, tmp_path):
 
 
 def test_integers_are_rounded_as_in_memory(tmp_path):
-    # Rounded to float64 first it lies midway between two numbers in float32, and then goes to the even one, below.
+    # Rounded to float64 first, it is midway between two float32 numbers. It is then rounded to the even one, below.
     value = (2**24 + 1) * 2**30 + 1
     assert np.int64(value).astype("f4") != np.int64(value).astype("f8").astype("f4")
     X = np.full((2, 1, 1), value)
@@ -277,7 +277,7 @@ def test_transformers_of_steps_take_mapped_arrays_into_memory(tmp_path):
     assert_array_equal(transformed, transformer.fit_transform(X))
 
 
-# ---- What is read ------------------------------------------------------------------------------------
+# ---- Reading -----------------------------------------------------------------------------------------
 
 
 def test_only_the_sequences_of_a_batch_are_read(tmp_path):
@@ -321,7 +321,7 @@ PROGRAM = """
         return X.swapaxes(1, 2) if axes == "case, channel, time" else X
 
 
-    # Nearly all of it is zeros, which the file system does not even store.
+    # Nearly all values are zeros, which the file system does not store.
     shape = with_axes(np.broadcast_to(0, (N_SEQUENCES, N_STEPS, N_FEATURES))).shape
     X = np.lib.format.open_memmap(path, "w+", dtype, shape)
     with_axes(X)[::10, -1] = np.random.default_rng(0).integers(-3, 4, (N_SEQUENCES // 10, N_FEATURES))
@@ -332,11 +332,11 @@ PROGRAM = """
     settings = dict(hidden_layer_sizes=(8,), cell="rnn", max_iter=1, n_iter_no_change=np.inf, random_state=0)
     estimators = [RNNClassifier(**settings), RNNClassifier(**settings, early_stopping=True)]
     warnings.simplefilter("ignore")
-    for estimator in estimators:  # imports, and what BLAS sets aside, are not counted
+    for estimator in estimators:  # before the measurement: imports, and the memory that BLAS reserves
         estimator.fit(np.array(X[:20]), y[:20]).predict(np.array(X[:20]))
 
-    # The limit is on memory that is a process's own. RLIMIT_AS would count the mapped file, and RSS what
-    # of it the system keeps in memory while there is room.
+    # The limit is on the process's own memory. RLIMIT_AS would count the whole mapped file, and RSS the
+    # part of it that the system keeps in memory while there is room.
     with open("/proc/self/status") as status:
         in_use = next(1024 * int(line.split()[1]) for line in status if line.startswith("VmData"))
     resource.setrlimit(resource.RLIMIT_DATA, (in_use + 100 * 2**20,) * 2)
@@ -370,7 +370,7 @@ def test_data_larger_than_memory_are_trained_on_and_predicted(dtype, axes, tmp_p
 
 
 def assert_refused_alike(estimator, mapped, X, y, error=ValueError):
-    """All methods raise what they raise of the same data in memory, and leave the estimator as it was."""
+    """All methods raise the same errors as for the same data in memory, and do not change the estimator."""
     before = pickle.dumps(estimator)
     calls = [("fit", y), ("partial_fit", y)]
     if hasattr(estimator, "n_iter_"):
@@ -394,7 +394,7 @@ def test_a_value_that_is_not_finite_is_named_with_its_place(dtype, value, name, 
     fitted = RNNRegressor(**SMALL, patch_size=3).fit(X, y)
     X[17, 4, 2] = X[17, 5, 0] = X[30, 0, 0] = value
     mapped = other_axes_in_the_file(X, tmp_path)
-    with patch("sklearn_rnn._data.sequences.CHECKED_AT_ONCE", checked_at_once):
+    with patch("sklearn_rnn._data.sequences.VALUES_PER_CHECK", checked_at_once):
         for estimator in (fitted, RNNRegressor(**SMALL)):
             message = assert_refused_alike(estimator, mapped, X, y)
             assert message.startswith(f"X contains {name} in sequence 17, step 4, feature 2: RNNRegressor does not")

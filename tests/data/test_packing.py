@@ -9,7 +9,7 @@ from sklearn_rnn._data.packing import Packing
 
 each_example = settings(max_examples=50, deadline=None, derandomize=True, database=None)
 lengths_in_any_order = st.lists(st.integers(1, 6), min_size=1, max_size=6)
-# As windows have them: longest first, and those of sequences that are over are 0.
+# Lengths in a window: longest first, and 0 for sequences that have ended.
 lengths_of_a_window = st.lists(st.integers(0, 6), min_size=1, max_size=6).map(
     lambda lengths: np.array(sorted(lengths, reverse=True))
 )
@@ -21,7 +21,7 @@ def steps_of(packing):
 
 
 def make_ragged_dataset(lengths, *, per_step=False):
-    """Sequences and targets whose values tell them all apart; weights that tell samples apart."""
+    """Sequences, targets and weights whose values are all different."""
     n = sum(lengths) if per_step else len(lengths)
     targets = np.arange(2.0 * n).reshape(n, 2)
     return make_dataset(make_sequences(lengths), targets, np.arange(1.0, n + 1), per_step=per_step)
@@ -67,7 +67,7 @@ def test_a_step_is_a_slice_of_the_rows_of_the_first_sequences(lengths):
 def test_steps_of_an_array_are_views_of_the_rows_of_each_step(lengths):
     packing = Packing(lengths)
     array = np.arange(packing.n_rows * 6).reshape(packing.n_rows, 2, 3)
-    # The second is not contiguous: a copy would lose what is written to it.
+    # The second is not contiguous: values written to a copy of it would be lost.
     for rows in (array, array[:, 1]):
         steps = packing.steps(rows)
         assert len(steps) == packing.n_steps

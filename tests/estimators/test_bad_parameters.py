@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from refusals import (
     TARGETS,
-    assert_goes_on_like,
+    assert_continues_like,
     assert_is_unfitted,
     assert_refuses,
     classifier,
@@ -20,7 +20,7 @@ from sklearn.utils._param_validation import InvalidParameterError
 BAD_SETTINGS = {
     "stride above truncation": (
         {"truncation": 3, "truncation_stride": 4},
-        r"truncation_stride=4 is more than truncation=3: the losses of the steps between would be "
+        r"truncation_stride=4 is more than truncation=3: the losses of the steps between windows would be "
         r"lost\. Choose truncation_stride <= truncation\.",
     ),
     "stride without truncation": (
@@ -38,12 +38,12 @@ BAD_SETTINGS = {
     ),
     "activation of an LSTM": (
         {"cell": "lstm", "activation": "relu"},
-        r"activation='relu' is for cell='rnn' alone: cell='lstm' has fixed activations\. Leave "
-        r"activation at 'tanh'\.",
+        r"activation='relu' is only for cell='rnn': cell='lstm' has fixed activations\. Set "
+        r"activation='tanh'\.",
     ),
     "activation of a GRU": (
         {"cell": "gru", "activation": "identity"},
-        r"activation='identity' is for cell='rnn' alone: cell='gru' has fixed activations",
+        r"activation='identity' is only for cell='rnn': cell='gru' has fixed activations",
     ),
     "patches for each": (
         {"patch_size": 2, "readout": "each"},
@@ -93,7 +93,7 @@ def assert_settings_are_refused(make_estimator, params, message, methods, error=
         twin = deepcopy(fitted.fit(sequences(), good_y))
         fitted.set_params(**params)
         assert_refuses(fitted, method, sequences(), y, message=message, error=error)
-        assert_goes_on_like(fitted.set_params(**good_params), twin, sequences(), good_y)
+        assert_continues_like(fitted.set_params(**good_params), twin, sequences(), good_y)
 
 
 @pytest.mark.parametrize("make_estimator", [classifier, regressor])

@@ -8,7 +8,7 @@ import pytest
 from refusals import (
     LABELS,
     TARGETS,
-    assert_goes_on_like,
+    assert_continues_like,
     assert_is_unfitted,
     assert_refuses,
     classifier,
@@ -32,7 +32,7 @@ def test_later_calls_of_partial_fit_refuse_other_classes():
     twin = deepcopy(estimator)
     message = re.escape("classes=[0 1 2] are not those of the first call, [0 1].")
     assert_refuses(estimator, "partial_fit", sequences(), LABELS, classes=[0, 1, 2], message=message)
-    assert_goes_on_like(estimator, twin, sequences(), LABELS)
+    assert_continues_like(estimator, twin, sequences(), LABELS)
 
 
 # ---- partial_fit and warm starts ---------------------------------------------------------------------
@@ -74,11 +74,11 @@ def test_training_goes_on_with_the_same_architecture_only(name, value, fitted_va
     good_params = estimator.get_params()
     estimator.set_params(**{name: value})
     message = (
-        f"{name}={value!r}, but the fitted network has {name}={fitted_value}: training continues with "
-        "the same architecture only. Call fit with warm_start=False to start anew."
+        f"{name}={value!r}, but the fitted network has {name}={fitted_value}: training continues only with "
+        "the same architecture. To train a new network, call fit with warm_start=False."
     )
     assert_refuses(estimator, method.split()[0], sequences(), LABELS, message=re.escape(message))
-    assert_goes_on_like(estimator.set_params(**good_params), twin, sequences(), LABELS)
+    assert_continues_like(estimator.set_params(**good_params), twin, sequences(), LABELS)
 
 
 def test_fit_without_warm_start_takes_another_architecture():

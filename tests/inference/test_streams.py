@@ -1,4 +1,4 @@
-"""Prediction streams: steps, chunks and whole sequences agree, and nothing else moves a stream."""
+"""Prediction streams: steps, chunks and whole sequences agree, and nothing else changes a stream's state."""
 
 import gc
 import pickle
@@ -24,7 +24,7 @@ CELLS = ["rnn", "lstm", "gru"]
 READOUTS = ["last", "mean", "max", "each"]
 SETTINGS = {"hidden_layer_sizes": (5,), "max_iter": 1, "n_iter_no_change": np.inf, "random_state": 0}
 N, N_STEPS, N_FEATURES = 4, 9, 2
-CHUNKS = (1, 3, 1, 4)  # steps of each
+CHUNKS = (1, 3, 1, 4)  # number of steps of each
 
 each_cell = pytest.mark.parametrize("cell", CELLS)
 each_readout = pytest.mark.parametrize("readout", READOUTS)
@@ -37,7 +37,7 @@ def use_numpy(monkeypatch):
 
 @pytest.fixture(params=ENGINES)
 def engine(request, monkeypatch):
-    """The engine of the networks that the test makes."""
+    """The engine of all networks in a test."""
     if request.param == "numpy":
         use_numpy(monkeypatch)
     return request.param
@@ -62,7 +62,7 @@ CLASSIFIED = ("binary", "multiclass", "multilabel")
 
 
 def make_estimator(kind="multiclass", X=None, **settings):
-    """An estimator fitted on X, whose weights are then random and asymmetric."""
+    """An estimator fitted on X. Its weights are then replaced by random, asymmetric ones."""
     X = draw_X() if X is None else X
     if settings.get("readout") == "each":
         y = TARGETS[kind](N * N_STEPS)
@@ -75,7 +75,7 @@ def make_estimator(kind="multiclass", X=None, **settings):
 
 
 def assert_same(actual, expected, engine="compiled", message=""):
-    """Equal bits; on the NumPy cells, whose products round by how many rows they have, nearly equal numbers."""
+    """Equal bits; nearly equal numbers on the NumPy cells, whose rounding depends on the number of rows."""
     actual, expected = np.asarray(actual), np.asarray(expected)
     assert actual.shape == expected.shape
     assert actual.dtype == expected.dtype
@@ -92,12 +92,12 @@ def assert_same_state(actual, expected, engine="compiled"):
         assert_same(actual[name], array, engine, name)
 
 
-def cut(X, sizes=CHUNKS):
+def cut_into_chunks(X, sizes=CHUNKS):
     return np.split(X, np.cumsum(sizes)[:-1], axis=1)
 
 
 def assert_agrees_with_predict(estimator, X, engine, method="predict"):
-    """Steps and chunks of X, (n, n_steps, n_features), against all of it at once."""
+    """Steps and chunks of X, (n, n_steps, n_features), give the same predictions as all of X at once."""
     per_step = estimator.readout == "each"
     predict = getattr(estimator, method)
     by_steps, by_chunks = estimator.stream(len(X)), estimator.stream(len(X))
@@ -106,7 +106,7 @@ def assert_agrees_with_predict(estimator, X, engine, method="predict"):
         expected = estimator.predict(X[:, : t + 1])
         assert_same(predicted, expected[:, -1] if per_step else expected, engine, f"step {t}")
     parts, n_seen = [], 0
-    for chunk in cut(X):
+    for chunk in cut_into_chunks(X):
         n_seen += chunk.shape[1]
         parts.append(getattr(by_chunks, method)(chunk))
         if not per_step:
@@ -322,7 +322,7 @@ def test_reset_of_all_or_of_one(engine):
     ],
     ids=str,
 )
-def test_rows_that_are_not_there_are_refused(rows, error, message):
+def test_reset_refuses_rows_that_do_not_exist(rows, error, message):
     stream = make_estimator().stream(N)
     stream.predict(draw_X())
     before = stream.state
@@ -340,7 +340,7 @@ NAMES = {
 
 
 @pytest.mark.parametrize(("cell", "readout"), NAMES)
-def test_the_state_tells_names_shapes_and_values(engine, cell, readout):
+def test_the_state_has_names_shapes_and_values(engine, cell, readout):
     X = draw_X(np.float32)
     estimator = make_estimator("flat", X, cell=cell, readout=readout, hidden_layer_sizes=(3, 5))
     stream = estimator.stream(N)
@@ -478,7 +478,7 @@ def test_a_number_too_large_for_the_dtype_is_refused():
         stream.step(with_value(1e300))
 
 
-def test_the_shape_of_a_patch_is_told():
+def test_an_error_shows_the_shape_of_a_patch():
     stream = make_estimator(patch_size=3).stream()
     message = "x has shape (2,), but a step of 1 sequence has shape (1, 6) or (1, 3, 2) or (6,) or (3, 2)."
     with pytest.raises(ValueError, match=re.escape(message)):
@@ -508,10 +508,10 @@ def test_a_bad_chunk_is_refused_before_the_stream_moves(X, message, method):
     assert_same_state(stream.state, before)
 
 
-def test_rows_of_no_whole_steps_are_refused():
+def test_rows_with_a_part_of_a_step_are_refused():
     stream = make_estimator("flat", draw_X().reshape(N, -1), step_features=2).stream(N)
     with pytest.raises(
-        ValueError, match=r"^X has 3 columns, which are no whole steps: pass a multiple of step_features=2"
+        ValueError, match=r"^X has 3 columns, which is not a multiple of step_features=2: pass whole steps"
     ):
         stream.predict(np.zeros((N, 3)))
 
@@ -538,7 +538,7 @@ def test_streams_of_no_sequences_are_refused(n_sequences):
 
 
 @pytest.mark.parametrize("n_sequences", [1.0, "1", None, True, [1]], ids=repr)
-def test_numbers_of_sequences_that_are_no_integers_are_refused(n_sequences):
+def test_a_number_of_sequences_must_be_an_integer(n_sequences):
     with pytest.raises(TypeError, match=r"^n_sequences must be an integer of at least 1, got "):
         make_estimator().stream(n_sequences)
 
@@ -554,7 +554,9 @@ def test_an_estimator_that_is_not_fitted_has_no_streams(estimator):
 
 
 def test_bidirectional_networks_have_no_streams():
-    estimator = make_estimator(bidirectional=True).set_params(bidirectional=False)  # the network decides
+    estimator = make_estimator(bidirectional=True).set_params(
+        bidirectional=False
+    )  # the fitted network counts, not the parameter
     with pytest.raises(
         ValueError, match=r"^bidirectional=True does not go with streams: the reverse pass begins at the end"
     ):
@@ -630,7 +632,7 @@ def test_a_pickled_stream_goes_on_in_a_new_process_bit_for_bit(tmp_path, kernel)
             Path(sys.argv[1], cell).write_bytes(pickle.dumps(stream))
             print(*[stream.step(X[:, t]).tobytes().hex() for t in range(5, 9)])
     """
-    go_on = """
+    continue_in_new_process = """
         import pickle, sys
         from pathlib import Path
         from test_streams import draw_X
@@ -640,7 +642,7 @@ def test_a_pickled_stream_goes_on_in_a_new_process_bit_for_bit(tmp_path, kernel)
             print(*[stream.step(X[:, t]).tobytes().hex() for t in range(5, 9)])
     """
     expected = run_python(make, tmp_path, kernel=kernel)
-    assert run_python(go_on, tmp_path, kernel=kernel) == expected
+    assert run_python(continue_in_new_process, tmp_path, kernel=kernel) == expected
     assert len(expected) > 100
 
 
@@ -694,7 +696,7 @@ def test_memory_does_not_grow_with_the_steps(engine):
         grown = tracemalloc.get_traced_memory()[0] - before
     finally:
         tracemalloc.stop()
-    assert grown < 30_000  # some caches; a number kept of each step would be 72,000
+    assert grown < 30_000  # some caches; one number stored for each step would take 72,000
     assert stream.state["n_steps"][0] == 3100
 
 

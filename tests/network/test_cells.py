@@ -1,4 +1,4 @@
-"""Cells and networks forward: equations, packing, states carried over, start values."""
+"""Forward passes of cells and networks: equations, packing, carried states, start values."""
 
 import numpy as np
 import pytest
@@ -51,7 +51,7 @@ def run(recurrence, rows, packing, state, weights):
 
 
 def one_step(name, activation, x, state, weights):
-    """The next state of one sequence: the equations of the cells' files, read off once more."""
+    """The next state of one sequence, by the equations in the cells' files."""
     W, U, b = (weights[key] for key in ("input", "recurrent", "bias"))
     h = state[0]
     if name == "rnn":
@@ -222,7 +222,7 @@ def test_recurrent_weights_start_orthogonal_in_each_gate(cell, n_gates):
     gates = np.split(start_values(cell)["recurrent"], n_gates, axis=1)
     for gate in gates:
         assert_allclose(gate @ gate.T, np.eye(5), rtol=0, atol=1e-14)
-    assert len({gate[0, 0] for gate in gates}) == n_gates  # drawn one by one
+    assert len({gate[0, 0] for gate in gates}) == n_gates  # each gate is drawn on its own
 
 
 def test_recurrent_weights_of_relu_start_as_the_identity():

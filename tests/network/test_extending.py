@@ -1,4 +1,4 @@
-"""A cell or a readout of one's own: its class and one line in the registry, whichever engine serves."""
+"""A new cell or readout needs its class and one line in the registry, for both engines."""
 
 import pickle
 
@@ -37,11 +37,11 @@ from sklearn_rnn._training.gradient_trace import trace
 from sklearn_rnn._training.losses import SquaredError
 from sklearn_rnn._training.memory import segments
 
-SHARE = 0.5  # of the candidate that h sees at once
+SHARE = 0.5  # share of the candidate in h of the same step
 
 
 class LeakyCell(Cell):
-    """A memory m that leaks by a gate, and an output that sees the newest candidate too; gates g, n::
+    """A memory m that leaks by a gate, and an output that also contains the newest candidate; gates g, n::
 
     g_t = sigmoid(x_t W + h_{t-1} U + b),   n_t = tanh(x_t W + h_{t-1} U + b)
     m_t = g_t m_{t-1} + (1 - g_t) n_t
@@ -109,7 +109,7 @@ class SumPool(Pool):
 
 
 class OtherGRU(GRUCell):
-    """A GRU of other equations: h_{t-1} + 1 stands for the first h_{t-1}."""
+    """A GRU with other equations: h_{t-1} + 1 instead of the first h_{t-1}."""
 
     def forward(self, x, packing, state, *arguments, **keywords):
         return super().forward(x, packing, state + 1, *arguments, **keywords)
@@ -118,7 +118,7 @@ class OtherGRU(GRUCell):
 SETTINGS = {"hidden_layer_sizes": (4, 3), "max_iter": 3, "n_iter_no_change": np.inf, "batch_size": 3, "random_state": 0}
 X, Y = make_sequences((6, 4, 9, 1, 9, 7)), np.array([0, 1, 2, 0, 1, 2])
 CHUNKS = np.random.default_rng(3).normal(size=(4, 12, 2))
-# A new cell, a new readout, both; beside the others of each kind.
+# A new cell, a new readout, both; each with known cells or readouts.
 EXTENSIONS = [
     ("leaky", "last"),
     ("leaky", "mean"),
@@ -139,13 +139,13 @@ def registered(monkeypatch):
 
 @pytest.fixture(params=ENGINES)
 def serving(request, monkeypatch):
-    """The engine that serves."""
+    """The default engine."""
     monkeypatch.setattr(engines, "serving", ENGINES[request.param])
     return request.param
 
 
 def targets_of(sequences, readout, y):
-    """A target for each sequence, or for each step of it."""
+    """One target for each sequence, or for each of its steps."""
     return [np.full(len(x), target) for x, target in zip(sequences, y)] if readout == "each" else y
 
 
@@ -256,7 +256,7 @@ def test_windows_beyond_the_end_are_none(serving, cell, readout):
 
 
 def test_states_continue_from_chunk_to_chunk(serving):
-    """Without a learning rate to speak of, hidden states of chunks are those of the whole sequences."""
+    """With a negligible learning rate, chunks have the same hidden states as the whole sequences."""
     targets = np.cumsum(CHUNKS[..., 0], axis=1)
     settings = {"cell": "leaky", "readout": "each", "hidden_layer_sizes": (4,), "learning_rate_init": 1e-300}
     reg = RNNRegressor(**settings, stateful=True, random_state=0)

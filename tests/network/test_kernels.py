@@ -848,7 +848,7 @@ for i in [*range(5), {index}]:
     assert [line[:5] for line in str(error.value).splitlines()[1:6]] == [f"{i} nan" for i in range(5)]
 
 
-# ---- Which kernel serves ---------------------------------------------------------------------------------------------
+# ---- The choice of the kernel ----------------------------------------------------------------------------------------
 
 
 @cache
@@ -882,7 +882,7 @@ def test_the_kernel_that_the_environment_asks_for_serves(kernel):
     assert version == f"recurrence: {kernel}"
     _, _, expected = served_by("numpy")
     for cell in ("rnn", "lstm", "gru"):
-        assert np.ptp(expected[cell]) > 0.1  # they have learned something
+        assert np.ptp(expected[cell]) > 0.1  # the weights have been trained
         assert_allclose(probabilities[cell], expected[cell], rtol=0, atol=1e-6)
 
 

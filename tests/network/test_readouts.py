@@ -29,7 +29,7 @@ def final_hidden(hidden):
 
 
 def pool_windows(readout, hidden, cuts=()):
-    """A pool that has taken ``hidden`` in windows with borders at ``cuts``; its windows."""
+    """A pool after ``hidden`` was added in windows with borders at ``cuts``; its windows."""
     pool = READOUTS[readout](LENGTHS, hidden.shape[1], hidden.dtype)
     bounds = [0, *cuts, PACKING.n_steps]
     windows = list(pairwise(bounds))
@@ -39,7 +39,7 @@ def pool_windows(readout, hidden, cuts=()):
 
 
 def d_hidden_of(readout, hidden, d_pooled, cuts=()):
-    """Error of every row, what reaches it by the final states included."""
+    """Error of every row, with the error that arrives through the final states."""
     pool, windows = pool_windows(readout, hidden, cuts)
     pool.finish(final_hidden(hidden))
     parts = [pool.d_hidden(d_pooled, PACKING.window(start, stop), start) for start, stop in windows]
@@ -59,7 +59,7 @@ def d_hidden_of(readout, hidden, d_pooled, cuts=()):
 )
 @pytest.mark.parametrize("cuts", [(), (3,), (1, 2, 5)], ids=str)
 def test_pools_see_each_sequences_own_steps_in_any_windows(readout, pooled, cuts):
-    hidden = draw_hidden() - 5  # the maximum is negative: zeros of a padding would be above it
+    hidden = draw_hidden() - 5  # the maximum is negative: zeros of a padding would be larger
     expected = [pooled(h) for h in by_sequence(hidden)]
     pool, _ = pool_windows(readout, hidden, cuts)
     assert_allclose(pool.finish(final_hidden(hidden)), expected, rtol=1e-14, atol=0)

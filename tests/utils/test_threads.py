@@ -1,4 +1,4 @@
-"""Threads: any number of them gives the same bits, in one fit, in fits side by side, and in forked processes."""
+"""Threads: any number of them gives the same bits, in one fit, in parallel fits, and in forked processes."""
 
 import contextlib
 import itertools
@@ -38,7 +38,7 @@ N_FEATURES = 3
 
 
 def draw_data(settings, n_sequences, dtype=np.float64):
-    """Ragged sequences of 1 to 12 steps, and as targets the signs of sums over a feature."""
+    """Ragged sequences of 1 to 12 steps; the targets are the signs of sums over the first feature."""
     lengths = np.random.default_rng(1).integers(1, 13, size=n_sequences)
     X = make_sequences(lengths, N_FEATURES, dtype=dtype)
     if settings.get("readout") == "each":
@@ -52,12 +52,12 @@ def make_classifier(n_jobs, **settings):
 
 
 def flat(values):
-    """One array, of an array or of a list of them."""
+    """Join the values of an array, or of a list of arrays, into one flat array."""
     return np.concatenate([np.ravel(value) for value in values])
 
 
 def results_of(estimator, X):
-    """Whatever training and prediction give."""
+    """All results of training and prediction."""
     return {
         **estimator.weights_,
         "losses": np.array(estimator.loss_curve_),
@@ -76,7 +76,7 @@ def assert_same_bits(actual, expected):
 
 @pytest.fixture
 def numbers_of_blocks(monkeypatch):
-    """A set that takes the number of blocks of every batch, and one for those of predictions."""
+    """The numbers of blocks so far: one set for batches of training, one for predictions."""
     numbers = {"training": set(), "prediction": set()}
 
     def count(module, name, kind):
@@ -143,7 +143,7 @@ BLAS = ThreadpoolController().select(user_api="blas").lib_controllers
 
 
 def blas_threads():
-    """Threads of each BLAS library."""
+    """Number of threads of each BLAS library."""
     return [library.num_threads for library in BLAS]
 
 
@@ -152,20 +152,20 @@ needs_blas_threads = pytest.mark.skipif(max(BEFORE, default=1) == 1, reason="BLA
 
 
 def in_a_thread(function):
-    """Call a function in a thread of its own."""
+    """Call a function in a new thread."""
     with ThreadPoolExecutor(1) as executor:
         return executor.submit(function).result()
 
 
 @pytest.mark.parametrize("n_jobs", [1, 2])
-def test_blas_is_held_to_one_thread_in_whatever_thread_is_at_work(n_jobs):
+def test_blas_is_limited_to_one_thread_in_every_thread(n_jobs):
     before = blas_threads()
 
-    def held():
+    def limited():
         with threads(n_jobs) as run:
             return list(run(lambda _: blas_threads(), range(5)))
 
-    for result in (held(), in_a_thread(held), held(), in_a_thread(held)):
+    for result in (limited(), in_a_thread(limited), limited(), in_a_thread(limited)):
         assert result == [[1] * len(before)] * 5
         assert blas_threads() == before
 
@@ -203,7 +203,7 @@ def test_results_come_in_order_each_item_once(n_jobs):
 @pytest.mark.parametrize("n_jobs", [1, 2, 3])
 @pytest.mark.parametrize("at", [0, 1, 7])
 @pytest.mark.parametrize("error", [ValueError, MemoryError, KeyboardInterrupt])
-def test_an_error_in_any_item_is_raised_and_nobody_works_on(n_jobs, at, error):
+def test_an_error_in_any_item_is_raised_and_stops_all_threads(n_jobs, at, error):
     working = set()
 
     def work(item):
@@ -216,12 +216,12 @@ def test_an_error_in_any_item_is_raised_and_nobody_works_on(n_jobs, at, error):
     with threads(n_jobs) as run, pytest.raises(error, match=f"^item {at}$"):
         list(run(work, range(8)))
     assert working == {at}
-    with threads(n_jobs) as run:  # and the threads are good for more
+    with threads(n_jobs) as run:  # the threads still work
         assert list(run(abs, [-1, -2])) == [1, 2]
 
 
-def test_threads_that_wait_are_as_many_as_the_largest_n_jobs_asked_for():
-    # In a process of its own: in this one other tests have asked for threads.
+def test_the_number_of_waiting_threads_is_at_most_the_largest_n_jobs():
+    # In a new process: other tests have started threads in this one.
     program = """
         import os, sys, threading, time
 
@@ -231,9 +231,9 @@ def test_threads_that_wait_are_as_many_as_the_largest_n_jobs_asked_for():
         for n_jobs in range(2, 9):
             with threads(n_jobs) as run:
                 run(lambda _: time.sleep(0.001), range(20))
-        with threads(8) as run:  # each item in a thread of its own
+        with threads(8) as run:  # a thread for each item
             run(lambda _: all_at_work.wait(timeout=60), range(8))
-        for _ in range(1000):  # until those that are too many have ended
+        for _ in range(1000):  # until the surplus threads have ended
             if len(sys._current_frames()) <= max(8, 1 + os.cpu_count()):
                 break
             time.sleep(0.01)
@@ -246,12 +246,12 @@ def test_threads_that_wait_are_as_many_as_the_largest_n_jobs_asked_for():
 
 
 EVERY_INSTRUCTION = {threads.__code__.co_filename, contextlib.__file__, threading.__file__}
-# Python looks for signals as a function begins and as it returns, but not between the body of a ``with`` and its exit.
+# Python checks for signals when a function begins and returns, but not between the body of a ``with`` and its exit.
 EVERY_CALL = {threadpoolctl.__file__}
 
 
 def interrupted(function, at):
-    """Call a function with Ctrl-C at event number ``at`` of the code above; return the error, if it comes to it."""
+    """Call a function with Ctrl-C at event number ``at`` in the files above; return the error, or None without one."""
     numbers = itertools.count()
 
     def trace(frame, event, _):
@@ -298,10 +298,10 @@ def raise_inside(n_jobs):
 @pytest.mark.parametrize("use", [enter_and_leave, run_a_map, nest, raise_inside])
 @pytest.mark.parametrize("n_jobs", [1, 3])
 def test_an_interrupt_at_any_instruction_leaves_blas_as_it_was_and_the_next_use_works(use, n_jobs):
-    use(n_jobs)  # finds libraries and starts threads
+    use(n_jobs)  # the first use finds libraries and starts threads
     n_threads = len(sys._current_frames())
     for at in itertools.count():
-        error = interrupted(lambda: use(n_jobs), at)  # held while we look: so are the frames of its traceback
+        error = interrupted(lambda: use(n_jobs), at)  # kept until the checks: so are the frames of its traceback
         assert blas_threads() == BEFORE, f"interrupt {at}"
         in_a_thread(lambda: run_a_map(n_jobs))
         assert blas_threads() == BEFORE, f"use after interrupt {at}"
@@ -357,7 +357,7 @@ def test_signals_at_random_times_of_tiny_fits_leave_blas_as_it_was():
 
         from test_threads import blas_threads, draw_data, make_classifier
 
-        warnings.simplefilter("ignore")  # an interrupted fit says so
+        warnings.simplefilter("ignore")  # an interrupted fit warns
         X, y = draw_data({}, 4)
         classifier = make_classifier(1, hidden_layer_sizes=(2,), batch_size=4).partial_fit(X, y, classes=[0, 1])
         before, n_signals, left = blas_threads(), 0, 0
@@ -394,7 +394,7 @@ needs_fork = pytest.mark.skipif(
 @needs_fork
 @pytest.mark.parametrize("n_jobs", [1, 2])
 def test_children_forked_after_a_fit_can_fit_as_well(n_jobs):
-    # In a process of its own: pytest and its plugins may have threads, which forking warns of.
+    # In a new process: pytest and its plugins may have threads, and a fork beside threads warns.
     program = """
         import multiprocessing
         import sys
@@ -412,7 +412,7 @@ def test_children_forked_after_a_fit_can_fit_as_well(n_jobs):
                 assert_same_bits(fit(cell), alone)
 
         expected = {cell: fit(cell) for cell in ("rnn", "lstm", "gru")}
-        # No daemons, whose threads joblib forbids.
+        # Not daemons: joblib forbids threads in them.
         children = [multiprocessing.get_context("fork").Process(target=fit_again) for _ in range(2)]
         for child in children:
             child.start()
@@ -434,7 +434,7 @@ def test_children_forked_while_other_threads_are_at_work_can_work_and_have_blas_
         from sklearn_rnn._utils.threads import threads
         from test_threads import blas_threads
 
-        # From Python 3.12 on: what this test is about.
+        # Python 3.12 and newer warn of a fork beside threads, which this test needs.
         warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
         before = blas_threads()
         matrices = np.random.default_rng(0).normal(size=(4, 60, 60))

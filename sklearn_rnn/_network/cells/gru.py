@@ -1,7 +1,7 @@
 """Gated recurrent unit, with the reset gate after the recurrent product (Cho et al. 2014, "reset-after").
 
-Cho's equation 8 resets h_{t-1} before the product with U_n; here, as in torch and Keras, r_t scales the product.
-Forward, gates side by side in the order r, z, n::
+In Cho's equation 8, r_t scales h_{t-1} before the product with U_n. Here r_t scales the product, as in torch and Keras.
+Forward, with gates side by side in the order r, z, n::
 
     r_t, z_t = sigmoid(x_t W + h_{t-1} U + b)
     q_t = h_{t-1} U_n + b_hn
@@ -40,11 +40,11 @@ class GRUCell(Cell):
     n_taped = 5
 
     def parameter_shapes(self, n_features: int, n_units: int) -> dict[str, tuple[int, ...]]:
-        """As every cell, and b_hn, the candidate's bias inside the reset gate's product."""
+        """As in other cells, and also b_hn: the candidate's bias that r_t scales too."""
         return super().parameter_shapes(n_features, n_units) | {"recurrent_bias": (n_units,)}
 
     def initialize(self, weights: dict[str, np.ndarray], random_state: np.random.RandomState) -> None:
-        """As every cell."""
+        """As in other cells; b_hn is 0."""
         super().initialize(weights, random_state)
         weights["recurrent_bias"][...] = 0.0
 
@@ -59,7 +59,7 @@ class GRUCell(Cell):
         keeps_hidden: bool = True,
     ) -> tuple[np.ndarray, np.ndarray, Tape]:
         n_sequences, n_units, dtype = packing.n_sequences, state.shape[2], x.dtype
-        # sigmoid(a) = (1 + tanh(a / 2)) / 2, with the halves put into the weights.
+        # sigmoid(a) = (1 + tanh(a / 2)) / 2. The weights are multiplied by the inner half.
         scale = np.repeat(np.array([0.5, 0.5, 1.0], dtype), n_units)
         recurrent_weights = weights["recurrent"] * scale
         recurrent_bias, half = weights["recurrent_bias"], dtype.type(0.5)
@@ -125,7 +125,7 @@ class GRUCell(Cell):
             d_h += flat_delta_q_t.dot(transposed, product_t)
         d_weights["recurrent"] += previous.T @ flat_delta_q
         d_weights["recurrent_bias"] += delta_q[:, 2].sum(axis=0)
-        delta_q[:, 2] = delta_n  # the input's part of the candidate is not reset
+        delta_q[:, 2] = delta_n  # r_t does not scale the input's part of the candidate
         return project_back(tape, flat_delta_q, weights, d_weights, needs_d_x), d_state
 
     @staticmethod

@@ -1,6 +1,6 @@
 """Long short-term memory with a forget gate (Gers, Schmidhuber & Cummins 2000; no peepholes).
 
-Forward, gates side by side in the order i, f, g, o (as torch has them)::
+Forward, with gates side by side in the order i, f, g, o (the same as in torch)::
 
     i_t, f_t, o_t = sigmoid(x_t W + h_{t-1} U + b),   g_t = tanh(x_t W + h_{t-1} U + b)
     c_t = f_t c_{t-1} + i_t g_t
@@ -39,7 +39,7 @@ class LSTMCell(Cell):
     n_taped = 7
 
     def initialize(self, weights: dict[str, np.ndarray], random_state: np.random.RandomState) -> None:
-        """As every cell, but the forget gate's bias is 1 (Gers 2000; Jozefowicz, Zaremba & Sutskever 2015)."""
+        """As in other cells, but the forget gate's bias is 1 (Gers 2000; Jozefowicz, Zaremba & Sutskever 2015)."""
         super().initialize(weights, random_state)
         n_units = len(weights["recurrent"])
         weights["bias"][n_units : 2 * n_units] = 1.0
@@ -55,7 +55,7 @@ class LSTMCell(Cell):
         keeps_hidden: bool = True,
     ) -> tuple[np.ndarray, np.ndarray, Tape]:
         n_sequences, n_units, dtype = packing.n_sequences, state.shape[2], x.dtype
-        # sigmoid(a) = (1 + tanh(a / 2)) / 2: with the halves put into the weights, one tanh serves four gates.
+        # sigmoid(a) = (1 + tanh(a / 2)) / 2. The weights are multiplied by the inner half: one tanh serves four gates.
         scale = np.repeat(np.array([0.5, 0.5, 1.0, 0.5], dtype), n_units)
         shift = 1 - scale
         recurrent_weights = weights["recurrent"] * scale

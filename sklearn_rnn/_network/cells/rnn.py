@@ -58,7 +58,7 @@ def _logistic_derivative(h: np.ndarray, out: np.ndarray) -> None:
     out *= h
 
 
-# f in place, and f'(a) in terms of h = f(a), so that the tape does not need a.
+# f in place, and f'(a) as a function of h = f(a): the tape need not store a.
 ACTIVATIONS = {
     "identity": (_identity, lambda h, out: out.fill(1)),
     "logistic": (_logistic, _logistic_derivative),
@@ -76,7 +76,7 @@ class SimpleCell(Cell):
     """
 
     def initialize(self, weights: dict[str, np.ndarray], random_state: np.random.RandomState) -> None:
-        """As every cell; with "relu" the recurrent weights are the identity (Le, Jaitly & Hinton 2015)."""
+        """As in other cells, but with "relu" the recurrent weights are the identity (Le, Jaitly & Hinton 2015)."""
         super().initialize(weights, random_state)
         if self.activation == "relu":
             weights["recurrent"][...] = np.eye(len(weights["recurrent"]))
@@ -123,7 +123,7 @@ class SimpleCell(Cell):
         transposed = np.ascontiguousarray(weights["recurrent"].T)
         hidden = states[packing.n_sequences :]
         delta = buffers.array("delta", hidden.shape, hidden.dtype)
-        derivative(hidden, out=delta)  # f'(a_t), to be multiplied by d_h_t: delta_t = d_h_t f'(a_t)
+        derivative(hidden, out=delta)  # f'(a_t); below delta_t = d_h_t f'(a_t)
         d_h = d_state[0, :0]
         for delta_t, d_hidden_t in zip(packing.steps(delta)[::-1], error_of_steps(d_hidden, packing)):
             if len(delta_t) > len(d_h):  # more sequences have this step
