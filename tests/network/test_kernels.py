@@ -879,7 +879,8 @@ def served_by(kernel):
 def test_the_kernel_that_the_environment_asks_for_serves(kernel):
     name, version, probabilities = served_by(kernel)
     assert name == kernel
-    assert version == f"recurrence: {kernel}"
+    engine = {"numpy": "NumPy (SKLEARN_RNN_KERNEL=numpy)", "generic": "compiled kernels, generic"}
+    assert version == f"engine: {engine.get(kernel, f'compiled kernels, x86-64-{kernel}')}"
     _, _, expected = served_by("numpy")
     for cell in ("rnn", "lstm", "gru"):
         assert np.ptp(expected[cell]) > 0.1  # they have learned something
