@@ -19,6 +19,7 @@ from sklearn_rnn._data.training_data import Known, hold_out, read_training_data,
 from sklearn_rnn._inference.prediction import hidden_states, predict_scores
 from sklearn_rnn._inference.stream import PredictionStream
 from sklearn_rnn._model import Model
+from sklearn_rnn._network.engines.notice import engine_name
 from sklearn_rnn._settings import (
     CONSTRAINTS,
     architecture_of,
@@ -37,6 +38,7 @@ from sklearn_rnn._training.memory.budget import memory_estimate
 from sklearn_rnn._training.monitor import Best
 from sklearn_rnn._training.session import TrainingSession
 from sklearn_rnn._utils.atomic import draft_of
+from sklearn_rnn._utils.diagram import block_with_caption
 from sklearn_rnn._utils.threads import threads
 
 
@@ -61,6 +63,10 @@ class BaseRNN(BaseEstimator, metaclass=ABCMeta):
         tags.input_tags.two_d_array = True
         tags.input_tags.three_d_array = True
         return tags
+
+    def _sk_visual_block_(self):
+        """Name the engine in HTML diagrams."""
+        return block_with_caption(self, f"engine: {engine_name()}")
 
     # ---- What the two estimators do differently ------------------------------------------------------
 

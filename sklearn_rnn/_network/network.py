@@ -13,6 +13,7 @@ from sklearn_rnn._network import engines
 from sklearn_rnn._network.buffers import Buffers
 from sklearn_rnn._network.cells import CELLS
 from sklearn_rnn._network.cells.cell import Tape
+from sklearn_rnn._network.engines import notice
 from sklearn_rnn._network.parameters import Parameters
 from sklearn_rnn._network.readouts import READOUTS, Pool
 
@@ -220,6 +221,8 @@ class RecurrentNetwork:
 
     def prepare(self, for_backward: bool = True) -> PreparedWeights:
         """Return the weights as the passes read them; ``for_backward=False`` is for predictions alone."""
+        if notice.pending:
+            notice.warn_of_missing_kernels()
         return PreparedWeights(self, for_backward)
 
     def initial_state(self, n_sequences: int) -> list[np.ndarray]:

@@ -8,13 +8,13 @@ from importlib.metadata import PackageNotFoundError, version
 
 from threadpoolctl import threadpool_info
 
-from sklearn_rnn._network import kernels
+from sklearn_rnn._network.engines.notice import engine_name_and_reason
 
 PACKAGES = ("sklearn-rnn", "numpy", "scipy", "scikit-learn", "joblib", "threadpoolctl")
 
 
 def show_versions() -> None:
-    """Print the versions of Python, of the packages in use and of the BLAS library, for bug reports."""
+    """Print the versions of Python, of the packages in use and of the BLAS library, and the engine, for bug reports."""
     print(f"python: {platform.python_version()} ({sys.executable})")
     print(f"machine: {platform.platform()}")
     for package in PACKAGES:
@@ -23,7 +23,7 @@ def show_versions() -> None:
         print(
             f"{library['user_api']}: {library['internal_api']} {library['version']}, {library['num_threads']} threads"
         )
-    print(f"recurrence: {kernels.name}")
+    print(f"engine: {engine_name_and_reason()}")
 
 
 def _installed_version(package: str) -> str:

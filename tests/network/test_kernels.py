@@ -4,7 +4,6 @@ import json
 import os
 import pickle
 import platform
-import shutil
 import signal
 import sys
 from functools import cache, partial
@@ -37,7 +36,6 @@ from kernel_problems import (
 )
 from numpy.testing import assert_allclose, assert_array_equal
 
-import sklearn_rnn
 from sklearn_rnn import RNNClassifier, RNNRegressor
 from sklearn_rnn._network import cells as numpy_cells
 from sklearn_rnn._network import engines, kernels
@@ -879,7 +877,8 @@ def served_by(kernel):
 def test_the_kernel_that_the_environment_asks_for_serves(kernel):
     name, version, probabilities = served_by(kernel)
     assert name == kernel
-    assert version == f"recurrence: {kernel}"
+    engine = {"numpy": "NumPy (SKLEARN_RNN_KERNEL=numpy)", "generic": "compiled kernels, generic"}
+    assert version == f"engine: {engine.get(kernel, f'compiled kernels, x86-64-{kernel}')}"
     _, _, expected = served_by("numpy")
     for cell in ("rnn", "lstm", "gru"):
         assert np.ptp(expected[cell]) > 0.1  # the weights have been trained
@@ -924,15 +923,6 @@ def reason_of_a_copy(*folders, kernel=""):
         print(kernels.missing_reason)
     """
     return run_python(program, *folders, kernel=kernel).removesuffix("\n")
-
-
-@pytest.fixture
-def copy_without_kernels(tmp_path):
-    """A folder with a copy of the package that has no compiled extension."""
-    folder = tmp_path / "copy"
-    ignored = shutil.ignore_patterns("__pycache__", "_kernels.*")
-    shutil.copytree(Path(sklearn_rnn.__file__).parent, folder / "sklearn_rnn", ignore=ignored)
-    return folder
 
 
 EXTENSION_FOLDER = Path("sklearn_rnn", "_network", "kernels")
