@@ -4,7 +4,7 @@ from sklearn_rnn._classifier import RNNClassifier
 from sklearn_rnn._inference.stream import PredictionStream
 from sklearn_rnn._regressor import RNNRegressor
 from sklearn_rnn._training.memory.budget import MemoryEstimate
-from sklearn_rnn._utils.versions import show_versions
+from sklearn_rnn._versions import show_versions
 
 __version__ = "0.1.0"
 

@@ -1,1 +1,1 @@
-"""Threads, warnings, changes that are made completely or not at all, and the versions for bug reports."""
+"""Threads, warnings, cached properties, and changes that are made completely or not at all."""
