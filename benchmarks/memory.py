@@ -31,7 +31,7 @@ def our_pass(cell, n_steps, share):
     from sklearn_rnn._training.bptt import Backpropagation
     from sklearn_rnn._training.dropout import NO_MASKS
     from sklearn_rnn._training.losses import SquaredError
-    from sklearn_rnn._training.memory.budget import BlockMemory
+    from sklearn_rnn._training.memory.model import BlockMemory
     from sklearn_rnn._training.truncation.fixed import FixedTruncation
 
     network = make_network(cell, N_FEATURES, N_UNITS, np.float32)

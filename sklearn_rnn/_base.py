@@ -34,7 +34,7 @@ from sklearn_rnn._settings import (
 )
 from sklearn_rnn._training.carried_state import carry_over, check_rows, reset_rows
 from sklearn_rnn._training.losses import Loss
-from sklearn_rnn._training.memory.budget import memory_estimate
+from sklearn_rnn._training.memory.model import memory_estimate
 from sklearn_rnn._training.monitor import Best
 from sklearn_rnn._training.session import TrainingSession
 from sklearn_rnn._utils.atomic import draft_of

@@ -12,7 +12,7 @@ from sklearn_rnn._data.packing import Packing
 from sklearn_rnn._network import engines
 from sklearn_rnn._network.buffers import Buffers
 from sklearn_rnn._network.cells import CELLS
-from sklearn_rnn._network.cells.cell import Tape
+from sklearn_rnn._network.cells.cell import RowValues, Tape
 from sklearn_rnn._network.engines import notice
 from sklearn_rnn._network.parameters import Parameters
 from sklearn_rnn._network.readouts import READOUTS, Pool
@@ -150,55 +150,6 @@ class RecurrentNetwork:
         """Whether layers read the sequences from both ends."""
         return len(self.layers[0]) > 1
 
-    # ---- Memory --------------------------------------------------------------------------------------
-
-    def state_bytes(self, n_sequences: int) -> int:
-        """Bytes of a network state."""
-        return self.cell.n_states * n_sequences * self.n_units * self.dtype.itemsize
-
-    def tape_bytes(self, n_rows: int, n_sequences: int, has_masks: bool = False) -> int:
-        """Bytes of the tape of ``n_rows`` rows; ``has_masks`` with dropout between the layers."""
-        values = sum(self.recurrence.tape_values(d.n_units, self.dtype) for d in self.directions)
-        # A layer reads the hidden states of the layer below, or a copy of them.
-        if has_masks or self.is_bidirectional:
-            values += sum(d.n_units for layer in self.layers[:-1] for d in layer)
-        return n_rows * values * self.dtype.itemsize + self.state_bytes(n_sequences)
-
-    def work_bytes(self, n_rows: int, n_sequences: int, is_dense: bool) -> int:
-        """Bytes of a backward pass over ``n_rows`` rows of a batch, beside the tape."""
-        sizes = (n_rows, n_sequences, is_dense)
-        return self.dtype.itemsize * sum(
-            self.recurrence.work_values(*sizes, d.n_features, d.n_units, self.dtype, needs_d_x=depth > 0)
-            for depth, layer in enumerate(self.layers)
-            for d in layer
-        )
-
-    def _steps_at_once(self, packing: Packing, keeps_hidden: bool) -> int:
-        """Steps that :meth:`forward_without_tape` runs at once."""
-        n_values_a_step = packing.n_sequences * self._values_per_row(keeps_hidden)
-        n_steps = max(1, CHUNK_VALUES // max(1, n_values_a_step))
-        return max(1, packing.n_steps) if self.is_bidirectional else min(n_steps, max(1, packing.n_steps))
-
-    def bytes_without_tape(self, packing: Packing) -> int:
-        """Bytes of :meth:`forward_without_tape` for the readout, at most."""
-        keeps_hidden = self.readout != "last"
-        n_rows = packing.n_sequences * (1 + self._steps_at_once(packing, keeps_hidden))
-        keeps = [True] * (len(self.layers) - 1) + [keeps_hidden]
-        values = sum(
-            self.recurrence.stream_values(n_rows, packing.n_sequences, d.n_units, keeps_layer)
-            for layer, keeps_layer in zip(self.layers, keeps)
-            for d in layer
-        )
-        return values * self.dtype.itemsize
-
-    def _values_per_row(self, keeps_hidden: bool) -> int:
-        """Numbers that a pass without a tape holds for each row, in the largest layer."""
-        keeps = [True] * (len(self.layers) - 1) + [keeps_hidden]
-        return max(
-            sum(self.recurrence.values_per_row(direction.n_units, keeps_layer) for direction in layer)
-            for layer, keeps_layer in zip(self.layers, keeps)
-        )
-
     # ---- Parameters and states -----------------------------------------------------------------------
 
     def _parameter_shapes(self) -> dict[str, tuple[int, ...]]:
@@ -334,7 +285,7 @@ class RecurrentNetwork:
         hidden : ndarray of shape (n_rows, n_hidden), or None
             The last layer's h after these steps; the next ones overwrite it.
         """
-        n_steps_at_once = self._steps_at_once(packing, keeps_hidden)
+        n_steps_at_once = self.steps_at_once(packing, keeps_hidden)
         for start in range(0, packing.n_steps, n_steps_at_once):
             stop = min(start + n_steps_at_once, packing.n_steps)
             chunk = packing.window(start, stop)
@@ -343,6 +294,25 @@ class RecurrentNetwork:
                 weights, chunk_rows, chunk, state, buffers, masks, keeps_tape=False, keeps_hidden=keeps_hidden
             )
             yield start, chunk, hidden
+
+    def steps_at_once(self, packing: Packing, keeps_hidden: bool) -> int:
+        """Return the number of steps that :meth:`forward_without_tape` runs at once."""
+        if self.is_bidirectional:
+            return max(1, packing.n_steps)
+        values_per_step = packing.n_sequences * self._values_per_row(keeps_hidden)
+        return max(1, min(CHUNK_VALUES // max(1, values_per_step), packing.n_steps))
+
+    def _values_per_row(self, keeps_hidden: bool) -> int:
+        """Return how many numbers a pass without a tape touches for each row, in the largest layer."""
+        return len(self.layers[0]) * max(values.touched for values in self.row_values(keeps_hidden))
+
+    def row_values(self, keeps_hidden: bool = True) -> list[RowValues]:
+        """Return how many numbers the passes store for each row, in the order of a network state.
+
+        Without ``keeps_hidden``, only the final state of the last layer is needed.
+        """
+        row_values, dtype, last = self.recurrence.row_values, self.dtype, self.layers[-1]
+        return [row_values(d.n_units, dtype, keeps_hidden or d not in last) for d in self.directions]
 
     def _run(
         self,

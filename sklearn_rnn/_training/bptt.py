@@ -145,7 +145,7 @@ class Backpropagation:
         reserved = 0
         self.gradient.vector[...] = 0
         if self.network.readout == "last" and self._windows.tail is not None:
-            reserved = self.network.bytes_without_tape(batch.packing)
+            reserved = self.memory.reserved_without_tape(batch.packing)
             batch = self._run_heads(batch, self._windows.tail)
             windows = [Window(0, 0, batch.packing.n_steps)]
         windows = [window for window in windows if window.loss_start < batch.packing.n_steps]

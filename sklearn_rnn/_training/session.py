@@ -13,7 +13,7 @@ from sklearn_rnn._model import Model
 from sklearn_rnn._training.history import History
 from sklearn_rnn._training.lbfgs import train_lbfgs
 from sklearn_rnn._training.losses import Loss
-from sklearn_rnn._training.memory.budget import memory_estimate
+from sklearn_rnn._training.memory.model import memory_estimate
 from sklearn_rnn._training.monitor import Best, Monitor
 from sklearn_rnn._training.optimizers import LearningRate, Optimizer
 from sklearn_rnn._training.settings import TrainingSettings

@@ -14,8 +14,8 @@ from sklearn_rnn._network.network import RecurrentNetwork
 from sklearn_rnn._training.bptt import Backpropagation, Update
 from sklearn_rnn._training.dropout import DropoutMasks
 from sklearn_rnn._training.losses import Loss
-from sklearn_rnn._training.memory.budget import BlockMemory, over_budget, shares_of
-from sklearn_rnn._training.memory.plan import OverBudget
+from sklearn_rnn._training.memory.budget import OverBudget, over_budget
+from sklearn_rnn._training.memory.model import BlockMemory, shares_of
 from sklearn_rnn._training.memory.revolve import State
 from sklearn_rnn._training.monitor import Monitor
 from sklearn_rnn._training.optimizers import LearningRate, Optimizer

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from itertools import repeat
@@ -30,6 +31,30 @@ class Tape(NamedTuple):
     x: np.ndarray
     states: tuple[np.ndarray, ...]
     saved: tuple[Any, ...] = ()
+
+
+class RowValues(NamedTuple):
+    """Numbers that the passes of a recurrence store for each row of a batch.
+
+    Attributes
+    ----------
+    tape : int
+        On the tape, h among them.
+    without_tape : int
+        In the buffers of a forward pass without a tape; 0 if these hold two steps at any length.
+    touched : int
+        That a forward pass without a tape reads and writes; its chunks are sized by them.
+    work : int
+        In the backward pass's own arrays: all but d_x and, for ragged batches, the h before every step.
+    max_work_rows : int
+        Rows that these arrays have at the most, if no single step has more.
+    """
+
+    tape: int
+    without_tape: int
+    touched: int
+    work: int
+    max_work_rows: int = sys.maxsize
 
 
 class Cell(ABC):
@@ -181,32 +206,17 @@ class Cell(ABC):
 
     # ---- Memory --------------------------------------------------------------------------------------
 
-    def values_per_row(self, n_units: int, keeps_hidden: bool) -> int:
-        """Return how many numbers a pass without a tape touches for each row."""
-        return (self.n_gates + self.n_states) * n_units
+    def row_values(self, n_units: int, dtype: np.dtype, keeps_hidden: bool = True) -> RowValues:
+        """Return how many numbers the passes store for each row.
 
-    def tape_values(self, n_units: int, dtype: np.dtype) -> int:
-        """Return how many numbers the tape has for each row, h among them."""
-        return self.n_taped * n_units
-
-    def stream_values(self, n_rows: int, n_sequences: int, n_units: int, keeps_hidden: bool) -> int:
-        """Return how many numbers a pass over ``n_rows`` rows without a tape has in its buffers."""
-        return n_rows * self.n_taped * n_units
-
-    def work_values(
-        self,
-        n_rows: int,
-        n_sequences: int,
-        is_dense: bool,
-        n_features: int,
-        n_units: int,
-        dtype: np.dtype,
-        needs_d_x: bool,
-    ) -> int:
-        """Return how many numbers a backward pass over ``n_rows`` rows needs for itself, at most."""
-        # Deltas; with gates, a factor of them; the previous states, unless they can be seen in place.
-        n_arrays = self.n_gates + (self.n_gates > 1) + (not is_dense)
-        return n_rows * (n_arrays * n_units + needs_d_x * n_features)
+        ``keeps_hidden`` says whether passes without a tape return more than the final state.
+        """
+        return RowValues(
+            tape=self.n_taped * n_units,
+            without_tape=self.n_taped * n_units,
+            touched=(self.n_gates + self.n_states) * n_units,
+            work=(self.n_gates + (self.n_gates > 1)) * n_units,  # deltas; with gates, a factor of them
+        )
 
 
 def orthogonal_matrix(n: int, random_state: np.random.RandomState) -> np.ndarray:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,7 +12,7 @@ from sklearn_rnn._data.packing import Packing
 from sklearn_rnn._network import kernels
 from sklearn_rnn._network.buffers import Buffers, aligned_empty
 from sklearn_rnn._network.cells import CELLS
-from sklearn_rnn._network.cells.cell import Cell, Tape
+from sklearn_rnn._network.cells.cell import Cell, RowValues, Tape
 from sklearn_rnn._network.engines.engine import OutputLayer, Recurrence, RunningArrays, Stepper
 from sklearn_rnn._network.engines.numpy_engine import NumpyEngine
 
@@ -182,30 +184,19 @@ class CompiledRecurrence:
         )
         return d_x, d_state
 
-    def values_per_row(self, n_units: int, keeps_hidden: bool) -> int:
-        """Hidden states alone."""
-        return n_units if keeps_hidden else 0
+    def row_values(self, n_units: int, dtype: np.dtype, keeps_hidden: bool = True) -> RowValues:
+        """Return how many numbers the passes store for each row."""
+        return _row_values(self.name, self.activation, dtype, n_units, keeps_hidden)
 
-    def tape_values(self, n_units: int, dtype: np.dtype) -> int:
-        """Hidden states, and the kernel's own tape."""
-        return n_units + self.kernel(dtype).tape_row_size(n_units)
 
-    def stream_values(self, n_rows: int, n_sequences: int, n_units: int, keeps_hidden: bool) -> int:
-        """Hidden states; those of two steps where no more are kept."""
-        return (n_rows if keeps_hidden else 2 * n_sequences) * n_units
-
-    def work_values(
-        self,
-        n_rows: int,
-        n_sequences: int,
-        is_dense: bool,
-        n_features: int,
-        n_units: int,
-        dtype: np.dtype,
-        needs_d_x: bool,
-    ) -> int:
-        """Deltas and previous states of some rows, and the gradient with respect to x."""
-        kernel = self.kernel(dtype)
-        n_first = min(n_rows, n_sequences)
-        n_delta_rows = kernel.n_delta_rows(np.array([n_first, n_rows - n_first]), n_units)
-        return n_delta_rows * (kernel.n_deltas + (not is_dense)) * n_units + needs_d_x * n_rows * n_features
+@cache
+def _row_values(name: str, activation: str, dtype: np.dtype, n_units: int, keeps_hidden: bool) -> RowValues:
+    kernel = kernels.kernel_for(name, activation, dtype)
+    n_kept = n_units if keeps_hidden else 0  # otherwise the states of two steps take turns
+    return RowValues(
+        tape=n_units + kernel.tape_row_size(n_units),
+        without_tape=n_kept,
+        touched=n_kept,
+        work=kernel.n_deltas * n_units,
+        max_work_rows=kernel.n_delta_rows(np.array([0, sys.maxsize]), n_units),
+    )

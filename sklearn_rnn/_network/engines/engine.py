@@ -13,7 +13,7 @@ import numpy as np
 
 from sklearn_rnn._data.packing import Packing
 from sklearn_rnn._network.buffers import Buffers
-from sklearn_rnn._network.cells.cell import Cell, Tape
+from sklearn_rnn._network.cells.cell import Cell, RowValues, Tape
 
 OutputLayer = Callable[[np.ndarray], np.ndarray]  # from (n, n_hidden) to raw scores (n, n_outputs)
 
@@ -48,26 +48,8 @@ class Recurrence(Protocol):
     ) -> tuple[np.ndarray | None, np.ndarray]:
         """See :meth:`Cell.backward`."""
 
-    def values_per_row(self, n_units: int, keeps_hidden: bool) -> int:
-        """See :meth:`Cell.values_per_row`."""
-
-    def tape_values(self, n_units: int, dtype: np.dtype) -> int:
-        """See :meth:`Cell.tape_values`."""
-
-    def stream_values(self, n_rows: int, n_sequences: int, n_units: int, keeps_hidden: bool) -> int:
-        """See :meth:`Cell.stream_values`."""
-
-    def work_values(
-        self,
-        n_rows: int,
-        n_sequences: int,
-        is_dense: bool,
-        n_features: int,
-        n_units: int,
-        dtype: np.dtype,
-        needs_d_x: bool,
-    ) -> int:
-        """See :meth:`Cell.work_values`."""
+    def row_values(self, n_units: int, dtype: np.dtype, keeps_hidden: bool = True) -> RowValues:
+        """See :meth:`Cell.row_values`."""
 
 
 class RunningArrays(NamedTuple):
