@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from sklearn_rnn._data.reading import naming_argument
+from sklearn_rnn._network.network import RecurrentNetwork
 
 
-def carry_over(state, network, n_sequences, new_sequence=None):
-    """Return the network state that a chunk begins in.
+def carry_over(
+    state: list[np.ndarray] | None, network: RecurrentNetwork, n_sequences: int, new_sequence: Any = None
+) -> list[np.ndarray]:
+    """Return the network state before the first step of a chunk.
 
     Parameters
     ----------
     state : list of ndarray, or None
-        After the chunk before; None where there was none.
+        Network state after the previous chunk; None if there was none.
     network : RecurrentNetwork
     n_sequences : int
         Sequences in the chunk.
     new_sequence : array-like of shape (n_sequences,), bool, or None
-        Which of them begin anew: in zeros.
+        Sequences that are new: their state is zero.
 
     Returns
     -------
@@ -28,28 +33,28 @@ def carry_over(state, network, n_sequences, new_sequence=None):
     Raises
     ------
     ValueError
-        For a mask of another form, and where sequences go on whose number is not that of the chunk before.
+        For a mask of another form, and for sequences that continue in another number than in the previous chunk.
     """
     with naming_argument("new_sequence"):
         is_new = np.zeros(n_sequences, bool) if new_sequence is None else np.asarray(new_sequence)
     if is_new.dtype != bool or is_new.shape != (n_sequences,):
         raise ValueError(
-            f"new_sequence has shape {is_new.shape} and dtype {is_new.dtype}, but X has {n_sequences} sequences: one "
-            "boolean is needed for each."
+            f"new_sequence has shape {is_new.shape} and dtype {is_new.dtype}, but X has {n_sequences} sequences: pass "
+            "one boolean for each."
         )
     if state is None or is_new.all():
         return network.initial_state(n_sequences)
     n_before = state[0].shape[1]
     if n_before != n_sequences:
         raise ValueError(
-            f"X has {n_sequences} sequences, but the chunk before had {n_before}, which go on row by row: pass as "
-            "many, in the same order, or begin anew with reset_state()."
+            f"X has {n_sequences} sequences, but the previous chunk had {n_before}, and each one continues: pass "
+            "the same number in the same order, or call reset_state() first."
         )
     return reset_rows(state, is_new)
 
 
-def reset_rows(state, rows):
-    """Return a network state, as new arrays, that is zero for some sequences.
+def reset_rows(state: list[np.ndarray], rows: Any) -> list[np.ndarray]:
+    """Return a copy of a network state that is zero for some sequences.
 
     Parameters
     ----------
@@ -63,15 +68,15 @@ def reset_rows(state, rows):
     return state
 
 
-def check_rows(rows, n_sequences=None):
-    """Check which sequences are meant.
+def check_rows(rows: Any, n_sequences: int | None = None) -> np.ndarray:
+    """Check the indices or the mask of some sequences.
 
     Parameters
     ----------
     rows : int, array-like of int, or array-like of bool of shape (n_sequences,)
-        Indices, of which negative ones count from the end, or a mask.
+        Indices (negative ones count from the end), or a mask.
     n_sequences : int or None, default=None
-        None where it is not known: then any number of them is right.
+        Number of all sequences. None if it is not known: then any index and any mask is accepted.
 
     Returns
     -------

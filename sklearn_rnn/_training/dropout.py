@@ -1,4 +1,4 @@
-"""Dropout masks: one draw for each sequence."""
+"""Dropout masks: one mask for each sequence."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from sklearn_rnn._network.network import RecurrentNetwork
 
 
 class DropoutMasks(NamedTuple):
-    """Zeros, and 1 / (1 - dropout) for the values that stay: one draw a sequence, the same at every step.
+    """Zeros, and 1 / (1 - dropout) for values that are kept. A sequence has the same mask at every step.
 
-    Gal & Ghahramani 2016: a mask that changed from step to step would be noise in the recurrence. It would also have to
-    be stored for every step to run a window again.
+    Gal & Ghahramani 2016: masks that changed from step to step would add noise to the recurrence. They would also have
+    to be stored for every step, because windows may be recomputed.
 
     Attributes
     ----------
@@ -30,7 +30,7 @@ class DropoutMasks(NamedTuple):
     def draw(
         cls, network: RecurrentNetwork, n_sequences: int, dropout: float, random_state: np.random.RandomState
     ) -> DropoutMasks:
-        """Draw the masks of a block; without dropout there are none."""
+        """Draw the masks of a block; return ``NO_MASKS`` without dropout."""
         if dropout == 0:
             return NO_MASKS
         keep, dtype = 1 - dropout, network.dtype

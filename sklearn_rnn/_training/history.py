@@ -1,4 +1,4 @@
-"""Records of training: one for each epoch, and the History that an estimator keeps of them."""
+"""Records of training: Epoch for one epoch, and History for all of them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-# Epochs whose figures are kept: a stream that is trained without end must not fill the memory with them.
+# Number of last epochs whose figures are kept: endless training on a stream must not fill the memory.
 N_REMEMBERED = 10_000
 
 
@@ -19,13 +19,13 @@ class Epoch(NamedTuple):
     Attributes
     ----------
     loss : float
-        The mean over its updates; NaN without updates.
+        Mean over the epoch's updates; NaN without updates.
     gradient_norm : float
-        The mean over its updates, before clipping; NaN without updates.
+        Mean over the epoch's updates, before clipping; NaN without updates.
     n_updates, n_clipped : int
-        Updates, and those of them whose gradient was clipped.
+        Number of updates, and number of updates with a clipped gradient.
     n_samples : int
-        Sequences seen.
+        Number of sequences.
     validation_loss, validation_score : float or None
         None without validation data.
     """
@@ -41,17 +41,17 @@ class Epoch(NamedTuple):
 
 @dataclass(frozen=True)
 class History:
-    """Figures of an estimator's training, over all its calls. It is never changed: :meth:`extended` makes a new one.
+    """Figures of an estimator's training in all calls. A History never changes: :meth:`extended` returns a new one.
 
     Attributes
     ----------
     losses, gradient_norms, validation_losses, validation_scores : list of float
         One entry for each of the last ``N_REMEMBERED`` epochs.
     best_loss : float
-        The smallest of all epochs that had an update; inf where none had.
+        Smallest loss of all epochs with an update; inf without such an epoch.
     n_epochs : int
     n_updates, n_clipped, n_samples : int
-        Updates, those of them whose gradient was clipped, and sequences seen, since the first epoch.
+        Number of updates, of updates with a clipped gradient, and of sequences, since the first epoch.
     """
 
     losses: list[float] = field(default_factory=list)

@@ -12,14 +12,14 @@ from sklearn_rnn._utils.warnings import warn_user
 
 
 class _EarlyStop(Exception):
-    """Ends scipy's minimize from its callback (it takes StopIteration only from SciPy 1.11 on)."""
+    """Ends SciPy's minimize from its callback. StopIteration does so only in SciPy 1.11 and newer."""
 
 
 def train_lbfgs(trainer: Trainer, dataset: Dataset, n_epochs: int, max_fun: int, tol: float, monitor: Monitor) -> None:
     """Train with L-BFGS on the whole data at once; an iteration counts as an epoch.
 
-    A loss or gradient that is not finite ends training with a ConvergenceWarning. After that, and after Ctrl-C, the
-    parameters are those of the last iteration.
+    A loss or gradient that is not finite ends training with a ConvergenceWarning. Ctrl-C ends training too. In both
+    cases the parameters are those of the last complete iteration.
     """
     parameters = trainer.network.parameters.vector
     last_good = parameters.copy()

@@ -1,7 +1,7 @@
-"""Losses of raw scores. Each merges its link (softmax, sigmoid, exp), so that nothing overflows.
+"""Losses of raw scores. Each loss includes its link (softmax, sigmoid, exp), which avoids overflow.
 
-Every loss is summed over samples with their weights, in float64. The trainer knows the weight of the whole batch,
-and takes the mean. A sample is a sequence or, with readout "each", a step.
+A loss is the weighted sum over samples, in float64. The trainer divides it by the weight of the whole batch. A sample
+is a sequence or, with readout "each", a step.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Loss(ABC):
         """Gradient of the losses with respect to ``scores``, (n, n_outputs)."""
 
     def value(self, scores: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> float:
-        """Sum of ``weights`` times losses, a float."""
+        """Sum of ``weights`` times losses."""
         return float(np.dot(self.per_sample(scores, targets), weights.astype(np.float64, copy=False)))
 
     def gradient(self, scores: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -56,7 +56,7 @@ class MulticlassLogLoss(Loss):
 
 
 class BinaryLogLoss(Loss):
-    """Cross-entropy of the sigmoid, summed over outputs: one for two classes, one a label for multilabel."""
+    """Cross-entropy of the sigmoid, summed over outputs: one output for two classes, or one for each label."""
 
     link = LOGISTIC
 
@@ -88,7 +88,7 @@ class AbsoluteError(Loss):
 
 
 class Huber(Loss):
-    """Quadratic within 1 of the target, linear beyond (Huber 1964, with k = 1); the mean over outputs."""
+    """Quadratic up to a distance of 1, linear beyond (Huber 1964, with k = 1); the mean over outputs."""
 
     def per_sample(self, scores: np.ndarray, targets: np.ndarray) -> np.ndarray:
         distance = np.abs(scores - targets)

@@ -1,4 +1,4 @@
-"""Monitor: takes the figures of training, decides when it stops, prints progress, warns."""
+"""Monitor: records the figures of training, decides when training stops, prints progress, warns."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from sklearn_rnn._utils.warnings import warn_user
 
 
 class Best(NamedTuple):
-    """The best validation score so far, and the parameters that got it; None before the first."""
+    """The best validation score so far, and its parameters; None before the first score."""
 
     score: float = -np.inf
     parameters: np.ndarray | None = None
 
 
 class Records(NamedTuple):
-    """What is known at the end of every epoch.
+    """The records of all complete epochs.
 
     Attributes
     ----------
     history : History
-        Of earlier calls, and of this call's first epochs if there were very many.
+        History of earlier calls. If this call has very many epochs, its first epochs too.
     best : Best
-        At the end of these.
+        The best score at the end of ``history``.
     epochs : list of (Epoch, Best)
-        Of the epochs that follow. Ctrl-C cannot tear an append.
+        The following epochs, and the best score after each. Ctrl-C cannot interrupt an append.
     """
 
     history: History
@@ -39,21 +39,20 @@ class Records(NamedTuple):
 
 
 class Monitor:
-    """Takes figures, keeps a record of every epoch, answers ``should_stop``.
+    """Records the figures of every epoch, and tells when training should stop.
 
     Parameters
     ----------
     history : History
-        Of earlier calls.
+        History of earlier calls.
     parameters : ndarray
-        The vector being trained, copied whenever the validation score is the best so far.
+        The trained vector. It is copied when the validation score is the best so far.
     tol, n_iter_no_change, early_stopping, verbose
-        As the estimators have them.
+        The estimators' parameters.
     validate : callable or None
         Returns (loss, score) on the validation data.
     watches_loss : bool, default=True
         Whether training stops when its loss no longer falls.
-
     """
 
     def __init__(
@@ -89,14 +88,14 @@ class Monitor:
 
     @property
     def best(self) -> Best:
-        """The best validation score so far, and its parameters; with ``early_stopping`` alone."""
+        """The best validation score so far, and its parameters; only with ``early_stopping``."""
         _, first, epochs = self._records
         return epochs[-1][1] if epochs else first
 
     # ---- Figures -------------------------------------------------------------------------------------
 
     def begin_epoch(self) -> None:
-        """Forget the last epoch's updates."""
+        """Reset the figures of updates."""
         self._batch = 1
         self._losses: list[float] = []
         self._weights: list[float] = []
@@ -105,23 +104,23 @@ class Monitor:
         self._started = time.perf_counter()
 
     def begin_batch(self, batch: int) -> None:
-        """Remember the batch's number, for the warning."""
+        """Store the batch's number, for the warning."""
         self._batch = batch
 
     def end_update(self, loss: float, weight: float, norm: float, is_clipped: bool) -> None:
-        """Take an update's loss, the weight of its samples, its gradient's norm before clipping."""
+        """Record an update: its loss, the weight of its samples, and its gradient's norm before clipping."""
         self._losses.append(loss)
         self._weights.append(weight)
         self._norms.append(norm)
         self._n_clipped += is_clipped
 
     def end_evaluation(self, loss: float, norm: float) -> None:
-        """Take an evaluation of L-BFGS: the last one before an iteration ends is the accepted one."""
+        """Record an evaluation of L-BFGS. The last evaluation of an iteration is the accepted one."""
         self._losses, self._weights, self._norms = [loss], [1.0], [norm]
 
     def end_epoch(self, n_samples: int) -> None:
-        """Record the epoch, print it if ``verbose``, and look for an improvement."""
-        loss = norm = np.nan  # of a chunk without weight, which only moves the state
+        """Record the epoch, print it if ``verbose``, and check for an improvement."""
+        loss = norm = np.nan  # for a chunk without weights, which only changes the state
         if self._losses:
             loss = float(np.average(self._losses, weights=self._weights))
             norm = float(np.mean(self._norms))
@@ -134,7 +133,7 @@ class Monitor:
         if len(self._records.epochs) >= N_REMEMBERED:
             self._records = Records(self.history, before, [])
         self._records.epochs.append((epoch, best))
-        self._look_for_improvement(epoch, before)
+        self._check_for_improvement(epoch, before)
 
     def _best_with(self, epoch: Epoch) -> Best:
         score = epoch.validation_score
@@ -142,7 +141,7 @@ class Monitor:
             return self.best
         return Best(score, self._parameters.copy())
 
-    def _look_for_improvement(self, epoch: Epoch, before: Best) -> None:
+    def _check_for_improvement(self, epoch: Epoch, before: Best) -> None:
         if self._early_stopping:
             assert epoch.validation_score is not None
             is_improved = epoch.validation_score > before.score + self._tol
@@ -164,16 +163,16 @@ class Monitor:
 
     @property
     def expects_convergence(self) -> bool:
-        """Whether training is to stop without improvement, before its last epoch."""
+        """Whether training should stop before its last epoch if there is no improvement."""
         return (self._early_stopping or self._watches_loss) and self._patience < np.inf
 
     @property
     def should_stop(self) -> bool:
-        """Whether ``n_iter_no_change`` epochs brought no improvement of more than ``tol``."""
+        """Whether the last ``n_iter_no_change`` epochs brought no improvement by more than ``tol``."""
         return self.expects_convergence and self._n_epochs_without_improvement >= self._patience
 
     def wait_again(self) -> None:
-        """Give a reduced learning rate its own ``n_iter_no_change`` epochs."""
+        """Wait another ``n_iter_no_change`` epochs, after the learning rate was reduced."""
         self._n_epochs_without_improvement = 0
 
     # ---- Warnings ------------------------------------------------------------------------------------
@@ -187,7 +186,7 @@ class Monitor:
         )
 
     def warn_diverged(self) -> None:
-        """Warn that training met a loss, gradient or weight that is not finite."""
+        """Warn that a loss, a gradient or a weight is not finite."""
         warn_user(
             f"learning_rate_init: training stopped in epoch {self.n_epochs + 1}, batch "
             f"{self._batch}, at a loss, gradient or weight that is not finite; the weights are those of the "

@@ -1,4 +1,4 @@
-"""First-order optimizers and learning rate schedules. They know vectors only."""
+"""First-order optimizers and learning rate schedules. They work on vectors only."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sklearn_rnn._network import engines
 
 
 class Optimizer(ABC):
-    """Changes a parameter vector in place, given its gradient. Its moving averages are pickled with it."""
+    """Changes a parameter vector in place, given its gradient. Pickles include the moving averages."""
 
     @abstractmethod
     def update(self, parameters: np.ndarray, gradient: np.ndarray, learning_rate: float) -> None:
@@ -36,8 +36,8 @@ class Optimizer(ABC):
 class SGD(Optimizer):
     """Gradient descent with momentum, classical (Polyak 1964) or Nesterov's (Sutskever et al. 2013).
 
-    As in torch and Keras: v = momentum * v + gradient, the step is -learning_rate * v,
-    or with Nesterov -learning_rate * (gradient + momentum * v).
+    As in torch and Keras: v = momentum * v + gradient. The step is -learning_rate * v, or, with Nesterov,
+    -learning_rate * (gradient + momentum * v).
     """
 
     def __init__(self, n_parameters: int, dtype: DTypeLike, momentum: float, nesterov: bool) -> None:
@@ -53,7 +53,7 @@ class SGD(Optimizer):
         else:
             parameters -= learning_rate * self.velocity
 
-    def reset(self):
+    def reset(self) -> None:
         self.velocity[...] = 0
 
 
@@ -80,7 +80,7 @@ class Adam(Optimizer):
             scale=1 / sqrt(1 - self.beta_2**self.n_updates),
         )
 
-    def reset(self):
+    def reset(self) -> None:
         self.n_updates = 0
         self.mean[...] = self.uncentered_variance[...] = 0
 
@@ -98,11 +98,12 @@ class RMSprop(Optimizer):
         variance += (1 - self.beta_2) * gradient * gradient
         parameters -= learning_rate * gradient / (np.sqrt(variance) + self.epsilon)
 
-    def reset(self):
+    def reset(self) -> None:
         self.uncentered_variance[...] = 0
 
 
-# From the names of solvers, and the estimators' parameters, to optimizers. "lbfgs" has none: see lbfgs.py.
+# From a solver's name to a function of the estimator's parameters that makes the optimizer. "lbfgs" has no optimizer:
+# see lbfgs.py.
 SOLVERS: dict[str, Callable[[int, np.dtype, Any], Optimizer | None]] = {
     "adam": lambda n, dtype, parameters: Adam(n, dtype, parameters.beta_1, parameters.beta_2, parameters.epsilon),
     "sgd": lambda n, dtype, parameters: SGD(n, dtype, parameters.momentum, parameters.nesterovs_momentum),
@@ -112,7 +113,7 @@ SOLVERS: dict[str, Callable[[int, np.dtype, Any], Optimizer | None]] = {
 
 
 class LearningRate:
-    """The learning rate of each epoch (a call of ``partial_fit`` counts as one).
+    """The learning rate of each epoch. A call of ``partial_fit`` counts as one epoch.
 
     Parameters
     ----------
@@ -133,7 +134,7 @@ class LearningRate:
         self.epoch = 0
 
     def next_epoch(self) -> float:
-        """Return the learning rate of the epoch that begins."""
+        """Begin an epoch; return its learning rate."""
         self.epoch += 1
         if self.schedule == "invscaling":
             return self.initial / self.epoch**self.power_t
@@ -142,7 +143,7 @@ class LearningRate:
         return self.reduced
 
     def reduce(self) -> bool:
-        """Divide an adaptive rate by 5; return False for other schedules, and once the rate is at its smallest."""
+        """Divide an adaptive rate by 5. Return False for other schedules, and if the rate cannot become smaller."""
         if self.schedule != "adaptive" or self.reduced <= self.SMALLEST:
             return False
         self.reduced /= 5

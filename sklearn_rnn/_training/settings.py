@@ -10,9 +10,10 @@ from sklearn_rnn._training.truncation.policy import Truncation
 
 @dataclass
 class TrainingSettings:
-    """How to train: the estimators' parameters by their names.
+    """How to train: the estimators' parameters, by the same names.
 
-    Three differ: ``batch_size`` is a number, ``truncation`` a policy, and ``memory_budget`` is in bytes.
+    Three parameters have other values: ``batch_size`` is a number, ``truncation`` is a policy, and ``memory_budget`` is
+    in bytes.
     """
 
     batch_size: int

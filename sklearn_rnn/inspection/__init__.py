@@ -1,4 +1,4 @@
-"""Inspection of fitted networks: the error on its way back through time."""
+"""Inspection of fitted networks: the gradient at every step of backpropagation through time."""
 
 from sklearn_rnn.inspection._gradient_flow import gradient_flow
 from sklearn_rnn.inspection._truncation_bias import truncation_bias

@@ -1,4 +1,4 @@
-"""The check that all functions of this package share."""
+"""The check of arguments that all functions of this package share."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ def check_problem(estimator: Any, X: Any, y: Any) -> tuple[Model, Loss, Dataset]
     """Check a fitted estimator and its data; return its model, its loss, and X and y as a Dataset."""
     if not isinstance(estimator, BaseRNN):
         raise TypeError(
-            f"estimator is a {type(estimator).__name__}, but an RNNClassifier or RNNRegressor is needed. Of a pipeline "
-            "pass the last step, and X as the steps before it transform it (pipeline[:-1].transform(X))."
+            f"estimator is a {type(estimator).__name__}, but it must be an RNNClassifier or RNNRegressor. For a "
+            "pipeline, pass its last step, and X transformed by the other steps: pipeline[:-1].transform(X)."
         )
     model = model_of(estimator)
     if model.network.is_bidirectional:
         raise ValueError(
-            "estimator has bidirectional=True: its reverse passes reach a sequence's first step last, so that no step "
-            "has one distance from the loss. Fit it with bidirectional=False."
+            "estimator has bidirectional=True: its reverse passes end at a sequence's first step, and so a step has no "
+            "single distance from the loss. Fit with bidirectional=False."
         )
     return model, *training_problem(estimator, X, y)

@@ -1,4 +1,4 @@
-"""gradient_flow: the error on its way back through time, step by step."""
+"""gradient_flow: the gradient step by step, from the last step back to the first."""
 
 from __future__ import annotations
 
@@ -21,58 +21,59 @@ from sklearn_rnn.inspection._check import check_problem
 def gradient_flow(estimator, X, y, *, n_iterations=10, random_state=0):
     """Follow the gradient of the loss back through the steps of sequences, layer by layer.
 
-    Does the error reach the steps that matter, or does it vanish (or explode) on its way? Steps are counted
-    back from each sequence's end: lag 0 is its last step, and at lag k only the sequences of more than k
-    steps take part. With ``patch_size``, steps are the network's.
+    The result shows whether the error reaches the steps that matter, or vanishes (or explodes) before. Steps are
+    counted back from each sequence's end: lag 0 is its last step. At lag k, the results contain the sequences of more
+    than k steps. With ``patch_size``, a step is a network step.
 
-    L is the mean training loss over the given sequences, without penalty and dropout. With readout "each" it
-    is the mean of the losses of the sequences' last steps alone, so that every error has come as many steps as its
-    lag says. With "mean" and "max" errors enter at all steps, so that there the norms also tell where they
-    enter, not only what becomes of them.
+    L is the mean training loss over the given sequences, without penalty and dropout. With readout "each", L is the
+    mean loss of the sequences' last steps only: the lag of a step is then the number of steps that the error has
+    passed. With readouts "mean" and "max", errors enter at all steps: the norms then also show where errors enter.
 
     Parameters
     ----------
     estimator : RNNClassifier or RNNRegressor
-        Fitted, not bidirectional. It is left as it is.
+        Fitted, not bidirectional. It is not changed.
     X : array-like or list
-        Sequences, as for ``fit``. All are taken as one batch: some dozens usually show what there is.
+        Sequences, as for ``fit``. All of them are one batch: a few dozen are usually enough.
     y : array-like
         Targets, as for ``fit``.
     n_iterations : int, default=10
-        Iterations that find the singular values, from below: 10 miss some tenths of a per cent on average and
-        some per cent at worst, 20 next to nothing. They take most of the time; 0 leaves them out.
+        Number of iterations that approximate the singular values, from below. The error of 10 iterations is some tenths
+        of a per cent on average and some per cent at worst; the error of 20 is negligible. Most of the time is spent in
+        them. With 0, there are no singular values.
     random_state : int, RandomState instance or None, default=0
         Draws the iterations' start vectors.
 
     Returns
     -------
     flow : Bunch
-        With the attributes
+        It has the attributes
 
         loss : float
             The mean loss L.
         n_sequences : ndarray of shape (n_lags,), int
-            Sequences that take part at each lag. n_lags is the number of steps of the longest one.
+            Number of sequences of more than k steps, for every lag k. n_lags is the number of steps of the longest
+            sequence.
         layers : list of Bunch
-            One for each layer, the lowest first, with the attributes
+            One for each layer, the first layer first, with the attributes
 
             hidden_norms : ndarray of shape (n_lags,)
                 Norm of dL/dh_t at each lag.
             preactivation_norms : ndarray of shape (n_lags,)
-                Norm of dL/da_t, where a_t = x_t W + h_{t-1} U + b, all gates. (The candidate of the GRU
-                has x_t W + b and a product of its own with h_{t-1}: there it is that of the former.)
+                Norm of dL/da_t, where a_t = x_t W + h_{t-1} U + b, of all gates. (In the GRU's candidate, the
+                product with h_{t-1} is a separate term: there a_t is x_t W + b.)
             recurrent_norms : ndarray of shape (n_lags,)
-                Norm of the step's own part of dL/dU, the gradient of the recurrent weights, which is the
-                sum of the parts of all steps.
+                Norm of the step's own part of dL/dU. The gradient dL/dU of the recurrent weights is the sum of the
+                parts of all steps.
             dropped_share : ndarray of shape (n_lags + 1,)
-                At [h] the share of dL/dU that comes from beyond the last h steps: the norm of the sum of
-                the parts of the lags from h on, over the norm of dL/dU. With readout "last" it is what
-                ``truncation=h`` drops. From 1 at h = 0 to 0 at h = n_lags; in between it may exceed 1, as the
-                parts of near and far steps may cancel. NaN where dL/dU is zero.
+                At [h] the share of dL/dU from the steps before the last h steps: the norm of the sum of the parts
+                of the lags from h on, divided by the norm of dL/dU. With readout "last", ``truncation=h`` drops this
+                share. It is 1 at h = 0 and 0 at h = n_lags. Between them it may exceed 1, because the parts of near
+                and far steps may cancel. NaN if dL/dU is zero.
             singular_values, max_singular_values : ndarray of shape (n_lags,)
-                Largest singular value of the Jacobian d state_t / d state_{t-1}: the most that the step can
-                enlarge an error by, on average over the sequences and for the one where it is largest. An
-                LSTM's state is (h, c), any other's h. NaN with ``n_iterations=0``.
+                Largest singular value of the Jacobian d state_t / d state_{t-1}: the largest factor by which the step
+                can enlarge an error. Mean over the sequences, and maximum over them. The state of an LSTM is (h, c),
+                the state of other cells is h. NaN with ``n_iterations=0``.
 
         All norms are Frobenius norms over all sequences, computed in float64.
 
@@ -82,13 +83,13 @@ def gradient_flow(estimator, X, y, *, n_iterations=10, random_state=0):
 
     See Also
     --------
-    truncation_bias : What truncation makes of the whole gradient.
+    truncation_bias : Compare truncated gradients with the full gradient.
 
     Notes
     -----
-    The gradient is the sum over steps, and the error on its way the product over steps, of equations 3 to 5
-    in [1]_: where all largest singular values are below 1, it vanishes; to explode it needs some above 1.
-    Memory is that of all states of all steps, in float64, some times over.
+    By equations 3 to 5 of [1]_, the gradient is a sum over steps, and an error that has passed several steps is a
+    product over them. If all largest singular values are below 1, the error vanishes. It can explode only if some are
+    above 1. The function stores all states of all steps several times, in float64.
 
     References
     ----------
@@ -110,8 +111,8 @@ def gradient_flow(estimator, X, y, *, n_iterations=10, random_state=0):
     assert dataset.weights is not None
     if dataset.per_step and not dataset.weights[np.cumsum(dataset.sequences.lengths) - 1].any():
         raise ValueError(
-            f"class_weight={estimator.class_weight} leaves every sequence's last step, whose loss is looked at, with "
-            "weight 0: pass sequences that end in other classes."
+            f"class_weight={estimator.class_weight} leaves every sequence's last step with weight 0, but only losses "
+            "of last steps are used: pass sequences that end in other classes."
         )
     random_state = check_random_state(random_state)
     with threads(1), without_overflow_warnings():
@@ -121,7 +122,8 @@ def gradient_flow(estimator, X, y, *, n_iterations=10, random_state=0):
 
 
 def _layer_flow(layer: SteppedLayer, n_iterations: int, random_state: np.random.RandomState) -> Bunch:
-    preactivation_norms, rest_norms = layer.preactivations_and_rest()
+    """Return the results of one layer."""
+    preactivation_norms, dropped_norms = layer.preactivation_and_dropped_norms()
     by_lag = np.full((2, layer.lags.n_steps), np.nan)
     if n_iterations:
         values = layer.largest_singular_values(n_iterations, random_state)
@@ -131,7 +133,7 @@ def _layer_flow(layer: SteppedLayer, n_iterations: int, random_state: np.random.
         hidden_norms=layer.hidden_norms,
         preactivation_norms=preactivation_norms,
         recurrent_norms=layer.own_recurrent_norms,
-        dropped_share=rest_norms / rest_norms[0],
+        dropped_share=dropped_norms / dropped_norms[0],
         singular_values=by_lag[0],
         max_singular_values=by_lag[1],
     )

@@ -1,17 +1,21 @@
-"""truncation_bias: truncated gradients beside the full one."""
+"""truncation_bias: truncated gradients compared with the full gradient."""
 
 from __future__ import annotations
 
 from numbers import Integral
+from typing import Any
 
 import numpy as np
 from sklearn.utils import Bunch, gen_batches
 from sklearn.utils._param_validation import Interval, validate_params
 
+from sklearn_rnn._data.packing import PackedBatch
 from sklearn_rnn._data.reading import naming_argument
+from sklearn_rnn._network.network import RecurrentNetwork
 from sklearn_rnn._training.bptt import Backpropagation
 from sklearn_rnn._training.dropout import NO_MASKS
 from sklearn_rnn._training.gradient_trace import pack_in_float64
+from sklearn_rnn._training.losses import Loss
 from sklearn_rnn._training.truncation.fixed import FixedTruncation
 from sklearn_rnn._utils.threads import threads
 from sklearn_rnn._utils.warnings import without_overflow_warnings
@@ -22,42 +26,43 @@ from sklearn_rnn.inspection._check import check_problem
     {"truncation_stride": [Interval(Integral, 1, None, closed="left"), None]}, prefer_skip_nested_validation=True
 )
 def truncation_bias(estimator, X, y, truncations, *, truncation_stride=None):
-    """Compare the gradients that truncated backpropagation through time computes with the full one.
+    """Compare the gradients of truncated backpropagation through time with the full gradient.
 
-    Each is the gradient of the mean loss over X with respect to all parameters at the present weights,
-    without penalty and dropout. With readout "each", which updates the weights at every window, it is the sum of
-    all updates' gradients with the weights held still.
+    Each gradient is that of the mean loss over X with respect to all parameters, at the current weights, without
+    penalty and dropout. With readout "each", training updates the weights at every window: here it is the sum of the
+    gradients of all updates, with the weights kept fixed.
 
     Parameters
     ----------
     estimator : RNNClassifier or RNNRegressor
-        Fitted, not bidirectional. It is left as it is; its own ``truncation`` does not matter.
+        Fitted, not bidirectional. It is not changed. Its own ``truncation`` is ignored.
     X : array-like or list
-        Sequences, as for ``fit``. They are taken in batches of the estimator's ``batch_size``, in their order: the
+        Sequences, as for ``fit``. They are cut into batches of the estimator's ``batch_size``, without shuffling. The
         sequences of a batch share their windows, as in training.
     y : array-like
         Targets, as for ``fit``.
     truncations : array-like of int of shape (n_truncations,)
-        Values of the estimators' ``truncation``: steps that an error flows back through, each at least 1. Those of
-        at least the longest sequence's steps give the full gradient.
+        Values of the estimators' ``truncation``: numbers of steps, at least 1, through which an error flows back. A
+        value of at least the longest sequence's number of steps gives the full gradient.
     truncation_stride : int, default=None
-        The estimators' parameter of the same name: steps between updates, at most the smallest of
-        ``truncations``. None is each truncation itself. It does not matter for readout "last".
+        The estimators' parameter of the same name: number of steps between updates, at most the smallest of
+        ``truncations``. None: the same as each truncation. Readout "last" ignores it.
 
     Returns
     -------
     bias : Bunch
-        With the attributes, g_h being the truncated gradient and g the full one,
+        It has the following attributes, where g_h is the truncated gradient and g the full gradient.
 
         truncations : ndarray of shape (n_truncations,), int
-            As given.
+            The argument as an array.
         cosine : ndarray of shape (n_truncations,)
-            Of the angle between g_h and g: positive, and a small enough step along g_h lowers the loss.
+            Cosine of the angle between g_h and g. If it is positive, a small enough descent step along -g_h lowers the
+            loss.
         relative_norm : ndarray of shape (n_truncations,)
-            Norm of g_h over the norm of g.
+            Norm of g_h, divided by the norm of g.
         relative_bias : ndarray of shape (n_truncations,)
-            Norm of g_h - g over the norm of g. As long as it stays below 1, stochastic gradient descent with g_h
-            still converges, for smooth activations and suitable learning rates [1]_.
+            Norm of g_h - g, divided by the norm of g. If it stays below 1, stochastic gradient descent with g_h
+            converges for smooth activations and suitable learning rates [1]_.
 
     Raises
     ------
@@ -65,7 +70,7 @@ def truncation_bias(estimator, X, y, truncations, *, truncation_stride=None):
 
     See Also
     --------
-    gradient_flow : The gradient step by step.
+    gradient_flow : Show the gradient step by step.
 
     References
     ----------
@@ -90,7 +95,7 @@ def truncation_bias(estimator, X, y, truncations, *, truncation_stride=None):
     order = np.arange(len(dataset))
     batches = [pack_in_float64(dataset, order[part]) for part in gen_batches(len(dataset), batch_size)]
 
-    def gradient(truncation):
+    def gradient(truncation: int | None) -> np.ndarray:
         return _sum_of_gradients(network, loss, batches, truncation, truncation_stride)
 
     with threads(estimator.n_jobs) as run:
@@ -99,8 +104,10 @@ def truncation_bias(estimator, X, y, truncations, *, truncation_stride=None):
     return Bunch(truncations=truncations, cosine=cosine, relative_norm=relative_norm, relative_bias=relative_bias)
 
 
-def _sum_of_gradients(network, loss, batches, truncation, stride):
-    """Sum of the gradients of all updates of all batches, in one vector; the weights stay as they are."""
+def _sum_of_gradients(
+    network: RecurrentNetwork, loss: Loss, batches: list[PackedBatch], truncation: int | None, stride: int | None
+) -> np.ndarray:
+    """Sum of the gradients of all updates of all batches, in one vector; the weights do not change."""
     backpropagation = Backpropagation(network, network.prepare(), loss)
     total = np.zeros_like(network.parameters.vector)
     with without_overflow_warnings():
@@ -111,16 +118,16 @@ def _sum_of_gradients(network, loss, batches, truncation, stride):
     return total
 
 
-def _compare(truncated, full):
+def _compare(truncated: np.ndarray, full: np.ndarray) -> tuple[float, float, float]:
     """Cosine, relative norm and relative bias of a truncated gradient."""
     with without_overflow_warnings():
-        # The root of the product, not the product of the roots: 1 exactly where both are equal.
+        # The root of the product, not the product of the roots: exactly 1 if both are equal.
         cosine = truncated @ full / np.sqrt((truncated @ truncated) * (full @ full))
-        norm = np.linalg.norm(full)
-        return min(cosine, 1.0), np.linalg.norm(truncated) / norm, np.linalg.norm(truncated - full) / norm
+        norm, truncated_norm, difference = map(np.linalg.norm, (full, truncated, truncated - full))
+        return float(min(cosine, 1.0)), float(truncated_norm / norm), float(difference / norm)
 
 
-def _check_truncations(truncations, stride):
+def _check_truncations(truncations: Any, stride: int | None) -> np.ndarray:
     with naming_argument("truncations"):
         array = np.asarray(truncations)
     if array.ndim != 1 or array.size == 0 or array.dtype.kind not in "iu":
@@ -130,6 +137,6 @@ def _check_truncations(truncations, stride):
     if stride is not None and stride > array.min():
         raise ValueError(
             f"truncation_stride={stride} is more than truncations[{array.argmin()}]={array.min()}: the losses of the "
-            "steps between would be lost."
+            "steps between windows would be lost. Choose truncation_stride <= every truncation."
         )
     return array

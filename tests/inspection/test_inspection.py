@@ -1,4 +1,4 @@
-"""Inspection of fitted estimators: what it shows against the engine's gradients, and what it refuses."""
+"""Inspection of fitted estimators: comparison with the engine's gradients, and errors for bad arguments."""
 
 import copy
 import pickle
@@ -19,7 +19,7 @@ from sklearn_rnn._training.losses import SquaredError
 from sklearn_rnn.inspection import gradient_flow, truncation_bias
 from sklearn_rnn.preprocessing import TimeDistributed
 
-# Training ends here after a number of epochs, not when it has converged.
+# Training ends after a fixed number of epochs, without a test for convergence.
 pytestmark = pytest.mark.filterwarnings("ignore:max_iter:sklearn.exceptions.ConvergenceWarning")
 
 READOUTS = ["last", "mean", "max", "each"]
@@ -58,9 +58,11 @@ def test_the_flow_is_that_of_the_estimators_network_on_its_data(cell, readout):
     for layer, own in zip(flow.layers, traced.layers, strict=True):
         assert_array_equal(layer.hidden_norms, own.hidden_norms)
         assert_array_equal(layer.recurrent_norms, own.own_recurrent_norms)
-        preactivation_norms, rest_norms = own.preactivations_and_rest()
+        preactivation_norms, dropped_norms = own.preactivation_and_dropped_norms()
         assert_array_equal(layer.preactivation_norms, preactivation_norms)
-        assert_allclose(layer.dropped_share * np.linalg.norm(own.gradient.views["recurrent"]), rest_norms, rtol=1e-12)
+        assert_allclose(
+            layer.dropped_share * np.linalg.norm(own.gradient.views["recurrent"]), dropped_norms, rtol=1e-12
+        )
         assert layer.dropped_share[0] == 1
         assert layer.dropped_share[-1] == 0
 
@@ -102,9 +104,9 @@ def test_singular_values_of_a_linear_cell_are_its_recurrent_weights():
         assert_allclose(layer.max_singular_values, np.full(7, largest), rtol=1e-6, atol=0)
 
 
-@pytest.mark.parametrize("cell", ["rnn", "gru"])  # an LSTM's errors of c go unseen in those of h
+@pytest.mark.parametrize("cell", ["rnn", "gru"])  # in an LSTM, the norms of h do not show the errors of c
 def test_singular_values_bound_what_a_step_does_to_an_error(cell):
-    """Of one sequence, in the last layer, which no other sends errors to."""
+    """For one sequence, in the last layer: it gets no error from other layers."""
     regressor, X, y = make_fitted(cell)
     layer = gradient_flow(regressor, X[2:3], y[2:3], n_iterations=20).layers[-1]
     assert_array_equal(layer.singular_values, layer.max_singular_values)
@@ -187,7 +189,7 @@ def test_the_bias_is_that_of_the_gradients_of_training(cell, readout, stride):
         assert_allclose(bias.relative_norm[place], norms[0] / norms[1], rtol=1e-12, atol=0)
         expected = np.linalg.norm(cut - full) / norms[1]
         assert_allclose(bias.relative_bias[place], expected, rtol=1e-10, atol=0)
-    assert bias.relative_bias[1] > 0.01  # of one step
+    assert bias.relative_bias[1] > 0.01  # truncation to one step
 
 
 @each_readout

@@ -136,7 +136,7 @@ def test_errors_are_what_a_change_of_one_step_does_to_the_loss(cell, activation,
         )
         assert max(of_h) > 1e-3
         assert_allclose(layer.hidden_norms, of_h, rtol=1e-7, atol=1e-10)
-        assert_allclose(layer.preactivations_and_rest()[0], of_a, rtol=1e-7, atol=1e-10)
+        assert_allclose(layer.preactivation_and_dropped_norms()[0], of_a, rtol=1e-7, atol=1e-10)
     assert_allclose(
         traced.hidden_norms, np.sqrt(sum(layer.hidden_norms**2 for layer in traced.layers)), rtol=1e-12, atol=0
     )
@@ -160,8 +160,8 @@ def test_a_steps_own_part_is_what_its_own_copy_of_the_weights_would_get(cell, ac
         recurrent = np.array([groups[depth]["recurrent"] for groups in parts])
         rest = np.cumsum(recurrent[::-1], axis=0)[::-1]
         assert_allclose(layer.own_recurrent_norms, np.linalg.norm(recurrent, axis=(1, 2)), rtol=1e-7, atol=1e-10)
-        _, rest_norms = layer.preactivations_and_rest()
-        assert_allclose(rest_norms, [*np.linalg.norm(rest, axis=(1, 2)), 0], rtol=1e-7, atol=1e-10)
+        _, dropped_norms = layer.preactivation_and_dropped_norms()
+        assert_allclose(dropped_norms, [*np.linalg.norm(rest, axis=(1, 2)), 0], rtol=1e-7, atol=1e-10)
 
 
 @each_engine
@@ -199,7 +199,7 @@ def test_the_rest_is_what_truncation_drops(cell, activation, truncation):
         name = f"layer_{depth}.recurrent"
         dropped = np.linalg.norm(full.gradient[name] - truncated.gradient[name]) / full.weight
         scale = np.linalg.norm(full.gradient[name])
-        _, rest = layer.preactivations_and_rest()
+        _, rest = layer.preactivation_and_dropped_norms()
         assert_allclose(rest[truncation], dropped, rtol=0, atol=1e-12 * scale)
 
 

@@ -352,7 +352,7 @@ def running():
 
 def test_other_numbers_of_rows_are_refused(running):
     estimator, X, y = running
-    message = "X has 2 sequences, but the chunk before had 3, .* begin anew with reset_state"
+    message = "X has 2 sequences, but the previous chunk had 3, .* call reset_state"
     assert_refused(estimator, message, X[:2], y[:2])
     assert_refused(estimator, message, X[:2], y[:2], new_sequence=[True, False])
 
@@ -382,7 +382,7 @@ def test_nan_in_the_middle_of_a_stream_is_refused_before_the_state_moves(running
 )
 def test_masks_of_another_form_are_refused(running, mask):
     estimator, X, y = running
-    assert_refused(estimator, "new_sequence has shape .* one boolean is needed for each", X, y, new_sequence=mask)
+    assert_refused(estimator, "new_sequence has shape .* pass one boolean for each", X, y, new_sequence=mask)
 
 
 def test_masks_of_different_lengths_are_refused_by_name(running):

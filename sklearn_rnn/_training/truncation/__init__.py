@@ -1,1 +1,1 @@
-"""Truncated backpropagation through time: the policies that say how far errors flow back."""
+"""Truncated backpropagation through time: policies decide how far errors flow back."""

@@ -1,10 +1,13 @@
-"""Truncation that is chosen from the decay of the gradients themselves.
+"""Adaptive truncation: the length is chosen from the decay of the gradient over the lags.
 
-Aicher, Foti & Fox 2019, "Adaptively truncating backpropagation through time to control gradient bias": what truncation
-at h steps leaves out of a gradient is at most the sum of the norms of the parts of the lags from h on; beyond what
-was looked at it is a geometric series. The smallest h is taken whose bound, relative to the gradient, is within a
-tolerance. They bound the part of a step by the norm of dL/dh_t times a constant; here it is measured. They send every
-loss back through h steps; here those of a window have h - h' + 1 to h of them, of which the mean is taken.
+Aicher, Foti & Fox 2019, "Adaptively truncating backpropagation through time to control gradient bias": truncation to h
+steps drops the parts of the lags from h on. The dropped gradient is at most the sum of their norms. Beyond the traced
+lags, a geometric series bounds it. The chosen h is the smallest one whose bound, relative to the gradient, is within a
+tolerance.
+
+There are two differences. The paper bounds the part of a step by the norm of dL/dh_t times a constant; here the part is
+measured. In the paper, every loss flows back through h steps; here the losses of a window flow back through h - h' + 1
+to h steps, and the bound is the mean over these numbers of steps.
 """
 
 from __future__ import annotations
@@ -13,30 +16,31 @@ import numpy as np
 
 from sklearn_rnn._data.packing import Dataset
 from sklearn_rnn._data.sequences import Sequences
+from sklearn_rnn._network.network import RecurrentNetwork
 from sklearn_rnn._training.gradient_trace import trace
+from sklearn_rnn._training.losses import Loss
 from sklearn_rnn._training.truncation.fixed import FixedTruncation
 
-# Between two estimates the network changes little; losses that are traced for one; steps traced for the first one.
-EPOCHS_BETWEEN = 10
-N_LOSSES = 32
-FEWEST_LAGS = 64
-# Steps of a window at the least: where each step has a loss, shorter ones take longer for their many updates than
-# full BPTT takes, up to 70 times as long.
+EPOCHS_BETWEEN = 10  # epochs between two choices: the network changes little
+N_LOSSES = 32  # losses that are traced for a choice
+FEWEST_LAGS = 64  # lags that are traced for the first choice
+# Smallest length. With a loss at each step, shorter windows mean many updates: they take up to 70 times as long as full
+# BPTT.
 SHORTEST = 8
 
 
 class AdaptiveTruncation(FixedTruncation):
-    """BPTT(h; h') whose h is chosen before the first epoch, and every ``EPOCHS_BETWEEN`` epochs again.
+    """BPTT(h; h') whose h is chosen before the first epoch, and again after every ``EPOCHS_BETWEEN`` epochs.
 
-    It is chosen sooner where h has all steps that the sequences had then, and there are longer ones now: chunks of a
-    stream may grow. What has no weight does not matter.
+    It is chosen sooner if h was limited by the longest sequence and a longer sequence comes: chunks of a stream may
+    grow. Sequences without weight do not count.
 
     Parameters
     ----------
     tolerance : float
-        The relative bias of the gradient that is allowed, in (0, 1).
+        Largest allowed relative bias of the gradient, in (0, 1).
     stride : int or None
-        h' at the most; None for h.
+        Largest h'; None for h.
 
     Attributes
     ----------
@@ -46,23 +50,32 @@ class AdaptiveTruncation(FixedTruncation):
 
     has_fixed_length = has_fixed_windows = False
 
-    def __init__(self, tolerance, stride=None):
+    def __init__(self, tolerance: float, stride: int | None = None) -> None:
         super().__init__(None, None)
-        self.settings = ("auto", tolerance, stride)
+        self.settings: tuple = ("auto", tolerance, stride)
         self._tolerance, self._largest_stride = tolerance, stride
         self._n_epochs = 0
-        self._cap = np.inf  # steps that h would be more than, if there had been more
+        self._cap = np.inf  # the longest sequence's number of steps, if it limited h
 
-    def adapt(self, network, loss, dataset, random_state):
-        """Choose h for the network as it is; draws the losses to look at."""
+    def adapt(
+        self, network: RecurrentNetwork, loss: Loss, dataset: Dataset, random_state: np.random.RandomState
+    ) -> None:
+        """Choose h for the current network, from some losses that are drawn at random."""
         counting = weighted_sequences(dataset)
         longest = int(dataset.sequences.lengths[counting].max(initial=0))
         if self._n_epochs % EPOCHS_BETWEEN == 0 or longest > self._cap:
             self._choose(network, loss, dataset, longest, random_state)
         self._n_epochs += 1
 
-    def _choose(self, network, loss, dataset, longest, random_state):
-        """Choose h for sequences of up to ``longest`` steps; 0 where none has any weight."""
+    def _choose(
+        self,
+        network: RecurrentNetwork,
+        loss: Loss,
+        dataset: Dataset,
+        longest: int,
+        random_state: np.random.RandomState,
+    ) -> None:
+        """Choose h for sequences of up to ``longest`` steps; ``longest`` is 0 if no sequence has any weight."""
         length = self.length
         if longest:
             n_lags = min(longest, max(FEWEST_LAGS, 2 * (self.length or 0)))
@@ -70,36 +83,36 @@ class AdaptiveTruncation(FixedTruncation):
             is_last = network.readout == "last"
             traced = trace(network, loss, sample, n_lags, readout="last")
             stride = 1 if is_last else self._largest_stride
-            enough = shortest(traced.own_norms, traced.kept_norms, self._tolerance, longest, stride)
-            length = max(enough, min(SHORTEST, longest))
-        elif length is None:  # nothing to go by: all steps
+            sufficient = smallest_length(traced.own_norms, traced.kept_norms, self._tolerance, longest, stride)
+            length = max(sufficient, min(SHORTEST, longest))
+        elif length is None:  # no loss to trace: all steps
             length = int(dataset.sequences.lengths.max())
         stride = None if self._largest_stride is None else min(self._largest_stride, length)
-        # Together, without a call between: Ctrl-C leaves the old choice or the new one.
+        # One statement without a call: after Ctrl-C, all three are old or all three are new.
         self.length, self.stride, self._cap = length, stride, longest if longest <= length else np.inf
 
 
-def weighted_sequences(dataset):
-    """Indices of the sequences that have a weight, or a step with one."""
+def weighted_sequences(dataset: Dataset) -> np.ndarray:
+    """Indices of the sequences that have a weight above 0, or a step with one."""
     weights = dataset.weights > 0
     return np.flatnonzero(np.logical_or.reduceat(weights, dataset.sequences.starts) if dataset.per_step else weights)
 
 
-def draw_losses(dataset, n_lags, random_state):
-    """Draw losses of positive weight to trace back: of steps anywhere where each has one, else of sequences' ends.
+def draw_losses(dataset: Dataset, n_lags: int, random_state: np.random.RandomState) -> Dataset:
+    """Draw losses of positive weight: of any steps with ``per_step``, otherwise of the ends of sequences.
 
     Parameters
     ----------
     dataset : Dataset
-        With a weight above 0.
+        At least one weight is above 0.
     n_lags : int
     random_state : RandomState
 
     Returns
     -------
     Dataset
-        ``N_LOSSES`` sequences of up to 2 ``n_lags`` steps, of which the first ones are for the state to settle; their
-        targets and weights are those of their last steps (of the whole sequences, without a target at every step).
+        ``N_LOSSES`` sequences of up to 2 ``n_lags`` steps. In the first steps the state settles. Each sequence has the
+        target and weight of its last step or, without ``per_step``, those of the whole sequence.
     """
     sequences = dataset.sequences
     counting = weighted_sequences(dataset)
@@ -115,15 +128,17 @@ def draw_losses(dataset, n_lags, random_state):
     return Dataset(Sequences(np.concatenate(parts), lengths, "list"), dataset.targets[rows], dataset.weights[rows])
 
 
-def _draw_end(weights, n_lags, random_state):
-    """Draw the number of steps up to a loss that has a weight, and ``n_lags`` of them before it if there are any."""
+def _draw_end(weights: np.ndarray, n_lags: int, random_state: np.random.RandomState) -> int:
+    """Draw a loss with a weight, with ``n_lags`` steps up to it if possible; return the number of steps up to it."""
     ends = 1 + np.flatnonzero(weights)
     far = ends[ends >= n_lags]
     return random_state.choice(far) if len(far) else ends[-1]
 
 
-def shortest(own_norms, kept_norms, tolerance, longest, stride=None):
-    """Return the smallest h whose relative bias is bounded by a tolerance.
+def smallest_length(
+    own_norms: np.ndarray, kept_norms: np.ndarray, tolerance: float, longest: int, stride: int | None = None
+) -> int:
+    """Return the smallest h whose bound of the relative bias is within a tolerance.
 
     Parameters
     ----------
@@ -133,33 +148,33 @@ def shortest(own_norms, kept_norms, tolerance, longest, stride=None):
         Norm of the sum of the parts of the lags before h, for h = 0, 1, …, n_lags.
     tolerance : float
     longest : int
-        Where h ends; if it is more than n_lags, the lags beyond decay as those of the second half of these do.
+        Largest h. If it is more than n_lags, the other lags are assumed to decay like the second half of the lags.
     stride : int or None
-        h' at the most; None for h. Losses flow back through h - h' + 1 to h steps.
+        Largest h'; None for h. Losses flow back through h - h' + 1 to h steps.
 
     Returns
     -------
     int
         From 1 to ``longest``.
     """
-    left_out = _left_out(own_norms, longest)
-    rest = left_out[: len(kept_norms)]
-    is_known = np.isfinite(kept_norms) & np.isfinite(rest)
-    # The norm of the whole gradient is at least that of what is kept, less what is left out.
-    whole = (kept_norms[is_known] - rest[is_known]).max(initial=0)
+    dropped = _dropped_bounds(own_norms, longest)
+    traced = dropped[: len(kept_norms)]
+    is_known = np.isfinite(kept_norms) & np.isfinite(traced)
+    # A lower bound of the full gradient's norm: the kept gradient's norm, less the bound of the dropped gradient's.
+    full_norm = (kept_norms[is_known] - traced[is_known]).max(initial=0)
     h = np.arange(1, longest + 1)
     h_stride = h if stride is None else np.minimum(h, stride)
-    # From the far end, which is the small one: differences keep their digits, and what is infinite comes first.
-    sums = np.append(_sums_from(left_out), 0)
+    # Summed from the large lags, whose bounds are small: differences keep their digits. Infinite sums come first.
+    sums = np.append(_sums_from(dropped), 0)
     first = sums[h + 1 - h_stride]
     window_sums = np.subtract(first, sums[h + 1], out=np.full(longest, np.inf), where=np.isfinite(first))
-    is_enough = window_sums / h_stride <= tolerance * whole
-    is_enough[-1] = True  # nothing is left out
+    is_enough = window_sums / h_stride <= tolerance * full_norm
+    is_enough[-1] = True  # nothing is dropped
     return 1 + int(is_enough.argmax())
 
 
-def _left_out(own_norms, longest):
-    """Bound of the norm of all parts of the lags from h on, for h = 0, 1, …, ``longest``."""
+def _dropped_bounds(own_norms: np.ndarray, longest: int) -> np.ndarray:
+    """Bound of the norm of the parts of all lags from h on, for h = 0, 1, …, ``longest``."""
     n_lags = len(own_norms)
     if longest > n_lags:
         decay = _decay(own_norms[n_lags // 2 :])
@@ -170,13 +185,13 @@ def _left_out(own_norms, longest):
     return np.append(_sums_from(np.where(np.isnan(own_norms), np.inf, own_norms)), 0)
 
 
-def _sums_from(values):
+def _sums_from(values: np.ndarray) -> np.ndarray:
     """Sum of the values from each place on."""
     return np.cumsum(values[::-1])[::-1]
 
 
-def _decay(norms):
-    """Factor per lag, of a straight line through the logarithms; 0 where nothing is left."""
+def _decay(norms: np.ndarray) -> float:
+    """Factor per lag, from a straight line through the logarithms; 0 if the last norm is 0."""
     if norms[-1] == 0:
         return 0.0
     is_usual = np.isfinite(norms).all() and norms.all() and len(norms) > 1

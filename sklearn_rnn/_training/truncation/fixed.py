@@ -18,9 +18,9 @@ def cut_windows(n_steps: int, truncation: int | None = None, stride: int | None 
     ----------
     n_steps : int
     truncation : int or None
-        h, the steps that an error flows back through; None for all.
+        h, the number of steps through which an error flows back; None for all.
     stride : int or None
-        h', the steps between updates; None for h.
+        h', the number of steps between updates; None for h.
 
     Returns
     -------

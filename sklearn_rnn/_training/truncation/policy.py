@@ -1,7 +1,7 @@
-"""Truncation, the contract of all policies: which losses flow back through which steps.
+"""Truncation, the contract of all policies: a policy chooses the steps through which each loss flows back.
 
-A policy draws the Windows of every batch. Steps are counted from the start of the sequences, which share the windows of
-their batch: a shorter sequence may have fewer steps in the last window that it reaches.
+A policy draws the Windows of every batch. All sequences of a batch have the same windows. Steps are counted from the
+start of the sequences. A shorter sequence may have fewer steps in its last window.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from sklearn_rnn._training.losses import Loss
 
 
 class Window(NamedTuple):
-    """Steps ``start`` to ``stop - 1``; the losses from ``loss_start`` on flow back through them.
+    """Steps ``start`` to ``stop - 1``. The losses of the steps from ``loss_start`` on flow back through them.
 
-    Every step's loss belongs to exactly one window: the window before it ends at ``loss_start``.
+    Every step's loss belongs to exactly one window: the previous window ends at ``loss_start``.
     """
 
     start: int
@@ -35,8 +35,8 @@ class Windows:
     ----------
     windows : list of Window
     tail : int or None, default=None
-        For readout "last": the error flows back through this number of steps at each sequence's own end. None: through
-        the steps of the window that the sequence ends in.
+        For readout "last": the error flows back through this number of steps from each sequence's own end. None: it
+        flows back through the steps of the sequence's last window.
     """
 
     def __init__(self, windows: list[Window], tail: int | None = None) -> None:
@@ -53,14 +53,14 @@ class Windows:
         yield from zip(self, [*(window.start for window in self._windows[1:]), None])
 
     def borders(self, start: int, stop: int) -> list[int]:
-        """Return the steps between ``start`` and ``stop`` at which errors change on their way: segments begin there."""
+        """Return the steps between ``start`` and ``stop`` where :meth:`pass_border` changes errors: segment borders."""
         return []
 
     def pass_border(self, d_state: list[np.ndarray], step: int, n_sequences: int) -> None:
-        """Change an error in place on its way from a step to the one before; ``n_sequences`` have both steps."""
+        """Change, in place, an error between a step and the step before; ``n_sequences`` have both steps."""
 
     def shared_divisor(self, batches: Iterable[PackedBatch]) -> float | None:
-        """Return the weight that all updates of a batch (given in parts) are divided by; None for each one's own."""
+        """Return the divisor of all updates of a batch, given in parts. None: each is divided by its own weight."""
         return None
 
 
@@ -70,13 +70,13 @@ class Truncation(ABC):
     Attributes
     ----------
     length : int or None
-        Steps of a window, or their mean; None for all.
+        Number of steps of a window, or its mean; None for all steps.
     has_fixed_length : bool
-        Whether the length stays what it is.
+        Whether ``length`` never changes.
     has_fixed_windows : bool
         Whether batches with the same number of steps always get the same windows.
     settings : tuple
-        Of the estimator.
+        The estimator's parameters that determine the policy.
     """
 
     length: int | None
@@ -87,7 +87,7 @@ class Truncation(ABC):
     def adapt(  # noqa: B027
         self, network: RecurrentNetwork, loss: Loss, dataset: Dataset, random_state: np.random.RandomState
     ) -> None:
-        """Look at the network before an epoch; most policies have nothing to choose."""
+        """Adapt to the network, before an epoch. Most policies have nothing to choose."""
 
     @abstractmethod
     def draw(self, n_steps: int, random_state: np.random.RandomState | None) -> Windows:

@@ -1,7 +1,7 @@
 """Unbiased truncation (Tallec & Ollivier 2017, "anticipated reweighted truncated backpropagation").
 
-Windows end at random. An error that passes from a step to the one before it is multiplied by 1 over the probability
-that it passes: so the mean of the gradients over the draws is the full gradient.
+Windows end at random steps. An error passes from a step to the step before with some probability. If it passes, it is
+multiplied by 1 over this probability. The mean of the gradients over the draws is then the full gradient.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ MEAN_WINDOW = 32
 
 
 class UnbiasedWindows(Windows):
-    """Windows that ended at random.
+    """Windows that end at random steps.
 
     Parameters
     ----------
     windows : list of Window
     gains : dict of int to float
-        By steps inside of windows: the factor for an error on its way from that step to the one before.
+        For steps inside of windows: the factor for an error that passes from this step to the step before.
     mean_length : int
         Mean number of steps of a window.
     """
@@ -41,21 +41,21 @@ class UnbiasedWindows(Windows):
         """Multiply an error by the gain of a step, if it has one."""
         gain = self.gains.get(step)
         if gain is not None:
-            # The rows of sequences that are over hold the errors of their own last steps, which did not pass here.
+            # The other rows belong to sequences that have ended: their errors did not pass this step.
             for d_direction in d_state:
                 d_direction[:, :n_sequences] *= d_direction.dtype.type(gain)
 
     def shared_divisor(self, batches: Iterable[PackedBatch]) -> float:
-        """Return the mean weight of a window: divided by its own weight, the losses of a long one would count less."""
+        """Return the mean weight of a window. Divided by its own weight, a long window's losses would count less."""
         return sum(float(batch.weights.sum()) for batch in batches) * self.mean_length / self._n_steps
 
 
 class UnbiasedTruncation(Truncation):
     """Windows of random lengths; the mean of their gradients is the full gradient.
 
-    The probability that a window ends at its step d falls as 3 q / (2 m + d), with m the mean length and d a multiple
-    of q: the paper's (alpha - 1) / ((alpha - 2) L_0 + d) with alpha = 4 and L_0 = m, at every q-th step. Lengths then
-    follow a power law of mean m, and gains grow with a power of the distance rather than exponentially.
+    A window ends at its step d, a multiple of q, with probability 3 q / (2 m + d); m is the mean length. This is the
+    paper's (alpha - 1) / ((alpha - 2) L_0 + d) with alpha = 4 and L_0 = m, at every q-th step. Lengths then follow a
+    power law of mean m. Gains grow with a power of the distance, and not exponentially.
 
     Parameters
     ----------
@@ -69,14 +69,14 @@ class UnbiasedTruncation(Truncation):
     def __init__(self, length: int) -> None:
         self.length = length
         self.settings = ("unbiased", length)
-        self._q = max(1, length // 4)  # few places to end at: each costs a border between segments
+        self._q = max(1, length // 4)  # few possible ends: each costs a border between segments
 
     def draw(self, n_steps: int, random_state: np.random.RandomState | None) -> UnbiasedWindows:
         """Draw the windows of a batch whose longest sequence has ``n_steps``."""
         assert random_state is not None
-        places = range(self._q, n_steps, self._q)
+        ends = range(self._q, n_steps, self._q)
         windows, gains, start = [], {}, 0
-        for step, chance in zip(places, random_state.uniform(size=len(places))):
+        for step, chance in zip(ends, random_state.uniform(size=len(ends))):
             probability = 3 * self._q / (2 * self.length + step - start)
             if chance < probability:
                 windows.append(Window(start, start, step))

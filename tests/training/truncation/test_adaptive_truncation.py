@@ -13,7 +13,7 @@ from sklearn_rnn import RNNClassifier, RNNRegressor
 from sklearn_rnn._base import model_of, training_problem
 from sklearn_rnn._training.losses import SquaredError
 from sklearn_rnn._training.truncation import adaptive
-from sklearn_rnn._training.truncation.adaptive import AdaptiveTruncation, draw_losses, shortest
+from sklearn_rnn._training.truncation.adaptive import AdaptiveTruncation, draw_losses, smallest_length
 from sklearn_rnn.inspection import truncation_bias
 
 
@@ -36,7 +36,7 @@ def relative_bias(decay, h, longest):
 @pytest.mark.parametrize("decay", [0.3, 0.8, 0.95])
 def test_the_smallest_h_within_the_tolerance_is_chosen(decay, tolerance):
     longest = 2000
-    h = shortest(*geometric(decay, 2000), tolerance, longest, stride=1)
+    h = smallest_length(*geometric(decay, 2000), tolerance, longest, stride=1)
     # Where all parts point one way, the norm of the whole is no less than the bound takes it for.
     assert relative_bias(decay, h, longest) <= tolerance
     assert relative_bias(decay, h - 1, longest) > tolerance
@@ -45,9 +45,9 @@ def test_the_smallest_h_within_the_tolerance_is_chosen(decay, tolerance):
 @pytest.mark.parametrize("tolerance", [0.5, 0.1])
 @pytest.mark.parametrize("decay", [0.8, 0.95, 0.99])
 def test_what_was_not_looked_at_is_taken_to_decay_on(decay, tolerance):
-    everything = shortest(*geometric(decay, 5000), tolerance, 5000, stride=1)
+    everything = smallest_length(*geometric(decay, 5000), tolerance, 5000, stride=1)
     # From 200 lags the whole gradient's norm is known less well: never a shorter window.
-    from_some = shortest(*geometric(decay, 200), tolerance, 5000, stride=1)
+    from_some = smallest_length(*geometric(decay, 200), tolerance, 5000, stride=1)
     assert everything <= from_some <= everything + 60
 
 
@@ -55,7 +55,7 @@ def test_the_steps_that_a_window_sends_its_losses_through_are_averaged():
     norms = geometric(0.9, 500)
     left_out = np.array([relative_bias(0.9, h, 500) for h in range(501)])
     for stride in (None, 1, 7):
-        h = shortest(*norms, 0.2, 500, stride)
+        h = smallest_length(*norms, 0.2, 500, stride)
 
         def mean(h, stride=stride):
             return left_out[h + 1 - (h if stride is None else min(h, stride)) : h + 1].mean()
@@ -65,20 +65,20 @@ def test_the_steps_that_a_window_sends_its_losses_through_are_averaged():
 
 @pytest.mark.parametrize("decay", [1.0, 1.2])
 def test_gradients_that_do_not_decay_need_all_steps(decay):
-    assert shortest(*geometric(decay, 50), 0.5, 1000) == 1000
+    assert smallest_length(*geometric(decay, 50), 0.5, 1000) == 1000
 
 
 @pytest.mark.parametrize("stride", [None, 1, 7])
 @pytest.mark.parametrize("decay", [1.0, 1.2])
 def test_what_does_not_decay_beyond_what_was_looked_at_gives_no_warning(decay, stride):
     with np.errstate(all="raise"):
-        assert shortest(*geometric(decay, 64), 0.5, 200, stride) == 200
+        assert smallest_length(*geometric(decay, 64), 0.5, 200, stride) == 200
 
 
 def test_small_tolerances_lose_no_digits():
     own, kept = geometric(0.9, 1000)
     for stride in (None, 1, 7):
-        h = shortest(own, kept, 1e-20, 1000, stride)
+        h = smallest_length(own, kept, 1e-20, 1000, stride)
 
         def mean(h, stride=stride):
             first = h + 1 - (h if stride is None else min(h, stride))
@@ -94,19 +94,19 @@ def test_gradients_that_are_not_finite_need_all_steps(value):
     own[40:] = kept[41:] = value
     for longest in (50, 1000):
         for stride in (None, 1, 7):
-            assert shortest(own, kept, 0.5, longest, stride) == longest
+            assert smallest_length(own, kept, 0.5, longest, stride) == longest
 
 
 def test_gradients_that_end_need_no_more_steps():
     own, kept = geometric(0.5, 50)
     own[3:] = 0
     kept[4:] = kept[3]
-    assert shortest(own, kept, 1e-9, 1000, stride=1) == 3
+    assert smallest_length(own, kept, 1e-9, 1000, stride=1) == 3
 
 
 def test_parts_that_cancel_need_more_steps():
     own, kept = geometric(0.9, 300)
-    assert shortest(own, 0.3 * kept, 0.5, 300, 1) > shortest(own, kept, 0.5, 300, 1)
+    assert smallest_length(own, 0.3 * kept, 0.5, 300, 1) > smallest_length(own, kept, 0.5, 300, 1)
 
 
 # ---- The losses that are looked at -------------------------------------------------------------------
