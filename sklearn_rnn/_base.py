@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklearn_rnn._data.packing import Dataset
 from sklearn_rnn._data.reading import check_sequences
+from sklearn_rnn._data.rows import check_rows
 from sklearn_rnn._data.target_readers import TargetReader
 from sklearn_rnn._data.targets import check_weights, check_y
 from sklearn_rnn._data.training_data import Known, hold_out, read_training_data, read_validation_data
@@ -32,7 +33,7 @@ from sklearn_rnn._settings import (
     restart_session,
     training_settings,
 )
-from sklearn_rnn._training.carried_state import carry_over, check_rows, reset_rows
+from sklearn_rnn._training.carried_state import carry_over, reset_rows
 from sklearn_rnn._training.losses import Loss
 from sklearn_rnn._training.memory.model import memory_estimate
 from sklearn_rnn._training.monitor import Best

@@ -11,10 +11,10 @@ from sklearn.utils.metaestimators import available_if
 
 from sklearn_rnn._data.coding import ClassCoding
 from sklearn_rnn._data.reading import naming_argument
+from sklearn_rnn._data.rows import check_rows
 from sklearn_rnn._data.sequences import Sequences
 from sklearn_rnn._inference.prediction import RunningState, predict_scores
 from sklearn_rnn._model import Model
-from sklearn_rnn._training.carried_state import check_rows
 
 
 def _has_probabilities(stream: PredictionStream) -> bool:

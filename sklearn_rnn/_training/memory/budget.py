@@ -63,5 +63,5 @@ def over_budget(budget: int, smallest: int) -> ValueError:
     return ValueError(
         f"memory_budget={budget} bytes is too little: the backward pass takes a segment of steps at a time, and the "
         f"segments of a batch need {smallest} bytes at the least. Raise memory_budget to that, better to some more: "
-        "the less it is, the oftener steps are run again. Or have fewer sequences in a batch."
+        "a smaller budget recomputes more steps. Or set a smaller batch_size."
     )
