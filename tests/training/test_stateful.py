@@ -421,7 +421,7 @@ def test_what_rows_are_is_checked_without_a_state_too(running, rows):
 def test_there_is_nothing_to_reset_without_stateful(running, rows):
     estimator, _, _ = running
     before = deepcopy(estimator)
-    with pytest.raises(ValueError, match=r"^stateful=False: every sequence begins anew"):
+    with pytest.raises(ValueError, match=r"^stateful=False: every sequence starts again"):
         estimator.set_params(stateful=False).reset_state(rows)
     assert_same_state(before, estimator)
 
