@@ -12,7 +12,7 @@ from sklearn_rnn import RNNClassifier, RNNRegressor
 
 ESTIMATORS = (RNNClassifier, RNNRegressor)
 
-# Small and quick: the checks ask for right behaviour and modest scores.
+# Small and quick: the checks need correct behaviour and modest scores.
 QUICK = {"hidden_layer_sizes": (12,), "learning_rate_init": 0.02, "max_iter": 60}
 SETTINGS = [
     {"cell": "rnn"},
@@ -30,7 +30,7 @@ SETTINGS = [
     {"truncation": "unbiased", "truncation_stride": 4, "memory_budget": "4MB", "stateful": True},
 ]
 
-# check_estimator leaves these out, as they are of scikit-learn's own test suite.
+# check_estimator does not run these checks: they belong to scikit-learn's own test suite.
 CHECKS_LEFT_OUT = [
     "check_param_validation",
     "check_dataframe_column_names_consistency",

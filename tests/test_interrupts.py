@@ -43,7 +43,7 @@ STRIDES = {"package": 7, "everywhere": 211}
 
 
 def fingerprint(value):
-    """A hash of all that a value consists of, to the bit; equal for copies, whatever the order of their attributes."""
+    """A hash of all parts of a value, bit for bit; equal for copies, in any order of their attributes."""
     return hashlib.sha256(_content(value, ())).hexdigest()
 
 
@@ -80,7 +80,7 @@ def _joined(parts):
 
 
 def _parts_of_object(value, holders):
-    """What pickle would write: a name, or how to make the object anew, without its cached properties."""
+    """The content of a pickle: a name, or the parts to make the object again, without its cached properties."""
     if hasattr(value, "__qualname__"):  # classes and functions
         return [value.__module__.encode(), value.__qualname__.encode()]
     reducer = copyreg.dispatch_table.get(type(value))
@@ -104,9 +104,9 @@ def _is_cached(value, name):
 class Outcome(NamedTuple):
     """How a call ended."""
 
-    error: BaseException | None  # that reached the caller
-    messages: list  # of its warnings
-    n_lines: int  # executed
+    error: BaseException | None  # raised to the caller
+    messages: list  # messages of its warnings
+    n_lines: int  # number of executed lines
     place: str  # file, line and function where the exception was raised
 
 
@@ -234,7 +234,7 @@ class Case:
         return estimator.set_params(random_state=self.estimator.random_state)
 
     def call(self, estimator, method=None):
-        """The call, with nothing to do but to make it."""
+        """The call, prepared completely."""
         method = getattr(estimator, method or self.method)
         arguments, options = self.arguments, self.options
         if method.__name__ == "fit":
@@ -262,7 +262,7 @@ class Case:
         return possible
 
 
-# What keeps the start values: a step that is too small for float64; for L-BFGS, that any gradient is small enough.
+# Settings that keep the start values: a step that is too small for float64; for L-BFGS, a very large tolerance.
 NO_UPDATE = {"solver": "sgd", "learning_rate_init": 1e-300, "clip_norm": 1e-30, "max_iter": 1}
 GOOD_START = {"tol": 1e300}
 
@@ -347,7 +347,7 @@ CASES = {
 
 
 class Judge:
-    """Tells in which of the states that are right an estimator is: unchanged, completed or kept; or what is wrong."""
+    """Tells in which correct state an estimator is (unchanged, completed or kept), or the contradiction in it."""
 
     def __init__(self, case, before, knows_weights=True):
         self.case = case
@@ -358,10 +358,10 @@ class Judge:
         with quiet():
             case.call(completed)()
         self.completed = fingerprint(vars(completed))
-        self._kept = {}  # verdicts on states that were seen: most lines lead to one of few
+        self._kept = {}  # verdicts on earlier states: most lines lead to one of few states
 
     def verdict(self, estimator, outcome):
-        """One word; more of them where the state is none of the right ones."""
+        """One word for a correct state; a longer text for any other state."""
         state = fingerprint(vars(estimator))
         if outcome.error is None and INTERRUPTED in outcome.messages:
             if state not in self._kept:
@@ -375,13 +375,13 @@ class Judge:
         return f"{ended}, and changed {', '.join(self._changed(estimator)) or 'nothing'}"
 
     def _changed(self, estimator):
-        """Names of the attributes that are not those from before the call, for the message."""
+        """Names of the attributes that differ from those before the call, for the message."""
         old, new = self._attributes, {name: fingerprint(value) for name, value in vars(estimator).items()}
         return sorted(name for name in {*old, *new} if old.get(name) != new.get(name))
 
 
 def inconsistency(case, estimator, possible_weights):
-    """What is wrong with an estimator whose training was interrupted and kept; None if nothing is."""
+    """The error in an estimator whose training was interrupted and kept; None if it is correct."""
     if problem := _disagreement(case, estimator):
         return problem
     if possible_weights and weights_of(estimator) not in possible_weights:
@@ -406,7 +406,7 @@ def inconsistency(case, estimator, possible_weights):
 
 
 def _disagreement(case, estimator, is_continued=None):
-    """Which fitted attributes contradict each other."""
+    """Names of fitted attributes that contradict each other."""
     n_epochs = estimator.n_iter_
     lengths = {name: len(getattr(estimator, name)) for name in ("loss_curve_", "gradient_norms_")}
     if is_continued != "partial_fit" and ("X_val" in case.options or estimator.early_stopping):
@@ -427,7 +427,7 @@ def _disagreement(case, estimator, is_continued=None):
 
 
 def _figures_of_curves(estimator, is_continued):
-    """Yield the names and right values of attributes that sum up a curve; the best score is that of one call."""
+    """Yield names and correct values of attributes that summarize a curve; the best score is of one call."""
     losses = estimator.loss_curve_
     if losses:
         yield "loss_", losses[-1]
@@ -438,7 +438,7 @@ def _figures_of_curves(estimator, is_continued):
 
 
 class Try(NamedTuple):
-    """One line that an exception was raised at."""
+    """One line at which an exception was raised."""
 
     line: int
     outcome: Outcome
@@ -450,7 +450,7 @@ class Try(NamedTuple):
 
 
 def count_lines(case, before, where="everywhere"):
-    """How many lines the call executes, once all that happens but once in a process has happened."""
+    """The number of lines that the call executes, after everything that happens only once in a process."""
     with quiet():
         case.call(deepcopy(before))()
     return traced(case.call(deepcopy(before)), where=where).n_lines
@@ -472,7 +472,7 @@ def tries(name, exception_names, first=1, stride=1, where="everywhere"):
 
 
 def wrong_tries(*arguments):
-    """How many lines were tried, how many exceptions came out, and a line of text for each wrong state."""
+    """The number of tried lines, the number of raised exceptions, and a line of text for each wrong state."""
     tried = list(tries(*arguments))
     wrong = [f"line {one.line}, {one.outcome.place}: {one.verdict}" for one in tried if one.is_wrong]
     return len(tried), sum(one.outcome.error is not None for one in tried), wrong
@@ -491,7 +491,7 @@ def process():
 @pytest.mark.parametrize("where", STRIDES)
 @pytest.mark.parametrize("name", CASES)
 def test_an_exception_leaves_the_estimator_unchanged_or_completed_or_as_training_keeps_it(process, name, where):
-    # The cases begin at all remainders: lines that they have in common are all reached.
+    # The cases begin at different remainders: together they reach all common lines.
     stride = STRIDES[where]
     first = 1 + list(CASES).index(name) * (1 + stride // len(CASES)) % stride
     n_tried, n_raised, wrong = process(wrong_tries, name, list(EXCEPTIONS), first, stride, where)
@@ -523,7 +523,7 @@ def test_the_exception_comes_at_the_line_that_was_asked_for(line):
 
     def outer():
         done.append(1)
-        done.append(2)  # its line is executed, then the call's
+        done.append(2)  # its line is executed first, then the call's
         inner()
         done.append(5)
 

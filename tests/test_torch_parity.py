@@ -1,4 +1,4 @@
-"""Torch, as a witness from outside: the same weights give the same outputs, gradients and training."""
+"""Comparison with torch: the same weights give the same outputs, gradients and training."""
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ torch = import_torch()
 
 pytestmark = [
     pytest.mark.torch,
-    # Training ends here after a number of epochs, not when it has converged.
+    # Training ends after a fixed number of epochs, without a test for convergence.
     pytest.mark.filterwarnings("ignore:max_iter:sklearn.exceptions.ConvergenceWarning"),
 ]
 
@@ -42,7 +42,7 @@ each_raggedness = pytest.mark.parametrize("lengths", [EQUAL, RAGGED], ids=["equa
 
 @pytest.fixture
 def compare(record_difference):
-    """Assert that named arrays are close, and note how far apart they are for the summary."""
+    """Assert that named arrays are close, and record their largest difference for the summary."""
 
     def compare(category, actual, expected, *, rtol):
         record_difference(category, largest_relative_difference(actual, expected))
@@ -55,7 +55,7 @@ def compare(record_difference):
 
 
 class TorchNetwork:
-    """torch.nn layers and a linear output, computed from tensors that are laid out as ``weights_`` is.
+    """torch.nn layers and a linear output, computed from tensors in the layout of ``weights_``.
 
     ``tensors`` are the leaves of autograd: their gradients compare with ours name by name, and torch's
     optimizers train them.
@@ -83,7 +83,7 @@ class TorchNetwork:
         return {name: tensor.grad.numpy().copy() for name, tensor in self.tensors.items()}
 
     def _torch_parameters(self, depth):
-        """The layer's parameters as torch has them: transposed, and with a second bias."""
+        """The layer's parameters in torch's layout: transposed, and with a second bias."""
         parameters = {}
         for suffix, prefix in (("", f"layer_{depth}."), ("_reverse", f"layer_{depth}.reverse.")):
             if suffix and not self.is_bidirectional:
@@ -171,7 +171,7 @@ def torch_losses(loss, scores, targets):
 
 
 def detached(states):
-    """States that carry no gradient."""
+    """Detached states: no gradient flows through them."""
     if isinstance(states, (list, tuple)):
         return type(states)(detached(state) for state in states)
     return states.detach()
@@ -191,14 +191,14 @@ def make_labels(sequences, readout, seed=5):
 
 
 def make_weights(n, seed=6):
-    """Sample weights, one of which is zero."""
+    """Sample weights; one of them is zero."""
     weights = np.random.default_rng(seed).uniform(0.5, 2, n)
     weights[-1] = 0
     return weights
 
 
 def with_random_weights(estimator, X, y):
-    """The estimator, fitted for an epoch so that it has weights, which are then random ones."""
+    """The estimator, fitted for one epoch; its weights are then replaced by random ones."""
     estimator.fit(X, y)
     randomize(estimator.weights_)
     return estimator
@@ -391,7 +391,7 @@ def test_weights_after_20_updates_are_those_of_torch(cell, bidirectional, readou
         losses = torch_losses("squared_error", witness.scores(sequences), y)
         mean_loss = ((losses * weights).sum() + alpha * witness.penalty()) / weights.sum()
         n_clipped += torch_update(witness, optimizer, mean_loss, **clipping)
-    assert n_clipped.min() > 0  # both ways of clipping were at work
+    assert n_clipped.min() > 0  # gradients were clipped by value and by norm
     compare("20 updates", regressor.weights_, witness.arrays(), rtol=1e-8)
 
 

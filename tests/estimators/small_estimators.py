@@ -24,7 +24,7 @@ def regressor(**params):
 
 
 def small_data(readout="last", *, lengths=LENGTHS, seed=0):
-    """A few sequences, labels of three classes, and targets, in the form that the readout takes."""
+    """A few sequences, labels of three classes, and targets, in the form that the readout needs."""
     X = make_sequences(lengths, seed=seed)
     generator = np.random.default_rng(seed + 1)
     n = sum(lengths) if readout == "each" else len(lengths)
@@ -36,7 +36,7 @@ def small_data(readout="last", *, lengths=LENGTHS, seed=0):
 
 
 def task(seed=0, n=160):
-    """Ragged sequences whose sums of both features are to be found out, and these sums."""
+    """Ragged sequences, and as targets the sums of both features."""
     lengths = np.random.default_rng(seed).integers(2, 7, size=n)
     X = make_sequences(lengths, seed=seed)
     return X, np.array([x.sum(axis=0) for x in X])

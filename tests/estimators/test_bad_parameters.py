@@ -1,4 +1,4 @@
-"""Bad parameters: values out of range, and values that do not go together."""
+"""Bad parameters: values out of range, and combinations that do not work together."""
 
 from copy import deepcopy
 
@@ -80,7 +80,7 @@ BAD_SETTINGS_OF_LBFGS = {
 
 
 def assert_settings_are_refused(make_estimator, params, message, methods, error=ValueError):
-    """By an estimator that is made with them, and by a fitted one that gets them."""
+    """A new estimator with these parameters refuses, and a fitted one after set_params."""
     for method in methods:
         unfitted = make_estimator(**params)
         y = default_y(unfitted)

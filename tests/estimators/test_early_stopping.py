@@ -16,7 +16,7 @@ from sklearn_rnn import RNNClassifier
 def test_training_ends_where_the_loss_no_longer_falls():
     X, labels, _ = small_data()
     clf = classifier(tol=1e9, n_iter_no_change=4, max_iter=50).fit(X, labels)
-    assert clf.n_iter_ == 5  # the first improves on nothing known, four do not improve on it
+    assert clf.n_iter_ == 5  # the first epoch is always an improvement; the four others are none
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,7 @@ def test_a_fit_that_max_iter_ends_warns(estimator):
     message = "^max_iter: training ended after 3 epochs, before it converged to within tol"
     with pytest.warns(ConvergenceWarning, match=message):
         clone(estimator).fit(X, y)
-    # These are meant to end there; warnings are errors.
+    # With these parameters, training should end there without a warning. Warnings are errors.
     assert clone(estimator).set_params(learning_rate="cosine").fit(X, y).n_iter_ == 3
     assert clone(estimator).set_params(n_iter_no_change=np.inf).fit(X, y).n_iter_ == 3
     assert clone(estimator).partial_fit(X, y, *([[0, 1, 2]] if y is labels else [])).n_iter_ == 1
@@ -60,7 +60,7 @@ def test_early_stopping_keeps_the_weights_of_the_best_epoch(make_estimator):
     best = int(np.argmax(scores))
     assert estimator.n_iter_ == best + 1 + 8
     assert estimator.best_loss_ is None
-    # The same seed trains to the same weights: those of the best epoch are those after as many.
+    # The same seed gives the same weights: a fit of as many epochs has the best epoch's weights.
     reference = make_estimator(**RESTLESS | {"early_stopping": False, "max_iter": best + 1, "n_iter_no_change": np.inf})
     assert_same_weights(estimator, reference.fit(X, y))
 
@@ -90,7 +90,7 @@ def test_the_validation_part_has_its_share_of_each_class(random_state):
     y = np.repeat([0, 1], [36, 4])
     settings = {"early_stopping": True, "validation_fraction": 0.25, "max_iter": 1}
     clf = classifier(random_state=random_state, **settings).fit(X, y)
-    # All sequences are alike: either class is what is predicted for all ten that are set aside.
+    # All sequences are equal: the ten held-out ones are all predicted as the same class.
     assert clf.validation_scores_[0] in (0.9, 0.1)
 
 

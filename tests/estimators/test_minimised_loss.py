@@ -67,7 +67,7 @@ def test_the_loss_curve_is_what_is_minimised(loss, readout):
     else:
         estimator, method = regressor(loss=loss, **settings), "predict"
         y = [2 * np.abs(target) for target in targets]
-    # A full batch's loss is that of the weights before its update.
+    # The loss of a full batch is computed with the weights before its update.
     before = clone(estimator).set_params(max_iter=2).fit(X, y, sample_weight=WEIGHTS)
     after = clone(estimator).set_params(max_iter=3).fit(X, y, sample_weight=WEIGHTS)
     outputs, weights = getattr(before, method)(X), WEIGHTS

@@ -27,7 +27,7 @@ def test_a_pipeline_hands_sample_weights_on_by_the_name_of_the_step():
 
 
 def assert_splits_are_scored(search, estimator, X, y, cv):
-    """Every split of the best candidate was trained and scored with the weights."""
+    """All splits of the best candidate were trained and scored with the weights."""
     for k, (train, test) in enumerate(cv.split(X)):
         fitted = clone(estimator).fit([X[i] for i in train], y[train], sample_weight=WEIGHTS[train])
         expected = fitted.score([X[i] for i in test], y[test], sample_weight=WEIGHTS[test])

@@ -1,4 +1,4 @@
-"""Estimators that were dumped and loaded."""
+"""Pickled estimators."""
 
 import joblib
 import pytest
@@ -9,7 +9,7 @@ SETTINGS = [{}, {"warm_start": True}, {"solver": "sgd"}, {"solver": "rmsprop"}, 
 
 
 def continued(estimator, X, y):
-    """The estimator, trained further by each method that continues."""
+    """The estimator after more training, by each method that continues training."""
     if estimator.warm_start:
         return estimator.fit(X, y)
     return estimator.partial_fit(X, y).partial_fit(X, y)

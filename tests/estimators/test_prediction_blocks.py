@@ -47,7 +47,7 @@ def test_a_very_long_sequence_is_predicted_like_its_parts():
     (long,) = make_sequences((n_steps_at_once + 100,), seed=7)
     hidden, predicted = reg.hidden_states([long])[0], reg.predict([long])[0]
     W, U, b = (reg.weights_[f"layer_0.{name}"] for name in ("input", "recurrent", "bias"))
-    t = np.arange(n_steps_at_once - 50, n_steps_at_once + 50)  # on both sides of where a chunk ends
+    t = np.arange(n_steps_at_once - 50, n_steps_at_once + 50)  # before and after the end of a chunk
     assert_allclose(hidden[t], np.tanh(long[t] @ W + hidden[t - 1] @ U + b), rtol=1e-10, atol=1e-13)
     scores = hidden @ reg.weights_["readout.weight"] + reg.weights_["readout.bias"]
     assert_allclose(predicted, scores[:, 0], rtol=1e-10, atol=1e-13)

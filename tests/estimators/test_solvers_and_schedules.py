@@ -81,7 +81,7 @@ def test_the_learning_rate_follows_its_schedule(monkeypatch, settings, expected)
 
 
 def test_the_adaptive_learning_rate_is_divided_by_5_until_it_is_too_small(monkeypatch):
-    # No update changes anything: the first epoch is the last that improves on what was before.
+    # No update changes the weights: the first epoch is the last improvement.
     reg = regressor(learning_rate="adaptive", n_iter_no_change=2, max_iter=100, **SGD_SETTINGS)
     rates = learning_rates_of(monkeypatch, reg)
     reduced = 0.4 / 5.0 ** np.arange(10)

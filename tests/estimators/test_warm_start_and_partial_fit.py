@@ -17,7 +17,7 @@ def test_a_warm_start_goes_on_where_the_last_fit_ended():
     assert clf.n_iter_ == len(clf.loss_curve_) == len(clf.gradient_norms_) == 8
     assert clf.t_ == 8 * len(X)
     assert clf.loss_curve_[:3] == first_curve
-    # A full batch's loss is that of the weights before its update: those that the first fit left.
+    # The loss of a full batch is computed with the weights before its update: those of the first fit.
     assert clf.loss_curve_[3] == in_one.loss_curve_[3]
     assert clf.loss_curve_[-1] < first_curve[-1]
 

@@ -1,4 +1,4 @@
-"""Warnings point at the line that a user wrote."""
+"""Warnings point at the user's line."""
 
 import inspect
 import warnings

@@ -41,7 +41,7 @@ CHECKED = [
     TimeDistributed(make_pipeline(StandardScaler(), MinMaxScaler())),
 ]
 
-# check_estimator leaves these out.
+# check_estimator does not run these checks.
 MORE_CHECKS = [
     "check_param_validation",
     "check_set_output_transform",
@@ -54,7 +54,7 @@ MORE_CHECKS = [
     "check_transformer_get_feature_names_out_pandas",
 ]
 
-# Two features of different mean and scale.
+# Two features with different means and scales.
 STEPS = np.concatenate(make_sequences(RAGGED, seed=3)) * [1.0, 5.0] + [2.0, -30.0]
 SEQUENCES = np.split(STEPS, np.cumsum(RAGGED)[:-1])
 LABELS = np.array([0, 1, 0, 1, 1])
@@ -71,7 +71,7 @@ def joined(sequences):
 
 
 class Halving(TransformerMixin, BaseEstimator):
-    """A transformer that loses every second row."""
+    """A transformer that drops every second row."""
 
     def fit(self, X, y=None):
         self.n_features_in_ = X.shape[1]
@@ -82,7 +82,7 @@ class Halving(TransformerMixin, BaseEstimator):
 
 
 class Recorder(TransformerMixin, BaseEstimator):
-    """A transformer that keeps what ``fit`` got."""
+    """A transformer that stores the arguments of ``fit``."""
 
     def fit(self, X, y=None, sample_weight=None):
         self.X_, self.y_, self.sample_weight_ = X, y, sample_weight
@@ -93,7 +93,7 @@ class Recorder(TransformerMixin, BaseEstimator):
 
 
 class OtherWhenFitted(Recorder):
-    """A transformer whose ``fit_transform`` is not ``fit`` and ``transform``, as TargetEncoder's."""
+    """A transformer whose ``fit_transform`` differs from ``fit`` and ``transform``, like TargetEncoder."""
 
     def fit_transform(self, X, y=None):
         return 2 * self.fit(X, y).transform(X)
@@ -457,7 +457,7 @@ def test_data_frames_are_refused_for_sequences():
 
 def test_a_transformer_whose_own_output_is_a_data_frame_gives_arrays():
     pytest.importorskip("pandas")
-    # The second transformer finds its column by the name that the first gives it.
+    # The second transformer selects its column by the name that the first transformer gave it.
     by_name = ColumnTransformer([("scale", StandardScaler(), ["x1"])])
     transformer = make_pipeline(PolynomialFeatures(degree=1).set_output(transform="pandas"), by_name)
     values = TimeDistributed(transformer).fit_transform(SEQUENCES)

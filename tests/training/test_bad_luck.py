@@ -1,4 +1,4 @@
-"""What bad luck gets: divergence, Ctrl-C and want of memory leave weights that can be used."""
+"""Divergence, Ctrl-C and MemoryError in training: the remaining weights are usable."""
 
 import pickle
 import signal
@@ -74,7 +74,7 @@ WARNING = (
 
 
 def fit_until_it_diverges(estimator, *args, **kwargs):
-    """Fit, with no other warning than the one of divergence; return it."""
+    """Fit; assert that it warns of divergence and of nothing else; return the warning."""
     with pytest.warns(ConvergenceWarning, match=WARNING) as caught:
         estimator.fit(*args, **kwargs)
     (warning,) = caught
@@ -143,7 +143,7 @@ def test_divergence_in_the_first_epoch_leaves_the_start_values(monkeypatch):
 @pytest.mark.parametrize(("i", "batch"), [(0, 1), (5, 2)])
 def test_the_warning_names_the_batch(i, batch):
     X = sequences()
-    X[i] = X[i] * 1e200  # finite, but not what the network makes of it
+    X[i] = X[i] * 1e200  # finite, but the network's results are not
     estimator = regressor(cell="rnn", activation="identity", shuffle=False, batch_size=BATCH_SIZE)
     message = fit_until_it_diverges(estimator, X, TARGETS)
     assert f"in epoch 1, batch {batch}, " in message
@@ -214,11 +214,11 @@ def test_lbfgs_keeps_the_last_good_iteration(monkeypatch):
     assert np.isfinite(estimator.predict(sequences())).all()
 
 
-# ---- Ctrl-C and want of memory -----------------------------------------------------------------------
+# ---- Ctrl-C and MemoryError --------------------------------------------------------------------------
 
 
 def raise_after(monkeypatch, optimizer, error, n_updates):
-    """Let an optimizer's n-th update be its last: the next one raises before it changes anything."""
+    """Raise an error after ``n_updates`` of an optimizer, before the next update changes anything."""
     original = optimizer.update
     calls = []
 
@@ -232,7 +232,7 @@ def raise_after(monkeypatch, optimizer, error, n_updates):
 
 
 def raise_in_evaluation(monkeypatch, error, n_evaluations):
-    """Let the evaluation of a batch after so many others raise."""
+    """Raise an error after the evaluation of ``n_evaluations`` batches, before the next one."""
     original = Backpropagation.update_of_batch
     calls = []
 
@@ -246,7 +246,7 @@ def raise_in_evaluation(monkeypatch, error, n_evaluations):
 
 
 def interrupted(train, *args, **kwargs):
-    """Call what is to be interrupted, with no other warning than MLPClassifier's."""
+    """Call a function that is interrupted; assert that it gives MLPClassifier's warning and no other."""
     with pytest.warns(UserWarning, match=r"^Training interrupted by user\.$") as caught:
         train(*args, **kwargs)
     assert len(caught) == 1
@@ -335,7 +335,7 @@ def test_a_process_that_gets_sigint_while_it_fits_goes_on_to_predict():
         import numpy as np
         from sklearn_rnn import RNNClassifier
 
-        # A process that is started in the background may inherit that SIGINT is ignored.
+        # A process in the background may inherit a handler that ignores SIGINT.
         signal.signal(signal.SIGINT, signal.default_int_handler)
         X = np.random.default_rng(0).normal(size=(8, 5, 2))
         y = np.arange(8) % 2
@@ -351,7 +351,7 @@ def test_a_process_that_gets_sigint_while_it_fits_goes_on_to_predict():
     )
     try:
         for line in process.stdout:
-            if line.startswith("Epoch    4"):  # printed before it is counted
+            if line.startswith("Epoch    4"):  # it is printed before the epoch is counted
                 break
         process.send_signal(signal.SIGINT)
         output, errors = process.communicate(timeout=60)
@@ -396,7 +396,7 @@ def test_sigint_in_the_middle_of_a_large_batch_ends_training_after_it(n_jobs):
         for line in process.stdout:
             if line.startswith("Epoch    2"):
                 break
-        # An epoch is one batch, almost all of whose time is spent in the passes over its 150 steps.
+        # An epoch is one batch. Almost all of its time is spent in the passes over 150 steps.
         sleep(0.1)
         process.send_signal(signal.SIGINT)
         output, errors = process.communicate(timeout=60)
@@ -406,7 +406,7 @@ def test_sigint_in_the_middle_of_a_large_batch_ends_training_after_it(n_jobs):
     assert errors.count("UserWarning: Training interrupted by user.") == 1
     assert "Traceback" not in errors
     *epochs, result = output.splitlines()
-    assert len(epochs) <= 3  # after the signal: at most what was on its way
+    assert len(epochs) <= 3  # at most the epochs that were in progress at the signal
     word, *labels, after, n_iter, n_losses = result.split()
     assert (word, after) == ("predicted", "after")
     assert len(labels) == 8
@@ -436,7 +436,7 @@ def test_a_tape_that_memory_cannot_hold_is_a_memory_error_and_changes_nothing(n_
         regressor = RNNRegressor((64,), cell="lstm", n_jobs=int(sys.argv[1]), **options).fit(X, y)
         expected, before = regressor.predict(X), pickle.dumps(regressor)
 
-        # The states alone of 128000 steps are 65 MB, and the tape is some times that.
+        # The states of 128000 steps take 65 MB, and the whole tape takes several times that.
         resource.setrlimit(resource.RLIMIT_AS, (memory_in_use() + 2**26, resource.RLIM_INFINITY))
         for method in ("fit", "partial_fit"):
             try:
@@ -471,7 +471,7 @@ def test_an_error_in_the_first_training_leaves_the_estimator_unfitted(monkeypatc
         (method, n_updates)
         for method in ("fit", "fit with warm_start", "partial_fit")
         for n_updates in (0, 1, UPDATES_PER_EPOCH)
-        if (method, n_updates) != ("partial_fit", UPDATES_PER_EPOCH)  # where a call ends
+        if (method, n_updates) != ("partial_fit", UPDATES_PER_EPOCH)  # there the call ends
     ],
 )
 def test_an_error_in_later_training_leaves_a_fitted_estimator_as_it_was(
@@ -500,12 +500,12 @@ def test_an_error_in_later_training_leaves_a_fitted_estimator_as_it_was(
 
 
 @pytest.mark.parametrize("n_jobs", [1, 2])
-def test_want_of_memory_in_the_middle_of_a_pass_leaves_a_fitted_estimator_as_it_was(monkeypatch, n_jobs):
+def test_a_memory_error_in_the_middle_of_a_pass_leaves_a_fitted_estimator_as_it_was(monkeypatch, n_jobs):
     estimator = regressor(n_jobs=n_jobs, max_iter=2).fit(sequences(), TARGETS)
     twin = deepcopy(estimator)
 
     def update_of_batch(self):
-        self.network.parameters.vector[...] = 7  # whatever was done before
+        self.network.parameters.vector[...] = 7  # a change before the error
         raise MemoryError
 
     with monkeypatch.context() as patch:

@@ -1,4 +1,4 @@
-"""The error's way back, step by step, against the definitions: perturb what one step sees, and look at the loss."""
+"""Gradient traces against their definitions: perturb the input of one step, and compare the losses."""
 
 import numpy as np
 import pytest
@@ -37,7 +37,7 @@ def sigmoid(a):
 
 
 def run_step(cell, x, state, weights, change_of_a=0.0):
-    """One step of one sequence, as the cells' files write it; a state is (n_states, n_units)."""
+    """One step of one sequence, by the equations in the cells' files; a state is (n_states, n_units)."""
     h = state[0]
     a = x @ weights["input"] + weights["bias"] + change_of_a
     recurrent = h @ weights["recurrent"]
@@ -54,7 +54,7 @@ def run_step(cell, x, state, weights, change_of_a=0.0):
 
 
 class Witness:
-    """The mean loss of a network in which every lag has its own copy of the weights, and changes to a_t and h_t.
+    """The mean loss of a network in which every lag has its own weights, and its own changes of a_t and h_t.
 
     Attributes
     ----------
@@ -76,7 +76,7 @@ class Witness:
         )
         for changes in self.changes_of_h:
             changes[:] = [change[:, : len(group["recurrent"])] for change, group in zip(changes, groups, strict=True)]
-        self.states = {}  # (layer, sequence, lag): x and the state before
+        self.states = {}  # {(layer, sequence, lag): (x, the state before)}
 
     def hidden(self, index, x):
         """h of the last layer after every step of a sequence."""
@@ -94,7 +94,7 @@ class Witness:
         return x
 
     def loss(self):
-        """The mean loss; of the last steps alone for readout "each"."""
+        """The mean loss; for readout "each" of the last steps only."""
         ends = np.cumsum(self.lengths)
         chosen = ends - 1 if self.dataset.per_step else slice(None)
         pool = {"mean": lambda h: h.mean(axis=0), "max": lambda h: h.max(axis=0)}.get(
@@ -171,7 +171,7 @@ def test_the_parts_of_all_steps_add_up_to_the_engines_gradient(cell, activation,
     network, dataset = make_problem(cell, activation, readout, sizes=(5, 4), lengths=(5, 1, 7, 3, 5))
     network.engine = ENGINES[engine]
     traced = trace(network, SquaredError(), dataset)
-    if readout == "each":  # the loss of the last steps alone
+    if readout == "each":  # the loss of the last steps only
         network.readout = "last"
         last = np.cumsum(dataset.sequences.lengths) - 1
         sequences = np.split(dataset.sequences.rows, last[:-1] + 1)
@@ -293,7 +293,7 @@ def test_a_jacobian_of_zeros_has_the_singular_value_zero():
 
 
 def test_states_of_any_size_have_their_jacobians():
-    """A step of differences that is lost in a large state would point nowhere."""
+    """A difference that rounding loses in a large state would have no direction."""
     network = make_network("rnn", "identity", sizes=(4,))
     network.parameters.views["layer_0.bias"][...] = 1e12
     (layer,) = trace(network, SquaredError(), make_regression(LENGTHS)).layers
@@ -309,4 +309,4 @@ def test_states_that_are_not_finite_have_no_singular_values():
     with np.errstate(over="ignore", invalid="ignore"):
         values = layer.largest_singular_values(4, np.random.RandomState(0))
     assert np.isfinite(values[-1])  # the first step of the long sequence
-    assert np.isnan(values[0])  # its last
+    assert np.isnan(values[0])  # the last step of the long sequence

@@ -43,7 +43,7 @@ each_readout = pytest.mark.parametrize("readout", READOUTS)
 
 
 def numerical_gradients(network, loss, dataset, masks=NO_MASKS):
-    """Finite differences of the whole dataset's loss in every parameter, by name."""
+    """Finite differences of the loss of the whole dataset with respect to every parameter, by name."""
     batch = dataset.pack(np.arange(len(dataset)))
     plan = truncated(batch.packing.n_steps)
     weights = network.prepare()
@@ -59,7 +59,7 @@ def numerical_gradients(network, loss, dataset, masks=NO_MASKS):
 
 
 def draw_targets(kind, n, n_outputs, seed=4):
-    """Targets that a loss takes, (n, n_outputs)."""
+    """Valid targets of a loss, (n, n_outputs)."""
     generator = np.random.default_rng(seed)
     if kind == "multiclass":
         return np.eye(n_outputs)[generator.integers(n_outputs, size=n)]
@@ -74,7 +74,7 @@ def draw_targets(kind, n, n_outputs, seed=4):
 
 
 class CellProblem:
-    """A cell over a ragged batch, and a scalar that depends on every hidden and every final state."""
+    """A cell on a ragged batch, and a scalar that depends on every hidden state and every final state."""
 
     def __init__(self, engine, cell, activation, lengths=(4, 2, 2, 1), n_features=2, n_units=3):
         generator = np.random.default_rng(0)
@@ -91,7 +91,7 @@ class CellProblem:
         self.buffers = Buffers()
 
     def forward(self):
-        """Run over all steps with the weights of now, which it leaves prepared for backward()."""
+        """Run over all steps with the current weights; prepare them for backward() too."""
         self.prepared = self.recurrence.prepare(self.weights, for_backward=True)
         return self.recurrence.forward(self.x, self.packing, self.state, self.prepared, self.buffers)
 
@@ -116,7 +116,7 @@ class CellProblem:
         return d_weights | {"x": d_x, "state": d_state}
 
     def differences(self):
-        """The same, from finite differences."""
+        """The same gradients, from finite differences."""
         inputs = self.weights | {"x": self.x, "state": self.state}
         return {name: numerical_gradient(self.value, array) for name, array in inputs.items()}
 

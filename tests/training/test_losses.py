@@ -26,7 +26,7 @@ each_loss = pytest.mark.parametrize("kind", LOSSES)
 
 
 def draw(n_outputs=3):
-    """Scores, and weights of which one is zero."""
+    """Scores, and weights; one weight is zero."""
     generator = np.random.default_rng(0)
     weights = generator.uniform(0.5, 2, N)
     weights[4] = 0

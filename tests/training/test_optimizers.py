@@ -23,7 +23,7 @@ def draw_gradients(n_updates, dtype=np.float64):
 
 
 def take_steps(optimizer, gradients, learning_rate=0.1):
-    """Parameters after every update, from zero."""
+    """Parameters after every update, starting from zero."""
     parameters = np.zeros(N, gradients.dtype)
     path = []
     for gradient in gradients:

@@ -1,4 +1,4 @@
-"""Training along streams: the state goes on from call to call, and nothing else that should not."""
+"""Training along streams: the network state continues from call to call, and no other state does."""
 
 import itertools
 import pickle
@@ -24,7 +24,7 @@ each_cell = pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
 
 
 def stream_data(n_steps=N_STEPS, n_streams=N_STREAMS, seed=0, dtype=np.float64):
-    """X (n_streams, n_steps, 2), y (n_streams, n_steps): what came 2 steps before, and noise."""
+    """X (n_streams, n_steps, 2); y (n_streams, n_steps): the input 2 steps before, and noise."""
     X = np.random.default_rng(seed).normal(size=(n_streams, n_steps, 2)).astype(dtype)
     return X, np.roll(X[..., 0], 2, axis=1)
 
@@ -41,13 +41,13 @@ def regressor(**settings):
 
 
 def chunks(X, y, size=WINDOW):
-    """(X, y) of ``size`` steps after ``size`` steps."""
+    """(X, y) in chunks of ``size`` steps."""
     for start in range(0, X.shape[1], size):
         yield X[:, start : start + size], y[:, start : start + size]
 
 
 def fed(estimator, parts, **more):
-    """The estimator after ``partial_fit`` on each of the parts."""
+    """The estimator after ``partial_fit`` on each part, in order."""
     for X, y in parts:
         estimator.partial_fit(X, y, **more)
     return estimator
@@ -128,12 +128,12 @@ def test_a_budget_changes_no_bit_of_a_stream():
     assert_same_state(free, bound)
 
 
-def test_without_stateful_every_call_begins_anew():
+def test_without_stateful_every_call_begins_in_zeros():
     X, y = stream_data()
-    carried, anew = fed(regressor(), chunks(X, y)), fed(regressor(stateful=False), chunks(X, y))
-    assert weights_differ(carried, anew)
-    assert anew._session.carried_state is None
-    # The second of two calls is where the state matters first.
+    carried, reset = fed(regressor(), chunks(X, y)), fed(regressor(stateful=False), chunks(X, y))
+    assert weights_differ(carried, reset)
+    assert reset._session.carried_state is None
+    # The state matters from the second call on.
     first = next(chunks(X, y))
     assert_same_weights(regressor().partial_fit(*first), regressor(stateful=False).partial_fit(*first))
 
@@ -146,7 +146,7 @@ def test_other_readouts_carry_the_state_to_a_chunks_end(readout, truncation):
     for part, _ in chunks(X, X):
         estimator.partial_fit(part, np.zeros(N_STREAMS))
     (state,) = estimator._session.carried_state
-    # With weights that do not move, the state is that after the whole sequence.
+    # If the weights do not change, the state is the same as after the whole sequence.
     assert_array_equal(state[0], estimator.hidden_states(X)[:, -1])
 
 
@@ -161,11 +161,11 @@ def test_ragged_chunks_each_go_on_from_their_own_ends():
         assert_array_equal(estimator._session.carried_state[0][0, i], hidden[-1])
 
 
-# ---- Beginning anew ----------------------------------------------------------------------------------
+# ---- New sequences -----------------------------------------------------------------------------------
 
 
 @each_cell
-def test_streams_that_begin_anew_do_so_in_zeros_and_the_others_go_on(cell):
+def test_new_sequences_begin_in_zeros_and_the_others_continue(cell):
     X, y = stream_data()
     first, second, *_ = chunks(X, y)
     estimator = regressor(cell=cell).partial_fit(*first)
@@ -184,15 +184,15 @@ def test_streams_that_begin_anew_do_so_in_zeros_and_the_others_go_on(cell):
         assert_array_equal(states[:, [0, 2]], before[:, [0, 2]])
 
 
-def test_all_may_begin_anew_and_be_others_in_number():
+def test_after_a_reset_the_number_of_sequences_may_change():
     X, y = stream_data()
     first, second, *_ = chunks(X, y)
-    anew = regressor().partial_fit(*first).reset_state().partial_fit(second[0][:2], second[1][:2])
+    reset = regressor().partial_fit(*first).reset_state().partial_fit(second[0][:2], second[1][:2])
     masked = (
         regressor().partial_fit(*first).partial_fit(second[0][:2], second[1][:2], new_sequence=np.array([True, True]))
     )
-    assert_same_weights(anew, masked)
-    assert anew._session.carried_state[0].shape[1] == 2
+    assert_same_weights(reset, masked)
+    assert reset._session.carried_state[0].shape[1] == 2
 
 
 def test_resetting_nobody_changes_nothing():
@@ -335,7 +335,7 @@ def test_a_stream_leaves_a_history_of_bounded_length(monkeypatch):
 
 
 def assert_refused(estimator, message, *arguments, **keywords):
-    """``partial_fit`` raises, and the estimator is as it was, to the last byte."""
+    """``partial_fit`` raises, and no byte of the estimator changes."""
     before = pickle.dumps(estimator)
     with pytest.raises(ValueError, match=message):
         estimator.partial_fit(*arguments, **keywords)
@@ -413,7 +413,7 @@ def test_what_rows_are_is_checked_without_a_state_too(running, rows):
     else:
         with pytest.raises(TypeError, match=r"^rows must be indices of sequences or a boolean mask"):
             estimator.reset_state(rows)
-    # How many sequences the next chunk has is not known.
+    # The number of sequences of the next chunk is not known.
     assert estimator.reset_state(99).reset_state([True, False])._session.carried_state is None
 
 
@@ -452,7 +452,7 @@ def test_training_that_diverges_leaves_the_state_of_the_chunk_before(running, ne
     estimator, X, y = running
     before = deepcopy(estimator)
     estimator.set_params(clip_norm=None, solver="sgd", learning_rate_init=1e300)
-    X, y = np.tile(X, (1, 2, 1)), np.tile(y, (1, 2))  # the second window has weights beyond reason
+    X, y = np.tile(X, (1, 2, 1)), np.tile(y, (1, 2))  # the weights after the first window are extremely large
     with pytest.warns(match="learning_rate_init: training stopped"):
         estimator.partial_fit(X, y, new_sequence=new_sequence)
     assert_same_state(before, estimator)
@@ -460,7 +460,7 @@ def test_training_that_diverges_leaves_the_state_of_the_chunk_before(running, ne
 
 
 def interrupt_update(monkeypatch, which):
-    """Let Ctrl-C come instead of one of the updates, counted from 1."""
+    """Raise KeyboardInterrupt instead of one of the updates, counted from 1."""
     update, n_updates = Adam.update, itertools.count(1)
 
     def update_or_interrupt(self, *arguments):
@@ -474,7 +474,7 @@ def interrupt_update(monkeypatch, which):
 @pytest.mark.parametrize("new_sequence", [None, [True, False], [True, True]])
 def test_ctrl_c_leaves_the_state_of_the_chunk_before_and_the_weights_of_the_last_update(monkeypatch, new_sequence):
     X, y = stream_data(n_steps=5 * WINDOW, n_streams=2)
-    first, second = (X[:, :WINDOW], y[:, :WINDOW]), (X[:, WINDOW:], y[:, WINDOW:])  # of one window, and of four
+    first, second = (X[:, :WINDOW], y[:, :WINDOW]), (X[:, WINDOW:], y[:, WINDOW:])  # one window, and four
     estimator = regressor().partial_fit(*first)
     before = deepcopy(estimator)
     two_windows = deepcopy(estimator).partial_fit(
@@ -503,7 +503,7 @@ def test_ctrl_c_without_stateful_leaves_no_state(running, monkeypatch):
     assert estimator._session.carried_state is None
 
 
-# ---- Bad luck ----------------------------------------------------------------------------------------
+# ---- Divergence and a killed process -----------------------------------------------------------------
 
 PROGRAM = """
 import os, pickle, signal, sys

@@ -18,13 +18,13 @@ from sklearn_rnn.inspection import truncation_bias
 
 
 def geometric(decay, n_lags):
-    """Norms of the parts of lags that fall by a factor, and of their sums if all had one direction."""
+    """Norms of parts that decay by a factor per lag, and norms of their sums if all have the same direction."""
     own = decay ** np.arange(n_lags)
     return own, np.concatenate([[0], np.cumsum(own)])
 
 
 def relative_bias(decay, h, longest):
-    """What parts of one direction leave out from lag h on, over all."""
+    """Share of the parts from lag h on in the sum, if all have the same direction."""
     own = decay ** np.arange(longest)
     return own[h:].sum() / own.sum()
 
@@ -37,16 +37,16 @@ def relative_bias(decay, h, longest):
 def test_the_smallest_h_within_the_tolerance_is_chosen(decay, tolerance):
     longest = 2000
     h = smallest_length(*geometric(decay, 2000), tolerance, longest, stride=1)
-    # Where all parts point one way, the norm of the whole is no less than the bound takes it for.
+    # If all parts have the same direction, the bound of the full gradient's norm is exact.
     assert relative_bias(decay, h, longest) <= tolerance
     assert relative_bias(decay, h - 1, longest) > tolerance
 
 
 @pytest.mark.parametrize("tolerance", [0.5, 0.1])
 @pytest.mark.parametrize("decay", [0.8, 0.95, 0.99])
-def test_what_was_not_looked_at_is_taken_to_decay_on(decay, tolerance):
+def test_lags_that_were_not_traced_are_assumed_to_decay(decay, tolerance):
     everything = smallest_length(*geometric(decay, 5000), tolerance, 5000, stride=1)
-    # From 200 lags the whole gradient's norm is known less well: never a shorter window.
+    # From 200 lags, the bound of the full gradient's norm is weaker: h is never smaller.
     from_some = smallest_length(*geometric(decay, 200), tolerance, 5000, stride=1)
     assert everything <= from_some <= everything + 60
 
@@ -84,7 +84,7 @@ def test_small_tolerances_lose_no_digits():
             first = h + 1 - (h if stride is None else min(h, stride))
             return math.fsum(own[k:].sum() for k in range(first, h + 1)) / (h + 1 - first)
 
-        # Losses that flow back through a single step always leave something out.
+        # Losses that flow back through a single step always drop a part of the gradient.
         assert h == 1000 if stride is None else mean(h) <= 1e-20 * own.sum() < mean(h - 1)
 
 
@@ -109,7 +109,7 @@ def test_parts_that_cancel_need_more_steps():
     assert smallest_length(own, 0.3 * kept, 0.5, 300, 1) > smallest_length(own, kept, 0.5, 300, 1)
 
 
-# ---- The losses that are looked at -------------------------------------------------------------------
+# ---- The traced losses -------------------------------------------------------------------------------
 
 
 def test_losses_at_each_step_are_drawn_from_everywhere_with_their_steps_before():
@@ -162,7 +162,7 @@ def test_sequences_of_weight_0_are_as_if_they_were_not_there(per_step):
 def test_steps_of_weight_0_are_not_drawn():
     dataset = make_regression((300, 50), per_step=True)
     dataset.weights[...] = 0
-    counting = np.array([3, 100, 180, 290, 300, 305])  # none of the second one has 20 steps up to it
+    counting = np.array([3, 100, 180, 290, 300, 305])  # no loss of the second sequence has 20 steps up to it
     dataset.weights[counting] = 1
     sample = draw_losses(dataset, 20, np.random.RandomState(0))
     assert sample.weights.all()
@@ -182,7 +182,7 @@ def test_without_any_weight_all_steps_are_taken_and_an_earlier_choice_is_kept():
 
 @pytest.fixture
 def epochs_of_choices(monkeypatch):
-    """Epochs before which a choice was made."""
+    """A list of the epochs before which h was chosen."""
     epochs, choose = [], AdaptiveTruncation._choose
 
     def remember(self, *arguments):
@@ -256,7 +256,7 @@ def test_a_choice_bounds_no_later_one():
 
 
 def lagged_data(lag, n_steps=200, n_sequences=12):
-    """White noise, and the same ``lag`` steps later."""
+    """White noise, and the same noise ``lag`` steps later."""
     X = np.random.default_rng(0).normal(size=(n_sequences, n_steps, 1))
     return X, np.roll(X[..., 0], lag, axis=1)
 

@@ -1,4 +1,4 @@
-"""Truncated backpropagation: windows, and gradients against a slow sum over the paths that they allow."""
+"""Truncated backpropagation: windows, and gradients compared with a slow sum over all allowed paths."""
 
 import numpy as np
 import pytest
@@ -27,12 +27,12 @@ from sklearn_rnn._training.trainer import Trainer
 from sklearn_rnn._training.truncation.fixed import FixedTruncation, cut_windows
 from sklearn_rnn._training.truncation.policy import Window
 
-# Training ends here after a number of epochs, not when it has converged.
+# Training ends after a fixed number of epochs, without a test for convergence.
 pytestmark = pytest.mark.filterwarnings("ignore:max_iter:sklearn.exceptions.ConvergenceWarning")
 
 LENGTHS = (5, 1, 9, 7)
 READOUTS = ["last", "mean", "max", "each"]
-# (h, h'): without overlap, with, one step, and windows that end beyond some sequences or in mid-stride.
+# (h, h'): without overlap, with overlap, of one step, and windows that end after some sequences or within a stride.
 TRUNCATIONS = [(3, None), (1, None), (3, 1), (4, 3), (6, 2), (8, 8)]
 
 each_truncation = pytest.mark.parametrize(("truncation", "stride"), TRUNCATIONS)
@@ -116,7 +116,7 @@ def run(x, weights, state):
 
 
 def add_path_of_loss(gradient, x, states, weights, error, step, first_step):
-    """Add what the loss at ``step`` sends back, with ``error`` = dL/dh_step, as far as ``first_step``."""
+    """Add the gradient of the loss at ``step``, given ``error`` = dL/dh_step, back to ``first_step``."""
     delta = error * (1 - states[step + 1] ** 2)
     for s in range(step, first_step - 1, -1):
         gradient["layer_0.input"] += np.outer(x[s], delta)
@@ -137,7 +137,7 @@ def add_loss(gradient, seen, weights, target, sample_weight):
 
 
 def update_of_step(step, n_steps, truncation, stride):
-    """At which step (counted from 1) the loss of ``step`` is sent back, and the first step it reaches."""
+    """The step (counted from 1) at which the loss of ``step`` flows back, and the first step that it reaches."""
     stride = stride or truncation
     update = n_steps if truncation >= n_steps else min(n_steps, (step // stride + 1) * stride)
     return update, max(0, update - truncation)
@@ -211,7 +211,7 @@ def test_with_one_loss_a_sequence_the_gradient_is_the_sum_over_the_paths_allowed
 @pytest.mark.parametrize(("truncation", "stride"), TRUNCATIONS[:-1])
 @pytest.mark.parametrize("readout", READOUTS)
 def test_truncation_changes_the_gradient(readout, truncation, stride):
-    """What the tests above compare is not full backpropagation by another name."""
+    """The gradients in the tests above differ from those of full backpropagation."""
     network = make_network("rnn", readout=readout)
     dataset = make_regression(LENGTHS, per_step=readout == "each")
     (full,) = updates_of(network, SquaredError(), dataset)
@@ -302,7 +302,7 @@ def test_weights_change_between_windows_and_states_are_carried_over(truncation, 
                 _, error = add_loss(gradient, window_states[step + 1], weights, targets[step], sample_weight[i])
                 add_path_of_loss(gradient, x, window_states, weights, error, step, 0)
                 total_weight += sample_weight[i]
-            # The next window begins in the state that this run, with these weights, had at its first step.
+            # The next window begins in the state that this run, with these weights, had at that window's first step.
             states[i] = window_states[min(next_start - start, len(x))]
         for name in weights:
             weights[name] -= 0.3 * gradient[name] / total_weight
@@ -314,7 +314,7 @@ def test_weights_change_between_windows_and_states_are_carried_over(truncation, 
 
 
 class Updates:
-    """A monitor that remembers each update's loss and weight."""
+    """A monitor that stores each update's loss and weight."""
 
     def __init__(self):
         self.losses, self.weights = [], []
@@ -335,7 +335,7 @@ def make_trainer(network, truncation=None, truncation_stride=None, **settings):
 def test_cutting_a_batch_into_blocks_changes_neither_windows_nor_weights(readout, truncation, stride, monkeypatch):
     trained = []
     monkeypatch.setattr(blocks, "SMALLEST_WORK", 1)
-    for smallest_block in (100, 1):  # one block for all; one for each sequence
+    for smallest_block in (100, 1):  # one block for all sequences; one block for each
         monkeypatch.setattr(blocks, "SMALLEST_BLOCK", smallest_block)
         monkeypatch.setattr(blocks, "USUAL_BLOCK", smallest_block)
         network = make_network("gru", readout=readout)
@@ -377,7 +377,7 @@ def test_windows_without_weight_update_nothing():
     start = network.parameters.vector.copy()
     updates = Updates()
     make_trainer(network, batch_size=2, truncation=3, alpha=1.0).train_batch(dataset, np.arange(2), 0.1, updates)
-    assert updates.weights == [3.0]  # of the first window; the other one has none
+    assert updates.weights == [3.0]  # of the first window; the other window has no weight
 
     alone = make_network("rnn", readout="each")
     trainer = make_trainer(alone, batch_size=1, truncation=3, alpha=1.0)

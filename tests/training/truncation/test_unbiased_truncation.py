@@ -1,4 +1,4 @@
-"""Unbiased truncation: over all that may be drawn, gradients have the full gradient for their mean."""
+"""Unbiased truncation: the mean gradient over all possible draws is the full gradient."""
 
 import itertools
 import re
@@ -20,7 +20,7 @@ READOUTS = ["last", "mean", "max", "each"]
 
 
 class Chances:
-    """A random state that "draws" given numbers."""
+    """A random state that returns given numbers."""
 
     def __init__(self, chances):
         self.chances = chances
@@ -31,10 +31,10 @@ class Chances:
 
 
 def all_draws(length, n_steps):
-    """(probability, random state) of everything that may be drawn of windows of a short mean ``length``."""
+    """(probability, random state) of every possible draw of windows with a short mean ``length``."""
     for chances in itertools.product([0.0, 1.0], repeat=n_steps - 1):
         probability, start = 1.0, 0
-        for place, chance in enumerate(chances, 1):  # where the chance is 0, a window ends
+        for place, chance in enumerate(chances, 1):  # at a chance of 0, a window ends
             ending = 3 / (2 * length + place - start)
             probability *= 1 - ending if chance else ending
             start = start if chance else place
@@ -42,7 +42,7 @@ def all_draws(length, n_steps):
 
 
 def gradient_of(network, dataset, plan):
-    """Sum of the gradients of all updates of a pass whose weights stay."""
+    """Sum of the gradients of all updates of a pass with fixed weights."""
     backpropagation = Backpropagation(network, network.prepare(), SquaredError())
     total = np.zeros_like(network.parameters.vector)
     for _ in backpropagation.updates(dataset.pack(np.arange(len(dataset))), plan, NO_MASKS):
@@ -50,7 +50,7 @@ def gradient_of(network, dataset, plan):
     return total
 
 
-# ---- What is drawn -----------------------------------------------------------------------------------
+# ---- Draws -------------------------------------------------------------------------------------------
 
 
 def test_windows_adjoin_and_gains_are_inside_of_them():
@@ -105,7 +105,7 @@ def test_the_mean_over_all_draws_is_the_full_gradient(cell, readout):
 @pytest.mark.parametrize("readout", ["last", "each"])
 def test_the_mean_over_many_draws_approaches_the_full_gradient_and_that_of_fixed_windows_does_not(readout):
     network = make_network("rnn", readout=readout, sizes=(4,))
-    network.parameters.views["layer_0.recurrent"][...] *= 1.6  # so that errors get far
+    network.parameters.views["layer_0.recurrent"][...] *= 1.6  # errors then pass many steps
     dataset = make_regression((60, 45), per_step=readout == "each")
     (full,) = updates_of(network, SquaredError(), dataset)
     full = np.concatenate([gradient.ravel() for gradient in full.gradient.values()])
@@ -130,14 +130,14 @@ def test_the_mean_over_many_draws_approaches_the_full_gradient_and_that_of_fixed
 
 
 class Silent:
-    """A monitor that is told and says nothing."""
+    """A monitor that does nothing."""
 
     def end_update(self, *figures):
         pass
 
 
 class Remembering:
-    """An optimizer that takes no steps, and sums up the gradients."""
+    """An optimizer that sums the gradients and does not change the parameters."""
 
     total = 0
 
@@ -147,7 +147,7 @@ class Remembering:
 
 @pytest.mark.parametrize("readout", READOUTS)
 def test_the_mean_of_all_updates_of_a_batch_has_the_direction_of_the_full_gradient(readout):
-    """Whatever the windows' lengths: the losses of long ones weigh as much."""
+    """The losses of long windows have the same weight as those of short windows."""
     network = make_network("gru", readout=readout)
     dataset = make_regression(LENGTHS, per_step=readout == "each")
     full = Remembering()
