@@ -272,7 +272,7 @@ class BaseRNN(BaseEstimator, metaclass=ABCMeta):
     # ---- Predictions ---------------------------------------------------------------------------------
 
     def _read_new(self, X):
-        """Check X for the network, whatever the parameters are now; return its network steps."""
+        """Check X as the fitted network reads it, not by the current parameters; return its network steps."""
         check_is_fitted(self)
         schema = self._model.schema
         return schema.read(self, X).patched(schema.patch_size)

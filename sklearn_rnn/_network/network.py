@@ -38,7 +38,7 @@ class NetworkTape(NamedTuple):
 
 
 class RecurrentNetwork:
-    """Layers of recurrent cells and a linear output layer over what the readout pools.
+    """Layers of recurrent cells and a linear output layer over the pooled hidden states.
 
     Parameters
     ----------

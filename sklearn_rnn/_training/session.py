@@ -96,7 +96,7 @@ class TrainingSession:
                 train_lbfgs(trainer, dataset, n_epochs, settings.max_fun, settings.tol, monitor)
             else:
                 is_complete = train(trainer, dataset, self.schedule, n_epochs, monitor)
-        if trainer.is_updating and self.optimizer is not None:  # Ctrl-C has torn its memory
+        if trainer.is_updating and self.optimizer is not None:  # Ctrl-C left its averages half updated
             self.optimizer.reset()
         if monitor.best.parameters is not None:
             parameters[...] = monitor.best.parameters

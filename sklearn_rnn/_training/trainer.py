@@ -48,8 +48,8 @@ class Trainer:
     Attributes
     ----------
     is_updating : bool
-        Whether the optimizer is at work: an exception in the middle of it leaves its memory torn. The parameters change
-        by one operation at its end, which no exception tears.
+        Whether the optimizer is at work. An exception in the middle leaves its averages half updated. It changes the
+        parameters by one operation at its end, which no exception interrupts.
     """
 
     def __init__(
