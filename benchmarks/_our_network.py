@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from sklearn_rnn._data.packing import Dataset
+from sklearn_rnn._data.batches import Dataset
 from sklearn_rnn._data.sequences import Sequences
 from sklearn_rnn._network.network import RecurrentNetwork
 from sklearn_rnn._training.losses import SquaredError

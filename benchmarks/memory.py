@@ -27,7 +27,7 @@ def our_pass(cell, n_steps, share):
     """Return a function that runs forward and backward within a share of the full memory, and the planned bytes."""
     from _our_network import make_network, random_sequences
 
-    from sklearn_rnn._data.packing import Dataset
+    from sklearn_rnn._data.batches import Dataset
     from sklearn_rnn._training.bptt import Backpropagation
     from sklearn_rnn._training.dropout import NO_MASKS
     from sklearn_rnn._training.losses import SquaredError

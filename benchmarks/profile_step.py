@@ -17,7 +17,7 @@ import numpy as np
 from _measure import machine, print_machine
 from _our_network import make_network, random_sequences, train_step
 
-from sklearn_rnn._data.packing import Dataset
+from sklearn_rnn._data.batches import Dataset
 from sklearn_rnn._network.cells import CELLS
 from sklearn_rnn._network.engines import serving
 from sklearn_rnn._training.bptt import Backpropagation

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import ABCMeta, abstractmethod
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,9 +10,8 @@ from sklearn.base import BaseEstimator, _fit_context, clone, is_regressor
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_rnn._data.packing import Dataset
+from sklearn_rnn._data.batches import Dataset
 from sklearn_rnn._data.reading import check_sequences
-from sklearn_rnn._data.rows import check_rows
 from sklearn_rnn._data.target_readers import TargetReader
 from sklearn_rnn._data.targets import check_weights, check_y
 from sklearn_rnn._data.training_data import Known, hold_out, read_training_data, read_validation_data
@@ -33,7 +31,7 @@ from sklearn_rnn._settings import (
     restart_session,
     training_settings,
 )
-from sklearn_rnn._training.carried_state import carry_over, reset_rows
+from sklearn_rnn._training.carried_state import carry_over
 from sklearn_rnn._training.losses import Loss
 from sklearn_rnn._training.memory.model import memory_estimate
 from sklearn_rnn._training.monitor import Best
@@ -123,7 +121,7 @@ class BaseRNN(BaseEstimator, metaclass=ABCMeta):
         if earlier is None:
             self._begin_training(known)
         else:
-            self._restart_training()
+            self._continue_training(restart_session)
         if self.early_stopping and validation is None:
             random_state = self._session.random_state
             dataset, validation = hold_out(dataset, known.coding, self.validation_fraction, random_state)
@@ -142,7 +140,7 @@ class BaseRNN(BaseEstimator, metaclass=ABCMeta):
         if earlier is None:
             self._begin_training(known)
         else:
-            self._continue_training()
+            self._continue_training(continue_session)
         self._train(dataset, is_partial=True, state=self._starting_state(len(dataset), new_sequence))
 
     def _known(self):
@@ -161,15 +159,10 @@ class BaseRNN(BaseEstimator, metaclass=ABCMeta):
         self._model = Model(schema, network, self._make_loss(coding).link, coding, architecture_of(self))
         self._session = begin_session(self, network, random_state)
 
-    def _restart_training(self):
-        """Copy the model, and restart its session, for a warm start."""
+    def _continue_training(self, next_session):
+        """Copy the model to train it further; ``next_session`` makes the session from the earlier one."""
         self._model = self._model.copy()
-        self._session = restart_session(self, self._model.network, self._session)
-
-    def _continue_training(self):
-        """Copy the model and its session, to train the copies further."""
-        self._model = self._model.copy()
-        self._session = continue_session(self, self._model.network, self._session)
+        self._session = next_session(self, self._model.network, self._session)
 
     def _starting_state(self, n_sequences, new_sequence):
         """Return the network state in which a chunk begins; None where every call starts from zeros."""
@@ -230,12 +223,7 @@ class BaseRNN(BaseEstimator, metaclass=ABCMeta):
                 "stateful=False: every sequence starts again with each call, so there is no state to reset. To "
                 "continue from call to call, set stateful=True."
             )
-        state = self._session.carried_state
-        if state is None and rows is not None:
-            check_rows(rows)
-        elif state is not None:
-            state = None if rows is None else reset_rows(state, rows)
-        self._session = replace(self._session, carried_state=state)
+        self._session = self._session.with_reset_state(rows)
         return self
 
     def memory_estimate(self, X):

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from sklearn_rnn._data.packing import Dataset
+from sklearn_rnn._data.batches import Dataset
 from sklearn_rnn._data.sequences import Sequences
 from sklearn_rnn._network import kernels
 from sklearn_rnn._network.cells import CELLS

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from sklearn_rnn._data.packing import Packing
 from sklearn_rnn._utils.caching import cached
-
-if TYPE_CHECKING:
-    from sklearn_rnn._data.packing import Packing
 
 # Number of values of a memory-mapped file that are checked at a time: 2 MB in float64. One sequence is never split.
 VALUES_PER_CHECK = 2**18

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from sklearn_rnn._data.batches import Dataset
 from sklearn_rnn._data.coding import ClassCoding, ValueCoding
-from sklearn_rnn._data.packing import Dataset
 from sklearn_rnn._data.reading import check_sequences
 from sklearn_rnn._data.schema import InputSchema
 from sklearn_rnn._data.target_readers import TargetReader

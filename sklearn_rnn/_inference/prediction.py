@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from sklearn_rnn._data.packing import Dataset
+from sklearn_rnn._data.batches import Dataset
 from sklearn_rnn._data.sequences import MappedSequences, Sequences
 from sklearn_rnn._network.blocks import prediction_blocks
 from sklearn_rnn._network.network import NetworkBuffers, PreparedWeights, RecurrentNetwork

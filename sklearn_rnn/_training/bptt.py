@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from sklearn_rnn._data.packing import PackedBatch, Packing
+from sklearn_rnn._data.batches import PackedBatch
+from sklearn_rnn._data.packing import Packing
 from sklearn_rnn._network.network import NetworkTape, PreparedWeights, RecurrentNetwork
 from sklearn_rnn._network.parameters import Parameters
 from sklearn_rnn._network.readouts import Pool

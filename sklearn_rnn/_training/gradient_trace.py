@@ -18,7 +18,8 @@ import numpy as np
 import scipy.linalg
 from sklearn.utils import gen_batches
 
-from sklearn_rnn._data.packing import Dataset, PackedBatch, Packing, packing_of_equal_lengths
+from sklearn_rnn._data.batches import Dataset, PackedBatch
+from sklearn_rnn._data.packing import Packing, packing_of_equal_lengths
 from sklearn_rnn._network.buffers import Buffers
 from sklearn_rnn._network.cells.cell import Tape
 from sklearn_rnn._network.engines import Recurrence

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.optimize import minimize
 
-from sklearn_rnn._data.packing import Dataset
+from sklearn_rnn._data.batches import Dataset
 from sklearn_rnn._training.monitor import Monitor
 from sklearn_rnn._training.trainer import Diverged, Trainer
 from sklearn_rnn._utils.warnings import warn_user

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
-from sklearn_rnn._data.packing import Dataset
+from sklearn_rnn._data.batches import Dataset
+from sklearn_rnn._data.rows import check_rows
 from sklearn_rnn._inference.prediction import predict_scores
 from sklearn_rnn._model import Model
+from sklearn_rnn._training.carried_state import reset_rows
 from sklearn_rnn._training.history import History
 from sklearn_rnn._training.lbfgs import train_lbfgs
 from sklearn_rnn._training.losses import Loss
@@ -54,6 +57,15 @@ class TrainingSession:
         changing = (self.random_state, self.optimizer, self.schedule, self.truncation)
         random_state, optimizer, schedule, truncation = copy.deepcopy(changing)
         return replace(self, random_state=random_state, optimizer=optimizer, schedule=schedule, truncation=truncation)
+
+    def with_reset_state(self, rows: Any = None) -> TrainingSession:
+        """Return the session with the carried state reset for the sequences at ``rows``; None: for all."""
+        state = self.carried_state
+        if state is None and rows is not None:
+            check_rows(rows)
+        elif state is not None:
+            state = None if rows is None else reset_rows(state, rows)
+        return replace(self, carried_state=state)
 
     def train(
         self,

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from sklearn_rnn._data.packing import Dataset, PackedBatch
+from sklearn_rnn._data.batches import Dataset, PackedBatch
 from sklearn_rnn._network.blocks import training_blocks
 from sklearn_rnn._network.network import RecurrentNetwork
 from sklearn_rnn._training.bptt import Backpropagation, Update

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sklearn_rnn._base import BaseRNN, model_of, training_problem
-from sklearn_rnn._data.packing import Dataset
+from sklearn_rnn._data.batches import Dataset
 from sklearn_rnn._model import Model
 from sklearn_rnn._training.losses import Loss
 

@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.utils import Bunch, gen_batches
 from sklearn.utils._param_validation import Interval, validate_params
 
-from sklearn_rnn._data.packing import PackedBatch
+from sklearn_rnn._data.batches import PackedBatch
 from sklearn_rnn._data.reading import naming_argument
 from sklearn_rnn._network.network import RecurrentNetwork
 from sklearn_rnn._training.bptt import Backpropagation

@@ -15,7 +15,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.preprocessing import StandardScaler
 
 from sklearn_rnn import RNNClassifier, RNNRegressor
-from sklearn_rnn._data.packing import Dataset
+from sklearn_rnn._data.batches import Dataset
 from sklearn_rnn._data.reading import as_dtype, check_sequences
 from sklearn_rnn._data.sequences import MappedSequences
 from sklearn_rnn.preprocessing import TimeDistributed

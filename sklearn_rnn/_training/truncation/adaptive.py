@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sklearn_rnn._data.packing import Dataset
+from sklearn_rnn._data.batches import Dataset
 from sklearn_rnn._data.sequences import Sequences
 from sklearn_rnn._network.network import RecurrentNetwork
 from sklearn_rnn._training.gradient_trace import trace

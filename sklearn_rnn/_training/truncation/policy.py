@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sklearn_rnn._data.packing import Dataset, PackedBatch
+from sklearn_rnn._data.batches import Dataset, PackedBatch
 from sklearn_rnn._network.network import RecurrentNetwork
 from sklearn_rnn._training.losses import Loss
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from sklearn_rnn._data.packing import PackedBatch
+from sklearn_rnn._data.batches import PackedBatch
 from sklearn_rnn._training.truncation.policy import Truncation, Window, Windows
 
 # Mean number of steps of a window, unless truncation_stride is set.
