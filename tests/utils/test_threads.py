@@ -425,59 +425,6 @@ def test_children_forked_after_a_fit_can_fit_as_well(n_jobs):
 
 
 @needs_fork
-def test_children_forked_while_other_threads_are_at_work_can_work_and_have_blas_as_it_was():
-    program = """
-        import os, signal, sys, threading, time, warnings
-
-        import numpy as np
-
-        from sklearn_rnn._utils.threads import threads
-        from test_threads import blas_threads
-
-        # Python 3.12 and newer warn of a fork beside threads, which this test needs.
-        warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
-        before = blas_threads()
-        matrices = np.random.default_rng(0).normal(size=(4, 60, 60))
-
-        def multiply(n_jobs):
-            with threads(n_jobs) as run:
-                return np.array(list(run(lambda matrix: matrix @ matrix, matrices)))
-
-        expected = multiply(1)
-        is_over = threading.Event()
-
-        def work_on(n_jobs):
-            while not is_over.is_set():
-                multiply(n_jobs)
-
-        def work_in_child():
-            had = blas_threads()
-            np.testing.assert_array_equal(multiply(2), expected)
-            return had == blas_threads() == before
-
-        at_work = [threading.Thread(target=work_on, args=(n_jobs,)) for n_jobs in (1, 2, 2)]
-        for thread in at_work:
-            thread.start()
-        statuses = []
-        for _ in range(50):
-            child = os.fork()
-            if child == 0:
-                signal.alarm(60)  # ends a child that hangs
-                status = 1
-                try:
-                    status = 0 if work_in_child() else 2
-                finally:
-                    os._exit(status)
-            statuses.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
-        is_over.set()
-        for thread in at_work:
-            thread.join()
-        print(statuses == [0] * 50 or statuses, blas_threads() == before)
-    """
-    assert run_python(program, timeout=500) == "True True\n"
-
-
-@needs_fork
 def test_children_forked_while_other_threads_fit_can_fit_and_have_blas_as_it_was():
     program = """
         import os, signal, sys, threading, time, warnings
