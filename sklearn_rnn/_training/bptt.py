@@ -43,14 +43,15 @@ class Update(NamedTuple):
 class Backpropagation:
     """Computes the gradients of one block of sequences, in memory of its own: blocks may run side by side.
 
-    A batch begins with :meth:`begin`. Then follow its updates: for readout "each" :meth:`update_of_window` for window
-    after window, for any other readout one :meth:`update_of_batch`. The weights may change between updates.
+    A batch begins with :meth:`begin` and ends with :meth:`end`. Between them come its updates: for readout "each"
+    :meth:`update_of_window` for window after window, for any other readout one :meth:`update_of_batch`. The weights may
+    change between updates.
 
     Parameters
     ----------
     network : RecurrentNetwork
-    weights : PreparedWeights
-        The network's. Whoever changes the parameters refreshes them.
+    prepared : PreparedWeights
+        The network's parameters as its passes read them. Whoever changes the parameters refreshes them.
     loss : Loss
     memory_budget : int or None, default=None
         Bytes for activations, as ActivationMemory takes it.
@@ -65,9 +66,9 @@ class Backpropagation:
     """
 
     def __init__(
-        self, network: RecurrentNetwork, weights: PreparedWeights, loss: Loss, memory_budget: int | None = None
+        self, network: RecurrentNetwork, prepared: PreparedWeights, loss: Loss, memory_budget: int | None = None
     ) -> None:
-        self.network, self.weights, self.loss = network, weights, loss
+        self.network, self.prepared, self.loss = network, prepared, loss
         self.memory = ActivationMemory(network, memory_budget)
         self.gradient = network.parameters.like()
 
@@ -86,6 +87,11 @@ class Backpropagation:
         self._batch, self._windows, self._masks = batch, windows, masks
         self.state = self.network.initial_state(batch.packing.n_sequences) if state is None else state
         self._start_state = self.state  # before the next window
+
+    def end(self) -> State:
+        """Forget the batch, so that its memory is free before the next one is packed; return the state after it."""
+        del self._batch, self._windows, self._masks, self._start_state
+        return self.state
 
     def updates(
         self, batch: PackedBatch, windows: Windows, masks: DropoutMasks, state: State | None = None
@@ -107,7 +113,7 @@ class Backpropagation:
         stop = min(window.stop, packing.n_steps)
         if window.loss_start >= stop:  # the sequences of this block are over
             return Update(0.0, 0.0, self.gradient)
-        # Forward: the next window begins with the state of this one at its own first step.
+        # Forward. The next window continues from the state before its own first step.
         next_start = stop if next_start is None else min(next_start, stop)
         steps = self._pass_over(batch, window.start, stop, [next_start])
         for segment, _, after in steps.forward(self._start_state):
@@ -231,7 +237,7 @@ class Backpropagation:
 
         def run(segment: Segment, state: State, buffers: Any, keeps_tape: bool) -> Any:
             rows, keeps = batch.rows[segment.rows], (keeps_tape, keeps_tape or keeps_hidden)
-            return self.network.forward(self.weights, rows, segment.packing, state, buffers, masks, *keeps)
+            return self.network.forward(self.prepared, rows, segment.packing, state, buffers, masks, *keeps)
 
         borders = [*borders, *self._windows.borders(start, stop)]
         return self.memory.window_pass(
@@ -244,7 +250,7 @@ class Backpropagation:
         """Return the state after some steps; give the hidden states to a pool."""
         state, keeps_hidden = list(state), pool is not None and pool.needs_hidden
         chunks = self.network.forward_without_tape(
-            self.weights, rows, packing, state, self.memory.work, self._masks.layers, keeps_hidden=keeps_hidden
+            self.prepared, rows, packing, state, self.memory.work, self._masks.layers, keeps_hidden=keeps_hidden
         )
         for step, chunk, hidden in chunks:
             if pool is not None:
@@ -267,7 +273,7 @@ class Backpropagation:
     def _backward(self, segment: Segment, tape: NetworkTape, d_hidden: np.ndarray | None, d_state: State) -> State:
         """Carry the error back through a segment, to the state before it."""
         d_state = self.network.backward(
-            self.weights, tape, d_hidden, d_state, self.gradient, self.memory.work, self._masks.layers
+            self.prepared, tape, d_hidden, d_state, self.gradient, self.memory.work, self._masks.layers
         )
         self._windows.pass_border(d_state, segment.start, segment.batch_packing.batch_sizes[segment.start])
         return d_state

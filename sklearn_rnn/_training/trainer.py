@@ -69,7 +69,7 @@ class Trainer:
         self.random_state = random_state
         self.state = state
         self._run = run
-        self._weights = network.prepare()
+        self._prepared = network.prepare()
         self.is_updating = False
         self._blocks: list[Backpropagation] = []  # one for each block of a batch
 
@@ -124,8 +124,7 @@ class Trainer:
             update = self._sum_over(blocks, methodcaller("update_of_batch"))
             if update.weight:
                 yield update, update.weight
-        if self.state is not None:
-            self._keep_states(blocks, batches)
+        self._end_batch(blocks, batches)
 
     def _sum_over(self, blocks: list[Backpropagation], function: Callable[[Backpropagation], Update]) -> Update:
         """Return the sum of the blocks' updates, in their order; the gradient is in the memory of the first."""
@@ -134,7 +133,7 @@ class Trainer:
             with without_overflow_warnings():
                 return function(block)
 
-        self._weights.refresh()
+        self._prepared.refresh()
         try:
             first, *others = list(self._run(quietly, blocks))
         except OverBudget as error:
@@ -150,7 +149,7 @@ class Trainer:
         """Return one Backpropagation for each block of a batch, with its share of the memory."""
         n_blocks, budget = len(batches), self.settings.memory_budget
         while len(self._blocks) < n_blocks:
-            self._blocks.append(Backpropagation(self.network, self._weights, self.loss))
+            self._blocks.append(Backpropagation(self.network, self._prepared, self.loss))
         if budget is not None:
             settings = (windows, self.settings.dropout > 0)
             needs = [BlockMemory(self.network, batch.packing.lengths, *settings) for batch in batches]
@@ -162,11 +161,10 @@ class Trainer:
     def _state_of(self, batch: PackedBatch) -> State | None:
         return None if self.state is None else [states.take(batch.order, axis=1) for states in self.state]
 
-    def _keep_states(self, blocks: list[Backpropagation], batches: list[PackedBatch]) -> None:
-        """Write the states after the blocks' last steps where their sequences stand."""
-        assert self.state is not None
+    def _end_batch(self, blocks: list[Backpropagation], batches: list[PackedBatch]) -> None:
+        """End the batch in all blocks; keep the states after their last steps, if states are carried."""
         for block, batch in zip(blocks, batches):
-            for states, ended in zip(self.state, block.state):
+            for states, ended in zip(self.state or [], block.end()):
                 states[:, batch.order] = ended
 
     def _draw_masks(self, batch: PackedBatch) -> DropoutMasks:
