@@ -2,7 +2,7 @@
 
 import joblib
 import pytest
-from joblib import Parallel, delayed, parallel_config
+from joblib import Parallel, delayed
 from small_estimators import assert_same_weights, classifier, small_data
 
 SETTINGS = [{}, {"warm_start": True}, {"solver": "sgd"}, {"solver": "rmsprop"}, {"stateful": True}]
@@ -30,8 +30,7 @@ def test_models_in_a_mapped_file_can_be_trained_further(settings, tmp_path):
 def test_large_models_can_be_trained_further_in_loky_workers():
     X, y, _ = small_data()
     estimator = classifier(hidden_layer_sizes=(20,), max_iter=1).fit(X, y)
-    with parallel_config("loky", n_jobs=2):
-        trained = Parallel(max_nbytes=1000)(delayed(continued)(estimator, X, y) for _ in range(2))
+    trained = Parallel(n_jobs=2, backend="loky", max_nbytes=1000)(delayed(continued)(estimator, X, y) for _ in range(2))
     expected = continued(estimator, X, y)
     for one in trained:
         assert_same_weights(one, expected)
