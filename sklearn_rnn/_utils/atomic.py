@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TypeVar
@@ -18,6 +17,7 @@ def draft_of(estimator: T) -> Iterator[T]:
     the same objects. The assignment at the end is atomic for Ctrl-C too: Python handles signals between bytecodes.
     After an exception, the estimator is therefore unchanged.
     """
-    draft = copy.copy(estimator)
+    draft = type(estimator).__new__(type(estimator))
+    draft.__dict__ = vars(estimator).copy()
     yield draft
     estimator.__dict__ = draft.__dict__
