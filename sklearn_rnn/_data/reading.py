@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
-from sklearn.utils.validation import _check_feature_names, _num_features, check_array
+from sklearn.utils.validation import _check_feature_names, check_array
 
 from sklearn_rnn._data.sequences import MappedSequences, Sequences
 
@@ -143,12 +143,10 @@ def refuse_form(reader: Reader, form: str, n: int) -> None:
 
 def _check_rows(estimator: Any, X: Any, reset: bool, step_features: int, reader: Reader) -> Sequences | MappedSequences:
     """Check 2-D X: each row is a sequence of n_columns / step_features steps."""
-    stays_mapped = reader.may_stay_mapped and _is_mapped(X)
+    stays_mapped = reader.may_stay_mapped and _is_mapped(X) and X.ndim == 2
     _check_feature_names(estimator, X, reset=reset)
     if not stays_mapped:  # check_array would copy the array; an array of numbers passes its checks
         X = check_table(X, reader)
-    elif X.ndim == 2:
-        _num_features(X)
     n_sequences, n_columns = X.shape
     if reset:
         estimator.n_features_in_ = n_columns

@@ -217,6 +217,14 @@ def test_a_network_in_float32_reads_other_numbers_as_float32(dtype, tmp_path):
     assert actual.weights_["readout.weight"].dtype == np.float32
 
 
+def test_one_dimension_in_a_file_is_refused_as_in_memory(tmp_path):
+    X = np.ones(5)
+    estimator = RNNRegressor(**SMALL)
+    for x in (X, saved(X, tmp_path)):
+        with pytest.raises(ValueError, match=r"^Expected 2D array, got 1D array instead"):
+            estimator.fit(x, np.ones(5))
+
+
 def test_integers_are_rounded_as_in_memory(tmp_path):
     # Rounded to float64 first, it is midway between two float32 numbers. It is then rounded to the even one, below.
     value = (2**24 + 1) * 2**30 + 1
