@@ -912,6 +912,11 @@ def reason_of_a_copy(*folders, kernel=""):
         import sys
         from pathlib import Path
 
+        import sklearn_rnn  # with its dependencies, whose folder may be that of an installed copy
+
+        for name in [name for name in sys.modules if name.split(".")[0] == "sklearn_rnn"]:
+            del sys.modules[name]
+        del sklearn_rnn
         others = [entry for entry in sys.path if not Path(entry, "sklearn_rnn").exists()]
         sys.path[:] = [*sys.argv[1:], *others]
         from sklearn_rnn._network import kernels
