@@ -31,8 +31,6 @@ class InputSchema:
         Class of the estimator, for messages.
     is_table : bool
         Whether X was 2-D. If so, every row is a sequence, and only 2-D X is accepted.
-    n_features : int
-        Columns of 2-D X; features per step of X in any other form.
     step_features : int
         Features per step.
     patch_size : int
@@ -43,7 +41,6 @@ class InputSchema:
 
     owner: str
     is_table: bool
-    n_features: int
     step_features: int
     patch_size: int
     dtype: np.dtype

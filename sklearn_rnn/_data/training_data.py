@@ -97,7 +97,6 @@ def _read_sequences(estimator: Any, X: Any, name: str, schema: InputSchema | Non
     schema = InputSchema(
         owner=type(estimator).__name__,
         is_table=sequences.form == "rows",
-        n_features=estimator.n_features_in_,
         step_features=sequences.n_features,
         patch_size=estimator.patch_size,
         dtype=sequences.dtype,

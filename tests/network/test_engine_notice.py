@@ -78,7 +78,7 @@ def test_each_method_that_runs_the_network_warns_once_at_the_users_line(run_with
         print(warning.message)
     """
     message = run_without_kernels(program)
-    assert message.startswith("sklearn_rnn runs on NumPy, about three times slower, because the compiled extension is")
+    assert message.startswith("sklearn_rnn runs on NumPy, up to three times slower, because the compiled extension is")
     assert "--no-cache-dir. To silence this warning, set the environment variable SKLEARN_RNN_KERNEL=numpy." in message
 
 

@@ -35,6 +35,6 @@ def warn_of_missing_kernels() -> None:
     except IndexError:
         return
     warn_user(
-        f"sklearn_rnn runs on NumPy, about three times slower, because {reason} To silence this warning, set the "
+        f"sklearn_rnn runs on NumPy, up to three times slower, because {reason} To silence this warning, set the "
         f"environment variable {kernels.VARIABLE}=numpy."
     )

@@ -41,7 +41,7 @@ class Segment(NamedTuple):
 
     @property
     def packing(self) -> Packing:
-        """Packing of these rows, made anew: the arrays over all rows that it caches shall not outlive a pass."""
+        """New packing of these rows: it caches arrays over all rows, which must be freed after the pass."""
         return self.batch_packing.window(self.start, self.stop)
 
 
