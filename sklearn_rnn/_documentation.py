@@ -22,10 +22,11 @@ bidirectional : bool, default=False
     Whether every layer also reads the sequences in reverse order. Not supported together with
     ``truncation``, ``memory_budget`` or ``stateful``.
 
-readout : {"last", "mean", "max", "each"}, default="last"
+readout : {"last", "mean", "max", "each"} or tuple of {"last", "mean", "max"}, default="last"
     Input of the output layer. "last": h_T. "mean", "max": the mean or the maximum of h_t over a
-    sequence's own steps. These three have one target per sequence. "each": every h_t, with one target
-    and one loss per step. In a bidirectional network, "last" is the final state of both directions.
+    sequence's own steps. These three have one target per sequence. A tuple, such as ("last", "max"):
+    several of them, side by side. "each": every h_t, with one target and one loss per step. In a
+    bidirectional network, "last" is the final state of both directions.
 
 dropout : float in [0, 1), default=0.0
     Share of the values that are set to 0 in training, between the layers and before the output layer.
@@ -52,15 +53,15 @@ stateful : bool, default=False
     "BPTT": """\
 truncation : int, "auto", "unbiased" or None, default=None
     Number of steps, h, that an error flows back: BPTT(h; h') [5]_. None is full BPTT, back to the first
-    step. With readout "each" the weights are updated after every ``truncation_stride`` steps. With "last"
-    the gradient flows through each sequence's own last h steps. With "mean" and "max" the gradient stops
-    at the borders of windows. The state always continues. The cost and memory of a window are those of
-    h steps. "auto" chooses h before the first epoch, and again every 10 epochs: the smallest h, of at
-    least 8, for which the bias of the gradient is below ``truncation_tolerance``. It bounds the bias by
-    the decay of the gradients of 32 losses [12]_. "unbiased" draws windows of random lengths for every
-    batch. It multiplies each error that flows back to an earlier step by 1 over the probability that it
-    does. So the mean of the gradients over the draws is the gradient of full BPTT [9]_, but the variance
-    is larger.
+    step. With readout "each" the weights are updated after every ``truncation_stride`` steps. With
+    "last" the gradient flows through each sequence's own last h steps. With "mean", "max" or several
+    readouts the gradient stops at the borders of windows. The state always continues. The cost and
+    memory of a window are those of h steps. "auto" chooses h before the first epoch, and again every 10
+    epochs: the smallest h, of at least 8, for which the bias of the gradient is below
+    ``truncation_tolerance``. It bounds the bias by the decay of the gradients of 32 losses [12]_.
+    "unbiased" draws windows of random lengths for every batch. It multiplies each error that flows back
+    to an earlier step by 1 over the probability that it does. So the mean of the gradients over the
+    draws is the gradient of full BPTT [9]_, but the variance is larger.
 
 truncation_stride : int or None, default=None
     Number of steps, h', between two updates (readout "each") or windows, at most ``truncation``. None is
@@ -177,8 +178,9 @@ weights_ : dict of str to ndarray
     Views of all current parameters. Assign in place to load weights. Training makes new parameters:
     read ``weights_`` again after it. "layer_0.input" (n_features, n_gates * units), "layer_0.recurrent"
     (units, n_gates * units), "layer_0.bias" (n_gates * units,), "layer_0.recurrent_bias" (units,) for
-    GRU, "layer_0.reverse.input" and so on if bidirectional, "readout.weight" (n_hidden, n_outputs),
-    "readout.bias" (n_outputs,). The gates are in the order i, f, g, o (LSTM) and r, z, n (GRU).
+    GRU, "layer_0.reverse.input" and so on if bidirectional, "readout.weight" (n_hidden, n_outputs; with
+    several readouts n_hidden rows for each, in their order), "readout.bias" (n_outputs,). The gates are
+    in the order i, f, g, o (LSTM) and r, z, n (GRU).
 
 loss_, best_loss_ : float
     Training loss of the last epoch, and the smallest training loss of all epochs (None with

@@ -30,7 +30,7 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "cell": [StrOptions(CELLS.keys())],
     "activation": [StrOptions({"tanh", "relu", "logistic", "identity"})],
     "bidirectional": ["boolean"],
-    "readout": [StrOptions(READOUTS.keys())],
+    "readout": [StrOptions(READOUTS.keys()), tuple, list],
     "dropout": [Interval(Real, 0, 1, closed="left")],
     # Sequences
     "step_features": [Interval(Integral, 1, None, closed="left")],
@@ -97,6 +97,7 @@ def check_settings(estimator: Any) -> None:
             f"activation={estimator.activation!r} is only for cell='rnn': cell={estimator.cell!r} has fixed "
             "activations. Set activation='tanh'."
         )
+    _check_readout(estimator.readout)
     in_bytes(estimator.memory_budget)
     _check_truncation(estimator.truncation, estimator.truncation_stride)
     for name, neutral, other, reason in _exclusions(estimator):
@@ -104,6 +105,16 @@ def check_settings(estimator: Any) -> None:
             raise ValueError(
                 f"{name}={getattr(estimator, name)!r} does not go with {other}, {reason} Set {name}={neutral}."
             )
+
+
+def _check_readout(readout: Any) -> None:
+    if isinstance(readout, str):
+        return
+    pools = [name for name, pool in READOUTS.items() if pool is not None]
+    if not readout or not all(isinstance(name, str) and name in pools for name in readout):
+        raise ValueError(f"readout={readout!r} must be one name, or a tuple of names out of {', '.join(pools)}.")
+    if len(set(readout)) < len(readout):
+        raise ValueError(f"readout={readout!r} has a name twice: name each pool once.")
 
 
 def _check_truncation(truncation: Any, stride: Any) -> None:
@@ -144,10 +155,19 @@ def layer_sizes(estimator: Any) -> tuple[Any, ...]:
     return (sizes,) if isinstance(sizes, Integral) else tuple(sizes)
 
 
+def readout_of(estimator: Any) -> str | tuple[str, ...]:
+    """Return the readout: a tuple only if there are several pools."""
+    readout = estimator.readout
+    if isinstance(readout, str):
+        return readout
+    return readout[0] if len(readout) == 1 else tuple(readout)
+
+
 def architecture_of(estimator: Any) -> dict[str, Any]:
     """Return the parameters that must not change after the network is built."""
-    names = ("cell", "activation", "bidirectional", "readout", "step_features", "patch_size")
-    return {"hidden_layer_sizes": layer_sizes(estimator)} | {name: getattr(estimator, name) for name in names}
+    names = ("cell", "activation", "bidirectional", "step_features", "patch_size")
+    special = {"hidden_layer_sizes": layer_sizes(estimator), "readout": readout_of(estimator)}
+    return special | {name: getattr(estimator, name) for name in names}
 
 
 def check_architecture(estimator: Any, fitted: dict[str, Any]) -> None:
@@ -171,7 +191,7 @@ def make_network(
         cell=estimator.cell,
         activation=estimator.activation,
         bidirectional=estimator.bidirectional,
-        readout=estimator.readout,
+        readout=readout_of(estimator),
         dtype=dtype,
         random_state=random_state,
     )

@@ -210,7 +210,7 @@ class OutputRun:
         return arrays["hidden"] @ arrays["weight"] + arrays["bias"]
 
 
-def stepper_arguments(level, cell, activation, dtype, readout, n_sequences, sizes, new=full_of_nan):
+def stepper_arguments(level, cell, activation, dtype, pools, n_sequences, sizes, new=full_of_nan):
     """All arguments of a random Stepper, by name; ``sizes``: the features, the units of each layer, the outputs."""
     n_inputs, *n_units, n_outputs = sizes
     panels, states = [], []
@@ -218,9 +218,10 @@ def stepper_arguments(level, cell, activation, dtype, readout, n_sequences, size
         run = KernelRun(level, Problem(cell, activation, dtype, [1] * n_sequences, n_features, n), new)
         panels.append(run.forward_arguments()["panels"])
         states.append(run.put(run.problem.state))
-    output = OutputRun(level, dtype, n_sequences, n_units[-1], n_outputs, new)
-    pooled = new((n_sequences, n_units[-1]), dtype)
-    pooled[...] = -np.inf if readout == "max" else 0
+    output = OutputRun(level, dtype, n_sequences, n_units[-1] * max(1, len(pools)), n_outputs, new)
+    pooled = {pool: new((n_sequences, n_units[-1]), dtype) for pool in pools if pool != "last"}
+    for pool, array in pooled.items():
+        array[...] = -np.inf if pool == "max" else 0
     n_steps = new((n_sequences,), np.int64)
     n_steps[...] = 0
     return {
@@ -231,8 +232,8 @@ def stepper_arguments(level, cell, activation, dtype, readout, n_sequences, size
         "output": output.kernel,
         "output_panels": output.panels,
         "n_outputs": n_outputs,
-        "readout": readout,
-        "pooled": pooled if readout in ("mean", "max") else None,
+        "pools": pools,
+        "pooled": list(pooled.values()),
         "n_steps": n_steps,
     }
 
@@ -308,6 +309,8 @@ GUARDED_SIZES = [
     {"lengths": [4] * 7, "n_features": 9, "n_units": 67},
     {"lengths": [2, 1, 0], "n_features": 2, "n_units": 33},
 ]
+# Pools of a stepper: the output layer reads them side by side.
+POOLS = [(), ("last",), ("mean",), ("max",), ("max", "last", "mean")]
 # Rows, units and outputs.
 OUTPUT_SIZES = [(1, 1, 1), (3, 5, 2), (7, 64, 17), (1, 3, 33), (29, 9, 67), (13, 2, 130), (0, 4, 3)]
 
@@ -365,9 +368,9 @@ def run_outputs_and_steps_between_guards(level):
                 print(side, dtype.__name__, sizes, flush=True)
                 assert np.isfinite(OutputRun(level, dtype, *sizes, new).run()).all()
             for cell, activation in CELLS:
-                for readout in ("last", "mean", "max"):
-                    print(side, dtype.__name__, cell, readout, flush=True)
-                    problem = (level, cell, activation, dtype, readout, 3, (2, 17, 5, 3))
+                for pools in POOLS:
+                    print(side, dtype.__name__, cell, pools, flush=True)
+                    problem = (level, cell, activation, dtype, pools, 3, (2, 17, 5, 3))
                     arguments = stepper_arguments(*problem, new)
                     x = new((3, 2), dtype)
                     x[...] = 0.5

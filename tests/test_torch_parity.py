@@ -28,7 +28,7 @@ pytestmark = [
 ]
 
 CELLS = [("rnn", "tanh"), ("rnn", "relu"), ("lstm", "tanh"), ("gru", "tanh")]
-READOUTS = ["last", "mean", "max", "each"]
+READOUTS = ["last", "mean", "max", ("last", "max", "mean"), "each"]
 EQUAL = (4, 4, 4)
 N_FEATURES = 2
 N_CLASSES = 3
@@ -132,13 +132,15 @@ class TorchNetwork:
         return torch.cat(list(h_n), dim=-1)
 
     def pooled(self, hidden, last):
-        if self.readout == "last":
-            return last
-        if self.readout == "mean":
-            return torch.stack([h.mean(dim=0) for h in hidden])
-        if self.readout == "max":
-            return torch.stack([h.max(dim=0).values for h in hidden])
-        return torch.cat(hidden)
+        if self.readout == "each":
+            return torch.cat(hidden)
+        pools = {
+            "last": last,
+            "mean": torch.stack([h.mean(dim=0) for h in hidden]),
+            "max": torch.stack([h.max(dim=0).values for h in hidden]),
+        }
+        names = (self.readout,) if isinstance(self.readout, str) else self.readout
+        return torch.cat([pools[name] for name in names], dim=1)
 
     def output(self, pooled):
         return pooled @ self.tensors["readout.weight"] + self.tensors["readout.bias"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import numpy as np
 
@@ -58,40 +57,39 @@ class RunningState(InitialState):
     ----------
     state : list of ndarray of shape (n_states, n_sequences, n_units)
         The network state.
-    pooled : ndarray of shape (n_sequences, n_hidden), or None
-        The readout's pool of the steps so far.
+    pooled : dict of str to ndarray of shape (n_sequences, n_hidden)
+        The memory of the readout's pool of the steps so far.
     n_steps : ndarray of shape (n_sequences,), int64
         Number of steps so far.
     arrays : dict of str to ndarray of shape (n_sequences, ...)
-        Live views of all three: "layer_0.h", "layer_0.c" (LSTM), …, "readout.sum" or "readout.maximum", "n_steps".
+        Live views of all three: "layer_0.h", "layer_0.c" (LSTM), …, "readout.sum", "readout.maximum", "n_steps".
     """
 
     def __init__(self, network: RecurrentNetwork, n_sequences: int) -> None:
         super().__init__(network)
         self.n_steps = np.zeros(n_sequences, np.int64)
         self.state, pool = super().begin(self.n_steps, np.ones(n_sequences, np.int64))
-        self.pooled: Any = None if pool is None else pool.running
+        self.pooled = {} if pool is None else pool.running
         self.arrays = {
             f"{direction.name}.{name}": array
             for direction, arrays in zip(network.directions, self.state)
             for name, array in zip(network.cell.state_names, arrays)
         }
-        if pool is not None and self.pooled is not None:
-            self.arrays[f"readout.{pool.running_name}"] = self.pooled
+        self.arrays |= {f"readout.{name}": array for name, array in self.pooled.items()}
         self.arrays["n_steps"] = self.n_steps
 
     def begin(self, order: np.ndarray, lengths: np.ndarray) -> tuple[list[np.ndarray], Pool | None]:
         """Return copies of the network state and the pool of some sequences; see :meth:`InitialState.begin`."""
         _, pool = super().begin(order[:0], self.n_steps[order] + lengths)
-        if pool is not None and self.pooled is not None:
-            pool.running[...] = self.pooled[order]
+        for name, running in ({} if pool is None else pool.running).items():
+            running[...] = self.pooled[name][order]
         return [np.take(states, order, axis=1) for states in self.state], pool
 
     def end(self, order: np.ndarray, lengths: np.ndarray, state: list[np.ndarray], pool: Pool | None) -> None:
         for states, new in zip(self.state, state):
             states[:, order] = new
-        if pool is not None and self.pooled is not None:
-            self.pooled[order] = pool.running
+        for name, running in ({} if pool is None else pool.running).items():
+            self.pooled[name][order] = running
         self.n_steps[order] += lengths
 
     def assign(self, arrays: Mapping[str, np.ndarray]) -> None:

@@ -195,8 +195,8 @@ class PredictionStream:
     def state(self) -> dict[str, np.ndarray]:
         """The sequences' current state: a dict of copies of arrays, whose first axis is n_sequences.
 
-        "layer_0.h" (n_sequences, n_units), for LSTM also "layer_0.c", then "layer_1.h", …. For readout "mean" or "max"
-        the pool of the steps so far, "readout.sum" or "readout.maximum" (-inf before the first step). "n_steps"
+        "layer_0.h" (n_sequences, n_units), for LSTM also "layer_0.c", then "layer_1.h", …. For readouts "mean" and
+        "max" the pools of the steps so far, "readout.sum" and "readout.maximum" (-inf before the first step). "n_steps"
         (n_sequences,), the number of network steps so far. Assign such a dict to continue from that state.
         """
         return self._running.copied_arrays()

@@ -15,7 +15,7 @@ from sklearn_rnn._network.cells import CELLS
 from sklearn_rnn._network.cells.cell import RowValues, Tape
 from sklearn_rnn._network.engines import notice
 from sklearn_rnn._network.parameters import Parameters
-from sklearn_rnn._network.readouts import READOUTS, Pool
+from sklearn_rnn._network.readouts import Pool, make_pool, pool_names
 
 # Numbers that a pass without a tape holds at once: few enough to stay in the cache.
 CHUNK_VALUES = 2**17
@@ -52,8 +52,8 @@ class RecurrentNetwork:
     activation : {"identity", "logistic", "relu", "tanh"}
     bidirectional : bool
         Layers run forwards and backwards in time; the next layer sees both, side by side.
-    readout : str
-        A key of READOUTS: "last", "mean", "max" or "each".
+    readout : str or tuple of str
+        A key of READOUTS: "last", "mean", "max" or "each". Or several of the first three.
     dtype : dtype
     random_state : RandomState
         Draws the start values.
@@ -68,7 +68,11 @@ class RecurrentNetwork:
         The cell as the engine runs it.
     parameters : Parameters
         "layer_0.input", "layer_0.recurrent", "layer_0.bias", "layer_0.reverse.input", …,
-        "readout.weight" (n_units of the last layer, n_outputs), "readout.bias" (n_outputs,).
+        "readout.weight" (n_pooled, n_outputs), "readout.bias" (n_outputs,).
+    n_hidden : int
+        Units of the last layer, of both directions.
+    n_pooled : int
+        Inputs of the output layer: ``n_hidden`` for each pool of the readout.
 
     Notes
     -----
@@ -88,7 +92,7 @@ class RecurrentNetwork:
         cell: str,
         activation: str,
         bidirectional: bool,
-        readout: str,
+        readout: str | tuple[str, ...],
         dtype: DTypeLike,
         random_state: np.random.RandomState,
     ) -> None:
@@ -106,6 +110,8 @@ class RecurrentNetwork:
         # In the order of a network state.
         self.directions = [direction for layer in self.layers for direction in layer]
         self.n_hidden = n_features
+        self._pool_names = pool_names(readout)
+        self.n_pooled = self.n_hidden * max(1, len(self._pool_names))
         self.n_units = sum(direction.n_units for direction in self.directions)
         self.parameters = Parameters(self._parameter_shapes(), dtype)
         self._initialize(random_state)
@@ -158,7 +164,7 @@ class RecurrentNetwork:
             cell_shapes = self.cell.parameter_shapes(direction.n_features, direction.n_units)
             shapes |= {f"{direction.name}.{name}": shape for name, shape in cell_shapes.items()}
         return shapes | {
-            "readout.weight": (self.n_hidden, self.n_outputs),
+            "readout.weight": (self.n_pooled, self.n_outputs),
             "readout.bias": (self.n_outputs,),
         }
 
@@ -166,7 +172,7 @@ class RecurrentNetwork:
         """Draw start values in float64 and round them, so that both dtypes begin alike."""
         for direction in self.directions:
             self.cell.initialize(self.parameters.group(direction.name), random_state)
-        limit = np.sqrt(6.0 / (self.n_hidden + self.n_outputs))  # Glorot & Bengio 2010, eq. 16
+        limit = np.sqrt(6.0 / (self.n_pooled + self.n_outputs))  # Glorot & Bengio 2010, eq. 16
         weight = self.parameters.views["readout.weight"]
         weight[...] = random_state.uniform(-limit, limit, weight.shape)
 
@@ -183,9 +189,12 @@ class RecurrentNetwork:
         ]
 
     def pool(self, lengths: np.ndarray, readout: str | None = None) -> Pool | None:
-        """Return a new pool for a batch, or None for readout "each"; ``readout`` may be another than the network's."""
-        make_pool = READOUTS[self.readout if readout is None else readout]
-        return None if make_pool is None else make_pool(lengths, self.n_hidden, self.dtype)
+        """Return a new pool for a batch, or None for readout "each".
+
+        With another ``readout`` than the network's, the output layer sees this one in the place of each of its own.
+        """
+        names = self._pool_names if readout is None else (readout,) * max(1, len(self._pool_names))
+        return make_pool(names, lengths, self.n_hidden, self.dtype)
 
     def final_hidden(self, state: list[np.ndarray]) -> np.ndarray:
         """h of the last layer in a network state, (n_sequences, n_hidden)."""
@@ -424,7 +433,7 @@ class RecurrentNetwork:
     # ---- Streams -------------------------------------------------------------------------------------
 
     def stepper(
-        self, weights: PreparedWeights, states: list[np.ndarray], pooled: np.ndarray | None, n_steps: np.ndarray
+        self, weights: PreparedWeights, states: list[np.ndarray], pooled: dict[str, np.ndarray], n_steps: np.ndarray
     ) -> engines.Stepper | None:
         """Return a stepper over arrays that it changes in place, or None where passes over one step serve.
 
@@ -432,11 +441,11 @@ class RecurrentNetwork:
         ----------
         weights : PreparedWeights
             Without ``for_backward``.
-        states, pooled, n_steps : list of ndarray, ndarray or None, ndarray
+        states, pooled, n_steps : list of ndarray, dict of str to ndarray, ndarray
             See :class:`RunningArrays`.
         """
         layers, running = [weights[d.name] for d in self.directions], engines.RunningArrays(states, pooled, n_steps)
-        return self.engine.stepper(self.recurrence, layers, weights.output, self.readout, running)
+        return self.engine.stepper(self.recurrence, layers, weights.output, self._pool_names, running)
 
 
 class PreparedWeights:

@@ -1,4 +1,4 @@
-"""Readouts: from the hidden states of all steps to one row per sequence: the last, the mean or the maximum.
+"""Readouts: from the hidden states of all steps to one row per sequence: the last, the mean, the maximum, or several.
 
 A pool reads the hidden states of a batch window by window, in the order of time. Afterwards it computes the error of
 every window's hidden states. It does not store the windows. Readout "each" has no pool: the output layer reads every
@@ -7,15 +7,14 @@ step.
 Attributes
 ----------
 READOUTS : dict of str to callable, or None
-    From the estimators' parameter ``readout`` to the pool, or to None if every step has its own prediction. A new
-    readout needs its class and a line here.
+    From a name in the estimators' parameter ``readout`` to the pool, or to None if every step has its own prediction.
+    A new readout needs its class and a line here.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -35,22 +34,19 @@ class Pool(ABC):
 
     Attributes
     ----------
-    running : ndarray of shape (n_sequences, n_units), or None
-        The pool of the steps so far, from which :meth:`add` continues; None for a pool without memory. To continue
-        where another pool ended, copy its values into this array.
-    running_name : str, or None
-        Name of ``running`` in the state of a stream.
+    running : dict of str to ndarray of shape (n_sequences, n_units)
+        The memory of the steps so far, from which :meth:`add` continues, by its names in the state of a stream. Empty
+        for a pool without memory. To continue where another pool ended, copy its values into these arrays.
     needs_hidden : bool
         Whether the pool needs the hidden states of every step, and not only the final state.
     """
 
-    running: Any = None
-    running_name: str | None = None
     needs_hidden = True
 
     def __init__(self, lengths: np.ndarray, n_units: int, dtype: DTypeLike) -> None:
         self.shape, self.dtype = (len(lengths), n_units), dtype
         self.lengths = lengths
+        self.running: dict[str, np.ndarray] = {}
 
     @abstractmethod
     def add(self, hidden: np.ndarray, packing: Packing, first_step: int) -> None:
@@ -58,7 +54,10 @@ class Pool(ABC):
 
     @abstractmethod
     def finish(self, final_hidden: np.ndarray) -> np.ndarray:
-        """Return the pooled states, (n_sequences, n_units), given h after every sequence's last step."""
+        """Return the pooled states, (n_sequences, n_pooled), given h after every sequence's last step.
+
+        n_pooled is n_units, or a multiple of it for several pools side by side.
+        """
 
     @abstractmethod
     def d_hidden(self, d_pooled: np.ndarray, packing: Packing, first_step: int) -> np.ndarray | None:
@@ -70,7 +69,7 @@ class Pool(ABC):
 
     def d_final_hidden(self, d_pooled: np.ndarray, start: int, stop: int) -> np.ndarray:
         """Return the error of every final state, (n_sequences, n_units): 0 for sequences that do not end here."""
-        return np.zeros_like(d_pooled)
+        return np.zeros(self.shape, self.dtype)
 
 
 class LastPool(Pool):
@@ -102,19 +101,17 @@ class LastPool(Pool):
 class MeanPool(Pool):
     """The mean of h_t over each sequence's own steps."""
 
-    running_name = "sum"
-
     def __init__(self, lengths: np.ndarray, n_units: int, dtype: DTypeLike) -> None:
         super().__init__(lengths, n_units, dtype)
-        self.running = np.zeros(self.shape, dtype)
+        self._sum = self.running["sum"] = np.zeros(self.shape, dtype)
         self._share = (1.0 / lengths).astype(dtype)[:, None]
 
     def add(self, hidden: np.ndarray, packing: Packing, first_step: int) -> None:
         for start, stop in packing.slices:
-            self.running[: stop - start] += hidden[start:stop]
+            self._sum[: stop - start] += hidden[start:stop]
 
     def finish(self, final_hidden: np.ndarray) -> np.ndarray:
-        return self.running * self._share
+        return self._sum * self._share
 
     def d_hidden(self, d_pooled: np.ndarray, packing: Packing, first_step: int) -> np.ndarray | None:
         return (d_pooled * self._share)[packing.sequence_of_row]
@@ -123,24 +120,22 @@ class MeanPool(Pool):
 class MaxPool(Pool):
     """The maximum of h_t over each sequence's own steps, unit by unit; among equal values, the first."""
 
-    running_name = "maximum"
-
     def __init__(self, lengths: np.ndarray, n_units: int, dtype: DTypeLike) -> None:
         super().__init__(lengths, n_units, dtype)
-        self.running = np.full(self.shape, -np.inf, dtype)
+        self._maximum = self.running["maximum"] = np.full(self.shape, -np.inf, dtype)
         # Steps are stored. They cannot be found by values later: a recomputed window may differ in the last bit.
         self._step_of_maximum = np.zeros(self.shape, np.intp)
 
     def add(self, hidden: np.ndarray, packing: Packing, first_step: int) -> None:
         for step, (start, stop) in enumerate(packing.slices, first_step):
-            hidden_t, maximum = hidden[start:stop], self.running[: stop - start]
+            hidden_t, maximum = hidden[start:stop], self._maximum[: stop - start]
             # ~(h <= maximum) is also True for a NaN in h. A NaN in the maximum stays: the error remains visible.
             is_larger = ~((hidden_t <= maximum) | np.isnan(maximum))
             np.copyto(maximum, hidden_t, where=is_larger)
             self._step_of_maximum[: stop - start][is_larger] = step
 
     def finish(self, final_hidden: np.ndarray) -> np.ndarray:
-        return self.running
+        return self._maximum
 
     def d_hidden(self, d_pooled: np.ndarray, packing: Packing, first_step: int) -> np.ndarray | None:
         step = first_step + packing.step_of_row[:, None]
@@ -148,4 +143,66 @@ class MaxPool(Pool):
         return np.where(self._step_of_maximum[sequence] == step, d_pooled[sequence], d_pooled.dtype.type(0))
 
 
+class PoolsSideBySide(Pool):
+    """Several pools; the pooled states of the first one are the first n_units columns.
+
+    Parameters
+    ----------
+    pools : list of Pool
+    """
+
+    def __init__(self, pools: list[Pool]) -> None:
+        first = pools[0]
+        super().__init__(first.lengths, first.shape[1], first.dtype)
+        self._pools = pools
+        self.needs_hidden = any(pool.needs_hidden for pool in pools)
+        for pool in pools:
+            self.running |= pool.running
+
+    def add(self, hidden: np.ndarray, packing: Packing, first_step: int) -> None:
+        for pool in self._pools:
+            if pool.needs_hidden:
+                pool.add(hidden, packing, first_step)
+
+    def finish(self, final_hidden: np.ndarray) -> np.ndarray:
+        return np.concatenate([pool.finish(final_hidden) for pool in self._pools], axis=1)
+
+    def d_hidden(self, d_pooled: np.ndarray, packing: Packing, first_step: int) -> np.ndarray | None:
+        d_hidden: np.ndarray | None = None
+        for pool, d_own in zip(self._pools, self._split(d_pooled)):
+            d_rows = pool.d_hidden(d_own, packing, first_step)
+            if d_hidden is None:
+                d_hidden = d_rows
+            elif d_rows is not None:
+                d_hidden += d_rows
+        return d_hidden
+
+    def has_error(self, start: int, stop: int) -> bool:
+        return any(pool.has_error(start, stop) for pool in self._pools)
+
+    def d_final_hidden(self, d_pooled: np.ndarray, start: int, stop: int) -> np.ndarray:
+        d_final = np.zeros(self.shape, self.dtype)
+        for pool, d_own in zip(self._pools, self._split(d_pooled)):
+            d_final += pool.d_final_hidden(d_own, start, stop)
+        return d_final
+
+    def _split(self, d_pooled: np.ndarray) -> Iterable[np.ndarray]:
+        """Views of the columns of each pool."""
+        return np.split(d_pooled, len(self._pools), axis=1)
+
+
 READOUTS: dict[str, Callable[..., Pool] | None] = {"last": LastPool, "mean": MeanPool, "max": MaxPool, "each": None}
+
+
+def pool_names(readout: str | tuple[str, ...]) -> tuple[str, ...]:
+    """Return the names of a readout's pools; none for readout "each"."""
+    names = (readout,) if isinstance(readout, str) else readout
+    return tuple(name for name in names if READOUTS[name] is not None)
+
+
+def make_pool(names: tuple[str, ...], lengths: np.ndarray, n_units: int, dtype: DTypeLike) -> Pool | None:
+    """Return the pool of these names for a batch; None for none. See :class:`Pool` for the other parameters."""
+    pools = [make(lengths, n_units, dtype) for make in map(READOUTS.get, names) if make is not None]
+    if len(pools) < 2:
+        return pools[0] if pools else None
+    return PoolsSideBySide(pools)

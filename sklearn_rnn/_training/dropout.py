@@ -19,7 +19,7 @@ class DropoutMasks(NamedTuple):
     ----------
     layers : list of ndarray of shape (n_sequences, n_units), or None
         Between the layers.
-    readout : ndarray of shape (n_sequences, n_hidden), or None
+    readout : ndarray of shape (n_sequences, n_pooled), or None
         Before the output layer.
     """
 
@@ -34,7 +34,7 @@ class DropoutMasks(NamedTuple):
         if dropout == 0:
             return NO_MASKS
         keep, dtype = 1 - dropout, network.dtype
-        widths = [sum(direction.n_units for direction in layer) for layer in network.layers]
+        widths = [sum(direction.n_units for direction in layer) for layer in network.layers[:-1]] + [network.n_pooled]
         masks = [(random_state.uniform(size=(n_sequences, n)) < keep).astype(dtype) / dtype.type(keep) for n in widths]
         return cls(masks[:-1], masks[-1])
 

@@ -103,7 +103,6 @@ def trace(
     one thread, with which small products are fastest.
     """
     network, batch = network.copy(np.float64), pack_in_float64(dataset, np.arange(len(dataset)))
-    readout = network.readout if readout is None else readout
     if dataset.per_step:
         readout, batch = "last", _with_losses_at_the_ends(batch)
     packing = batch.packing
@@ -136,7 +135,7 @@ def _with_losses_at_the_ends(batch: PackedBatch) -> PackedBatch:
 
 
 def _loss_and_errors(
-    network: RecurrentNetwork, loss: Loss, batch: PackedBatch, readout: str
+    network: RecurrentNetwork, loss: Loss, batch: PackedBatch, readout: str | None
 ) -> tuple[float, np.ndarray]:
     """Return the mean loss, and the error from the readout in the last layer's h, (n_rows, n_hidden) by lag."""
     packing, state = batch.packing, network.initial_state(batch.packing.n_sequences)

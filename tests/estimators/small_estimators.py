@@ -8,7 +8,7 @@ from sklearn_rnn import RNNClassifier, RNNRegressor
 
 LENGTHS = (5, 3, 7, 4, 2, 6, 3, 5, 1, 4)
 SMALL = {"hidden_layer_sizes": (3,), "max_iter": 3, "n_iter_no_change": np.inf, "random_state": 0}
-READOUTS = ["last", "mean", "max", "each"]
+READOUTS = ["last", "mean", "max", ("last", "max", "mean"), "each"]
 # Number of gates of each cell.
 GATES = {"rnn": 1, "gru": 3, "lstm": 4}
 # Weights of the ten sequences.

@@ -49,6 +49,22 @@ BAD_SETTINGS = {
         {"patch_size": 2, "readout": "each"},
         r"patch_size=2 does not go with readout='each', which predicts at every step\. Set patch_size=1\.",
     ),
+    "no readout": (
+        {"readout": ()},
+        r"readout=\(\) must be one name, or a tuple of names out of last, mean, max\.",
+    ),
+    "each among several readouts": (
+        {"readout": ("last", "each")},
+        r"readout=\('last', 'each'\) must be one name, or a tuple of names out of last, mean, max\.",
+    ),
+    "numbers as readouts": (
+        {"readout": [1, 2]},
+        r"readout=\[1, 2\] must be one name, or a tuple",
+    ),
+    "a readout twice": (
+        {"readout": ("max", "last", "max")},
+        r"readout=\('max', 'last', 'max'\) has a name twice: name each pool once\.",
+    ),
     "no units": (
         {"hidden_layer_sizes": (3, 0)},
         r"hidden_layer_sizes must be integers of at least 1, got \(3, 0\)\.",

@@ -57,3 +57,20 @@ def test_predictions_are_those_of_the_fitted_network_whatever_is_set_afterwards(
     expected = reg.predict(X)
     reg.set_params(patch_size=1, loss="squared_error", readout="each", step_features=3)
     assert_array_equal(reg.predict(X), expected)
+
+
+@pytest.mark.parametrize("name", ["last", "max"])
+def test_a_tuple_of_one_readout_is_this_readout(name):
+    X, labels, _ = small_data()
+    clf = classifier(readout=(name,)).fit(X, labels)
+    assert_same_weights(clf, classifier(readout=name).fit(X, labels))
+    assert_same_weights(
+        clf.set_params(readout=name).partial_fit(X, labels), classifier(readout=name, max_iter=4).fit(X, labels)
+    )
+
+
+def test_a_list_of_readouts_is_the_tuple():
+    X, labels, _ = small_data()
+    assert_same_weights(
+        classifier(readout=["last", "max"]).fit(X, labels), classifier(readout=("last", "max")).fit(X, labels)
+    )

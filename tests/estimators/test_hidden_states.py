@@ -11,6 +11,7 @@ POOLS = {
     "mean": lambda h: h.mean(axis=0),
     "max": lambda h: h.max(axis=0),
     "each": lambda h: h,
+    ("last", "max", "mean"): lambda h: np.concatenate([h[-1], h.max(axis=0), h.mean(axis=0)]),
 }
 
 

@@ -21,7 +21,7 @@ from sklearn_rnn._network import engines, kernels
 
 ENGINES = ["numpy"] if kernels.name == "numpy" else ["compiled", "numpy"]
 CELLS = ["rnn", "lstm", "gru"]
-READOUTS = ["last", "mean", "max", "each"]
+READOUTS = ["last", "mean", "max", ("last", "max", "mean"), "each"]
 SETTINGS = {"hidden_layer_sizes": (5,), "max_iter": 1, "n_iter_no_change": np.inf, "random_state": 0}
 N, N_STEPS, N_FEATURES = 4, 9, 2
 CHUNKS = (1, 3, 1, 4)  # number of steps of each
@@ -336,6 +336,7 @@ NAMES = {
     ("lstm", "each"): ["layer_0.h", "layer_0.c", "layer_1.h", "layer_1.c", "n_steps"],
     ("gru", "mean"): ["layer_0.h", "layer_1.h", "readout.sum", "n_steps"],
     ("gru", "max"): ["layer_0.h", "layer_1.h", "readout.maximum", "n_steps"],
+    ("gru", ("max", "last", "mean")): ["layer_0.h", "layer_1.h", "readout.maximum", "readout.sum", "n_steps"],
 }
 
 
@@ -353,9 +354,9 @@ def test_the_state_has_names_shapes_and_values(engine, cell, readout):
     assert state["layer_0.h"].shape == (N, 3)
     assert state["layer_0.h"].dtype == np.float32
     assert_same(state["layer_1.h"], hidden[:, -1], engine)
-    if readout == "mean":
+    if "mean" in readout:
         assert_allclose(state["readout.sum"], hidden.sum(axis=1), rtol=1e-5, atol=1e-6)
-    if readout == "max":
+    if "max" in readout:
         assert_same(state["readout.maximum"], hidden.max(axis=1), engine)
 
 

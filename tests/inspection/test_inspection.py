@@ -22,7 +22,7 @@ from sklearn_rnn.preprocessing import TimeDistributed
 # Training ends after a fixed number of epochs, without a test for convergence.
 pytestmark = pytest.mark.filterwarnings("ignore:max_iter:sklearn.exceptions.ConvergenceWarning")
 
-READOUTS = ["last", "mean", "max", "each"]
+READOUTS = ["last", "mean", "max", ("last", "max", "mean"), "each"]
 LENGTHS = (5, 1, 7, 3, 5)
 
 each_readout = pytest.mark.parametrize("readout", READOUTS)

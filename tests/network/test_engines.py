@@ -94,7 +94,8 @@ def test_the_compiled_engine_knows_all_kernels():
     for activation in ("identity", "logistic", "relu", "tanh"):
         assert kernels.has_cell("rnn", activation)
     assert {name for name in CELLS if kernels.has_cell(name, "tanh")} == {"rnn", "lstm", "gru"} == set(_kernels.CELLS)
-    assert {name for name in READOUTS if kernels.has_readout(name)} == set(_kernels.READOUTS)
+    assert {name for name, pool in READOUTS.items() if pool is not None} == set(_kernels.POOLS)
+    assert all(map(kernels.has_pool, _kernels.POOLS))
     for name, make in CELLS.items():
         recurrence = engines.serving.recurrence(make("tanh"))
         assert isinstance(recurrence, CompiledRecurrence)

@@ -91,18 +91,16 @@ class LeakyCell(Cell):
 class SumPool(Pool):
     """The sum of h_t over each sequence's own steps."""
 
-    running_name = "sum"
-
     def __init__(self, lengths, n_units, dtype):
         super().__init__(lengths, n_units, dtype)
-        self.running = np.zeros(self.shape, dtype)
+        self.running["sum"] = np.zeros(self.shape, dtype)
 
     def add(self, hidden, packing, first_step):
         for start, stop in packing.slices:
-            self.running[: stop - start] += hidden[start:stop]
+            self.running["sum"][: stop - start] += hidden[start:stop]
 
     def finish(self, final_hidden):
-        return self.running
+        return self.running["sum"]
 
     def d_hidden(self, d_pooled, packing, first_step):
         return d_pooled[packing.sequence_of_row]

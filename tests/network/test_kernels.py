@@ -20,6 +20,7 @@ from kernel_problems import (
     CELLS,
     LEVELS,
     OUTPUT_SIZES,
+    POOLS,
     Kernel,
     KernelRun,
     OutputKernel,
@@ -387,10 +388,10 @@ def test_a_row_has_the_same_scores_alone_and_with_any_others(level, dtype, n_out
 @each_level
 @each_cell
 @each_dtype
-@pytest.mark.parametrize("readout", ["last", "each", "mean", "max"])
+@pytest.mark.parametrize("pools", POOLS, ids=str)
 @pytest.mark.parametrize("n_sequences", [1, 8])
-def test_steps_are_the_passes_over_one_step(level, cell, activation, dtype, readout, n_sequences):
-    arguments = stepper_arguments(level, cell, activation, dtype, readout, n_sequences, (3, 21, 5, 2))
+def test_steps_are_the_passes_over_one_step(level, cell, activation, dtype, pools, n_sequences):
+    arguments = stepper_arguments(level, cell, activation, dtype, pools, n_sequences, (3, 21, 5, 2))
     kernel, output, states = arguments["kernel"], arguments["output"], [s.copy() for s in arguments["states"]]
     batch_sizes, expected = np.array([n_sequences]), full_of_nan((n_sequences, 2), dtype)
     steps = np.random.default_rng(0).normal(size=(4, n_sequences, 3)).astype(dtype)
@@ -402,11 +403,9 @@ def test_steps_are_the_passes_over_one_step(level, cell, activation, dtype, read
             kernel.forward(panels, batch_sizes, below, state, state, work, None, keeps_hidden=False)
             below = state[0]
         hidden.append(below.copy())
-        pooled = below
-        if readout == "mean":
-            pooled = sum(hidden[1:], hidden[0] + dtype(0)) * dtype(1 / (t + 1))
-        elif readout == "max":
-            pooled = np.max(hidden, axis=0)
+        mean = sum(hidden[1:], hidden[0] + dtype(0)) * dtype(1 / (t + 1))
+        results = {"last": below, "mean": mean, "max": np.max(hidden, axis=0)}
+        pooled = np.concatenate([results[pool] for pool in pools or ("last",)], axis=1)
         output.run(arguments["output_panels"], pooled, expected)
         assert_array_equal(actual, expected)
         for actual_state, state in zip(arguments["states"], states, strict=True):
@@ -572,7 +571,7 @@ def test_a_stepper_refuses_arrays_that_are_not_what_it_needs(name, fault):
     if name == "n_steps" and fault == "too short":
         pytest.skip("n_steps tells how many sequences there are")
     change = (FAULTS | {"read-only": read_only})[fault]
-    arguments = stepper_arguments(LEVELS[0], "lstm", "tanh", np.float64, "mean", 4, (2, 5, 6, 3))
+    arguments = stepper_arguments(LEVELS[0], "lstm", "tanh", np.float64, ("mean", "max"), 4, (2, 5, 6, 3))
     Stepper(**arguments)
     right = arguments[name]
     wrong = [right[0], change(right[1])] if isinstance(right, list) else change(right)
@@ -583,7 +582,7 @@ def test_a_stepper_refuses_arrays_that_are_not_what_it_needs(name, fault):
 @needs_levels
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_stepper_refuses_other_steps_and_stays(fault):
-    arguments = stepper_arguments(LEVELS[0], "gru", "tanh", np.float64, "last", 4, (2, 5, 3))
+    arguments = stepper_arguments(LEVELS[0], "gru", "tanh", np.float64, ("last",), 4, (2, 5, 3))
     stepper, before = Stepper(**arguments), arguments["states"][0].copy()
     x = FAULTS[fault](np.ones((4, 2)))
     assert not stepper.is_ready(x)
@@ -597,7 +596,7 @@ def test_a_stepper_refuses_other_steps_and_stays(fault):
 @each_dtype
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_a_stepper_is_ready_for_finite_arrays_of_its_own_shape(dtype, value):
-    stepper = Stepper(**stepper_arguments(LEVELS[0], "rnn", "tanh", dtype, "last", 4, (2, 5, 3)))
+    stepper = Stepper(**stepper_arguments(LEVELS[0], "rnn", "tanh", dtype, ("last",), 4, (2, 5, 3)))
     x = np.full((4, 2), np.finfo(dtype).max, dtype)
     assert stepper.is_ready(x)
     for other in (x[:3], x.ravel(), x[None], x.reshape(2, 4), x.tolist()):
@@ -612,7 +611,7 @@ def test_a_stepper_is_ready_for_finite_arrays_of_its_own_shape(dtype, value):
 def test_steppers_and_output_layers_of_other_levels_or_types_are_refused():
     with pytest.raises(ValueError, match=r"^level 'v9' was not built"):
         OutputKernel("v9", np.float64)
-    arguments = stepper_arguments(LEVELS[0], "rnn", "tanh", np.float64, "last", 4, (2, 5, 3))
+    arguments = stepper_arguments(LEVELS[0], "rnn", "tanh", np.float64, ("last",), 4, (2, 5, 3))
     with pytest.raises(ValueError, match=r"^output is of another dtype"):
         Stepper(**arguments | {"output": OutputKernel(LEVELS[0], np.float32)})
     with pytest.raises(ValueError, match=r"^output is of another dtype"):
@@ -759,19 +758,26 @@ def test_a_type_without_a_kernel_is_an_error_that_names_it(dtype):
 
 
 @needs_levels
-def test_a_readout_without_a_kernel_is_an_error_that_names_it():
-    assert not kernels.has_readout("attention")
-    arguments = stepper_arguments(LEVELS[0], "rnn", "tanh", np.float64, "last", 4, (2, 5, 3))
-    with pytest.raises(ValueError, match=r"^readout 'attention' has no compiled kernel: .* \(last, each, mean, max\)"):
-        Stepper(**arguments | {"readout": "attention"})
+def test_a_pool_without_a_kernel_is_an_error_that_names_it():
+    assert not kernels.has_pool("attention")
+    arguments = stepper_arguments(LEVELS[0], "rnn", "tanh", np.float64, ("last",), 4, (2, 5, 3))
+    with pytest.raises(ValueError, match=r"^pool 'attention' has no compiled kernel: .* \(last, mean, max\)"):
+        Stepper(**arguments | {"pools": ("attention",)})
+
+
+@needs_levels
+def test_a_stepper_needs_an_array_for_each_pool_with_a_memory():
+    arguments = stepper_arguments(LEVELS[0], "rnn", "tanh", np.float64, ("last", "max"), 4, (2, 5, 3))
+    with pytest.raises(ValueError, match=r"^pooled has 0 arrays, but 1 of the pools \('last', 'max'\) have a memory"):
+        Stepper(**arguments | {"pooled": []})
 
 
 @each_cell
-def test_has_cell_and_has_readout_are_true_where_kernels_serve(cell, activation):
+def test_has_cell_and_has_pool_are_true_where_kernels_serve(cell, activation):
     kernels_serve = kernels.name != "numpy"
     assert kernels.has_cell(cell, activation) == kernels_serve
-    for readout in ("last", "each", "mean", "max"):
-        assert kernels.has_readout(readout) == kernels_serve
+    for pool in ("last", "mean", "max"):
+        assert kernels.has_pool(pool) == kernels_serve
 
 
 @each_level
@@ -826,7 +832,7 @@ def test_kernels_stay_inside_their_arrays(level):
 def test_output_layers_and_steppers_stay_inside_their_arrays(level):
     run = "run_outputs_and_steps_between_guards"
     output = run_python(f"from kernel_problems import {run}\n{run}({level!r})")
-    assert len(output.splitlines()) == 2 * 2 * (len(OUTPUT_SIZES) + len(CELLS) * 3)
+    assert len(output.splitlines()) == 2 * 2 * (len(OUTPUT_SIZES) + len(CELLS) * len(POOLS))
 
 
 @needs_linux
@@ -924,7 +930,7 @@ def reason_of_a_copy(*folders, kernel=""):
         assert Path(kernels.__file__).is_relative_to(sys.argv[1])
         assert kernels.name == "numpy"
         assert not kernels.has_cell("lstm", "tanh")
-        assert not kernels.has_readout("last")
+        assert not kernels.has_pool("last")
         print(kernels.missing_reason)
     """
     return run_python(program, *folders, kernel=kernel).removesuffix("\n")

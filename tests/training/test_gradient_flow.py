@@ -22,11 +22,18 @@ from sklearn_rnn._training.gradient_trace import norm, trace
 from sklearn_rnn._training.losses import SquaredError
 
 CELLS = [("rnn", "tanh"), ("rnn", "logistic"), ("lstm", "tanh"), ("gru", "tanh")]
-READOUTS = ["last", "mean", "max", "each"]
+READOUTS = ["last", "mean", "max", ("last", "max", "mean"), "each"]
 LENGTHS = (3, 1, 4)
 
 each_cell = pytest.mark.parametrize(("cell", "activation"), CELLS)
 each_readout = pytest.mark.parametrize("readout", READOUTS)
+# Of the hidden states of one sequence; "each" has the loss of its last step.
+POOLS = {
+    "last": lambda h: h[-1],
+    "mean": lambda h: h.mean(axis=0),
+    "max": lambda h: h.max(axis=0),
+    "each": lambda h: h[-1],
+}
 
 
 # ---- A network in which every step can be perturbed --------------------------------------------------
@@ -97,11 +104,11 @@ class Witness:
         """The mean loss; for readout "each" of the last steps only."""
         ends = np.cumsum(self.lengths)
         chosen = ends - 1 if self.dataset.per_step else slice(None)
-        pool = {"mean": lambda h: h.mean(axis=0), "max": lambda h: h.max(axis=0)}.get(
-            self.network.readout, lambda h: h[-1]
-        )
+        readout = self.network.readout
+        names = (readout,) if isinstance(readout, str) else readout
         sequences = np.split(self.dataset.sequences.rows, ends[:-1])
-        pooled = np.array([pool(self.hidden(index, x)) for index, x in enumerate(sequences)])
+        hidden = [self.hidden(index, x) for index, x in enumerate(sequences)]
+        pooled = np.array([np.concatenate([POOLS[name](h) for name in names]) for h in hidden])
         weights = self.dataset.weights[chosen]
         losses = 0.5 * np.mean((self.network.scores(pooled) - self.dataset.targets[chosen]) ** 2, axis=1)
         return np.average(losses, weights=weights)

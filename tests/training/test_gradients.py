@@ -34,7 +34,7 @@ CELLS = [
     ("lstm", "tanh"),
     ("gru", "tanh"),
 ]
-READOUTS = ["last", "mean", "max", "each"]
+READOUTS = ["last", "mean", "max", ("last", "max", "mean"), "each"]
 LOSSES = {"multiclass": MulticlassLogLoss, "binary": BinaryLogLoss, **REGRESSION_LOSSES}
 RTOL = 1e-6
 

@@ -33,15 +33,20 @@ class CompiledEngine(NumpyEngine):
         return CompiledOutputLayer(weight, bias)
 
     def stepper(
-        self, recurrence: Recurrence, weights: list[Any], output: OutputLayer, readout: str, running: RunningArrays
+        self,
+        recurrence: Recurrence,
+        weights: list[Any],
+        output: OutputLayer,
+        pools: tuple[str, ...],
+        running: RunningArrays,
     ) -> Stepper | None:
         """Return a stepper that runs all layers, the readout and the output layer in one call."""
         if (
-            not kernels.has_readout(readout)
+            not all(map(kernels.has_pool, pools))
             or not isinstance(recurrence, CompiledRecurrence)
             or not isinstance(output, CompiledOutputLayer)
         ):
-            return super().stepper(recurrence, weights, output, readout, running)
+            return super().stepper(recurrence, weights, output, pools, running)
         return kernels.make_stepper(
             kernel=recurrence.kernel(weights[0].forward.dtype),
             panels=[panels.forward for panels in weights],
@@ -50,8 +55,8 @@ class CompiledEngine(NumpyEngine):
             output=output.kernel,
             output_panels=output.panels,
             n_outputs=output.n_outputs,
-            readout=readout,
-            pooled=running.pooled,
+            pools=pools,
+            pooled=list(running.pooled.values()),
             n_steps=running.n_steps,
         )
 
@@ -80,7 +85,7 @@ class CompiledOutputLayer:
 
     Parameters
     ----------
-    weight : ndarray of shape (n_hidden, n_outputs)
+    weight : ndarray of shape (n_pooled, n_outputs)
     bias : ndarray of shape (n_outputs,)
     """
 
@@ -90,7 +95,7 @@ class CompiledOutputLayer:
         self.kernel.pack(weight, bias, self.panels)
 
     def __call__(self, hidden: np.ndarray) -> np.ndarray:
-        """Return scores, (n, n_outputs), of hidden states, (n, n_hidden)."""
+        """Return scores, (n, n_outputs), of pooled or hidden states, (n, n_pooled)."""
         scores = np.empty((len(hidden), self.n_outputs), hidden.dtype)
         self.kernel.run(self.panels, np.ascontiguousarray(hidden), scores)
         return scores

@@ -15,7 +15,7 @@ from sklearn_rnn._data.packing import Packing
 from sklearn_rnn._network.buffers import Buffers
 from sklearn_rnn._network.cells.cell import Cell, RowValues, Tape
 
-OutputLayer = Callable[[np.ndarray], np.ndarray]  # from (n, n_hidden) to raw scores (n, n_outputs)
+OutputLayer = Callable[[np.ndarray], np.ndarray]  # from (n, n_pooled) to raw scores (n, n_outputs)
 
 
 class Recurrence(Protocol):
@@ -59,14 +59,14 @@ class RunningArrays(NamedTuple):
     ----------
     states : list of ndarray of shape (n_states, n_sequences, n_units)
         Of each layer.
-    pooled : ndarray of shape (n_sequences, n_hidden), or None
+    pooled : dict of str to ndarray of shape (n_sequences, n_hidden)
         ``running`` of the readout's pool.
     n_steps : ndarray of shape (n_sequences,), int64
         Steps so far.
     """
 
     states: list[np.ndarray]
-    pooled: np.ndarray | None
+    pooled: dict[str, np.ndarray]
     n_steps: np.ndarray
 
 
@@ -89,11 +89,16 @@ class Engine(ABC):
 
     @abstractmethod
     def output_layer(self, weight: np.ndarray, bias: np.ndarray) -> OutputLayer:
-        """Return the output layer h V + c for predictions, given V (n_hidden, n_outputs) and c (n_outputs,)."""
+        """Return the output layer h V + c for predictions, given V (n_pooled, n_outputs) and c (n_outputs,)."""
 
     @abstractmethod
     def stepper(
-        self, recurrence: Recurrence, weights: list[Any], output: OutputLayer, readout: str, running: RunningArrays
+        self,
+        recurrence: Recurrence,
+        weights: list[Any],
+        output: OutputLayer,
+        pools: tuple[str, ...],
+        running: RunningArrays,
     ) -> Stepper | None:
         """Return a stepper, or None where nothing is faster than passes over one step.
 
@@ -105,8 +110,9 @@ class Engine(ABC):
             Of each layer, from ``recurrence.prepare``.
         output : callable
             From :meth:`output_layer`.
-        readout : str
-            A key of READOUTS.
+        pools : tuple of str
+            Keys of READOUTS: the pools whose states the output layer reads side by side. Empty if it reads the current
+            step's h.
         running : RunningArrays
             Changed in place by every step.
         """

@@ -22,7 +22,12 @@ class NumpyEngine(Engine):
         return lambda hidden: hidden @ weight + bias
 
     def stepper(
-        self, recurrence: Recurrence, weights: list[Any], output: OutputLayer, readout: str, running: RunningArrays
+        self,
+        recurrence: Recurrence,
+        weights: list[Any],
+        output: OutputLayer,
+        pools: tuple[str, ...],
+        running: RunningArrays,
     ) -> Stepper | None:
         """Return None: passes over one step serve."""
         return None

@@ -70,9 +70,9 @@ def has_cell(cell: str, activation: str) -> bool:
     return name != "numpy" and _kernels.has_cell(cell, activation)
 
 
-def has_readout(readout: str) -> bool:
-    """Whether kernels run here, and a stepper can have this readout."""
-    return name != "numpy" and _kernels.has_readout(readout)
+def has_pool(pool: str) -> bool:
+    """Whether kernels run here, and a stepper can have this pool."""
+    return name != "numpy" and _kernels.has_pool(pool)
 
 
 def adam(
@@ -103,8 +103,8 @@ def make_stepper(
     output: OutputKernel,
     output_panels: NDArray,
     n_outputs: int,
-    readout: str,
-    pooled: NDArray | None,
+    pools: tuple[str, ...],
+    pooled: list[NDArray],
     n_steps: NDArray[np.int64],
 ) -> Stepper:
     """Return a new ``Stepper``, a compiled network that continues one step at a time; its class has the parameters."""
@@ -116,7 +116,7 @@ def make_stepper(
         output=output,
         output_panels=output_panels,
         n_outputs=n_outputs,
-        readout=readout,
+        pools=pools,
         pooled=pooled,
         n_steps=n_steps,
     )

@@ -86,12 +86,12 @@ cdef extern from "kernels.h" nogil:
 
 ACTIVATIONS = {"identity": IDENTITY, "logistic": LOGISTIC, "relu": RELU, "tanh": TANH}
 
-cdef enum Readout:
+cdef enum Pool:
     LAST
     MEAN
     MAX
 
-READOUTS = {"last": LAST, "each": LAST, "mean": MEAN, "max": MAX}  # "each" reads the current step's h, as "last" does
+POOLS = {"last": LAST, "mean": MEAN, "max": MAX}
 
 
 cdef dict activations_of_cells():
@@ -122,9 +122,9 @@ def has_cell(str cell, str activation):
     return activation in CELLS.get(cell, ())
 
 
-def has_readout(str readout):
-    """Whether a :class:`Stepper` can have this readout."""
-    return readout in READOUTS
+def has_pool(str pool):
+    """Whether a :class:`Stepper` can have this pool."""
+    return pool in POOLS
 
 
 cdef const Kernels *table_of(str level) except NULL:
@@ -505,23 +505,36 @@ cdef bint are_finite(int64_t n, const floating *values) noexcept nogil:
     return zeros == 0
 
 
-# The mean and the maximum over the steps so far, with the same bits as MeanPool and MaxPool in readouts.py.
-cdef void add_to_sum(int64_t n_sequences, int64_t n_units, const floating *hidden, const int64_t *n_steps,
-                     floating *sums, floating *means) noexcept nogil:
+# Each pool writes n_units columns of the rows of `to`, n_columns apart, with the same bits as in readouts.py.
+cdef void copy_last(int64_t n_sequences, int64_t n_units, int64_t n_columns, const floating *hidden,
+                    floating *to) noexcept nogil:
     cdef int64_t i, k
+    for i in range(n_sequences):
+        for k in range(n_units):
+            to[i * n_columns + k] = hidden[i * n_units + k]
+
+
+cdef void add_to_mean(int64_t n_sequences, int64_t n_units, int64_t n_columns, const floating *hidden,
+                      const int64_t *n_steps, floating *sums, floating *to) noexcept nogil:
+    cdef int64_t i, k, j
     cdef floating share
     for i in range(n_sequences):
         share = <floating> (1.0 / n_steps[i])
-        for k in range(i * n_units, (i + 1) * n_units):
-            sums[k] += hidden[k]
-            means[k] = sums[k] * share
+        for k in range(n_units):
+            j = i * n_units + k
+            sums[j] += hidden[j]
+            to[i * n_columns + k] = sums[j] * share
 
 
-cdef void take_maximum(int64_t n, const floating *hidden, floating *maximum) noexcept nogil:
-    cdef int64_t k
-    for k in range(n):
-        if not (hidden[k] <= maximum[k] or maximum[k] != maximum[k]):
-            maximum[k] = hidden[k]
+cdef void add_to_maximum(int64_t n_sequences, int64_t n_units, int64_t n_columns, const floating *hidden,
+                         floating *maximum, floating *to) noexcept nogil:
+    cdef int64_t i, k, j
+    for i in range(n_sequences):
+        for k in range(n_units):
+            j = i * n_units + k
+            if not (hidden[j] <= maximum[j] or maximum[j] != maximum[j]):
+                maximum[j] = hidden[j]
+            to[i * n_columns + k] = maximum[j]
 
 
 cdef class Stepper:
@@ -541,35 +554,38 @@ cdef class Stepper:
     output_panels : ndarray
         From ``OutputKernel.pack``.
     n_outputs : int
-    readout : {"last", "mean", "max", "each"}
-    pooled : ndarray of shape (n_sequences, n_units of the last layer), or None
-        The sum ("mean") or maximum ("max") of h over the steps so far; every step overwrites it. None for the other
-        readouts.
+    pools : tuple of {"last", "mean", "max"}
+        The output layer reads their results side by side; h alone if there are none.
+    pooled : list of ndarray of shape (n_sequences, n_units of the last layer)
+        One for each pool but "last", in their order: the sum ("mean") or maximum ("max") of h over the steps so far.
+        Every step overwrites it.
     n_steps : ndarray of shape (n_sequences,), int64
         Number of steps so far; every step adds one.
 
     Raises
     ------
     ValueError
-        If there is no kernel of the readout, or if an array does not fit the network.
+        If there is no kernel of a pool, or if an array does not fit the network.
     """
 
     cdef CellKernels kernels
     cdef OutputKernels output_kernels
-    cdef int readout, type_number
+    cdef int type_number
     cdef bint is_long
-    cdef int64_t n_sequences, n_inputs, n_hidden, n_outputs
+    cdef int64_t n_sequences, n_inputs, n_hidden, n_pooled, n_outputs
     cdef vector[Recurrence] sizes
     cdef vector[ForwardArrays] layers
     cdef const void *output_panels
     cdef int64_t *n_steps
-    cdef void *pooled
-    cdef void *hidden  # the output layer's input: the last layer's h, or the pooled h
+    cdef vector[int] pools
+    cdef vector[void *] pooled  # the memory of each pool; NULL for "last"
+    cdef void *hidden  # the last layer's h
+    cdef void *output_input  # the same, or the pooled h
     cdef list held  # references to the arrays, which keep the pointers valid
 
     def __cinit__(self, *, Kernel kernel not None, list panels not None, list states not None, int64_t n_inputs,
-                  OutputKernel output not None, output_panels, int64_t n_outputs, str readout not None, pooled,
-                  np.ndarray n_steps not None):
+                  OutputKernel output not None, output_panels, int64_t n_outputs, tuple pools not None,
+                  list pooled not None, np.ndarray n_steps not None):
         self.kernels, self.output_kernels, self.type_number = kernel.kernels, output.kernels, kernel.type_number
         self.n_sequences, self.n_inputs, self.n_outputs = n_steps.shape[0], n_inputs, n_outputs
         if output.type_number != self.type_number or len(panels) != len(states) or not states:
@@ -580,7 +596,7 @@ cdef class Stepper:
         self.n_hidden, self.hidden = n_inputs, NULL
         for layer_panels, state in zip(panels, states):
             self.add_layer(kernel, layer_panels, batch_sizes, state)
-        self.add_readout(output_panels, readout, pooled)
+        self.add_readout(output_panels, pools, pooled)
         work = sum((size.n_features + size.n_units) * size.n_units for size in self.sizes)
         self.is_long = self.n_sequences * work * kernel.n_gates > LONG_WORK
 
@@ -604,22 +620,28 @@ cdef class Stepper:
         self.n_hidden, self.hidden = size.n_units, arrays.final_state
         return 0
 
-    cdef int add_readout(self, output_panels, str readout, pooled) except -1:
-        """Add the pool, if the readout has one, and the output layer."""
+    cdef int add_readout(self, output_panels, tuple pools, list pooled) except -1:
+        """Add the pools, and the output layer."""
         cdef int64_t size = self.n_sequences * self.n_hidden
-        cdef int64_t panels_size = self.output_kernels.panels_size(self.n_hidden, self.n_outputs)
+        for pool in pools:
+            require("pool", pool, POOLS)
+        n_with_memory = sum(pool != "last" for pool in pools)
+        if len(pooled) != n_with_memory:
+            raise ValueError(f"pooled has {len(pooled)} arrays, but {n_with_memory} of the pools {pools} have a memory.")
+        arrays = iter(pooled)
+        for pool in pools:
+            self.pools.push_back(POOLS[pool])
+            array = None if pool == "last" else next(arrays)
+            self.pooled.push_back(NULL if array is None else data_of(array, "pooled", self.type_number, size, True))
+        self.n_pooled, self.output_input = self.n_hidden, self.hidden
+        if pools and pools != ("last",):
+            self.n_pooled = self.n_hidden * len(pools)
+            dtype = np.float64 if self.type_number == np.NPY_FLOAT64 else np.float32
+            to = np.empty((self.n_sequences, self.n_pooled), dtype)
+            self.held.append(to)
+            self.output_input = data_of(to, "to", self.type_number, to.size, True)
+        cdef int64_t panels_size = self.output_kernels.panels_size(self.n_pooled, self.n_outputs)
         self.output_panels = data_of(output_panels, "output_panels", self.type_number, panels_size)
-        require("readout", readout, READOUTS)
-        self.readout, self.pooled = READOUTS[readout], NULL
-        if self.readout == LAST:
-            return 0
-        self.pooled = data_of(pooled, "pooled", self.type_number, size, True)
-        if self.readout == MAX:
-            self.hidden = self.pooled
-        else:
-            means = np.empty_like(pooled)
-            self.held.append(means)
-            self.hidden = data_of(means, "means", self.type_number, size, True)
         return 0
 
     def is_ready(self, x):
@@ -670,17 +692,23 @@ cdef class Stepper:
             self.kernels.forward(self.sizes[depth], self.layers[depth])
         for i in range(self.n_sequences):
             self.n_steps[i] += 1
-        if self.readout != LAST:
+        if self.output_input != self.hidden:
             if self.type_number == np.NPY_FLOAT64:
-                self.pool[double](<const double *> self.layers.back().final_state)
+                self.pool[double](<const double *> self.hidden)
             else:
-                self.pool[float](<const float *> self.layers.back().final_state)
-        self.output_kernels.run(self.n_sequences, self.n_hidden, self.n_outputs, self.output_panels, self.hidden,
+                self.pool[float](<const float *> self.hidden)
+        self.output_kernels.run(self.n_sequences, self.n_pooled, self.n_outputs, self.output_panels, self.output_input,
                                 scores)
 
     cdef void pool(self, const floating *h) noexcept nogil:
-        cdef floating *pooled = <floating *> self.pooled
-        if self.readout == MEAN:
-            add_to_sum(self.n_sequences, self.n_hidden, h, self.n_steps, pooled, <floating *> self.hidden)
-        else:
-            take_maximum(self.n_sequences * self.n_hidden, h, pooled)
+        cdef size_t p
+        cdef floating *to
+        cdef floating *running
+        for p in range(self.pools.size()):
+            to, running = <floating *> self.output_input + p * self.n_hidden, <floating *> self.pooled[p]
+            if self.pools[p] == MEAN:
+                add_to_mean(self.n_sequences, self.n_hidden, self.n_pooled, h, self.n_steps, running, to)
+            elif self.pools[p] == MAX:
+                add_to_maximum(self.n_sequences, self.n_hidden, self.n_pooled, h, running, to)
+            else:
+                copy_last(self.n_sequences, self.n_hidden, self.n_pooled, h, to)

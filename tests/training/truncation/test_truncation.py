@@ -31,7 +31,7 @@ from sklearn_rnn._training.truncation.policy import Window
 pytestmark = pytest.mark.filterwarnings("ignore:max_iter:sklearn.exceptions.ConvergenceWarning")
 
 LENGTHS = (5, 1, 9, 7)
-READOUTS = ["last", "mean", "max", "each"]
+READOUTS = ["last", "mean", "max", ("last", "max", "mean"), "each"]
 # (h, h'): without overlap, with overlap, of one step, and windows that end after some sequences or within a stride.
 TRUNCATIONS = [(3, None), (1, None), (3, 1), (4, 3), (6, 2), (8, 8)]
 
@@ -177,7 +177,7 @@ def test_with_a_loss_at_each_step_updates_are_sums_over_the_paths_inside_their_w
 
 
 @each_truncation
-@pytest.mark.parametrize("readout", ["last", "mean", "max"])
+@pytest.mark.parametrize("readout", ["last", "mean", "max", ("max", "last", "mean")])
 def test_with_one_loss_a_sequence_the_gradient_is_the_sum_over_the_paths_allowed(readout, truncation, stride):
     network = make_network("rnn", readout=readout)
     weights = network.parameters.views
@@ -187,21 +187,18 @@ def test_with_one_loss_a_sequence_the_gradient_is_the_sum_over_the_paths_allowed
     for x, target, sample_weight in zip(sequences, dataset.targets, dataset.weights, strict=True):
         n_steps = len(x)
         states = run(x, weights, np.zeros(3))
-        pooled = {
-            "last": states[-1],
-            "mean": states[1:].mean(axis=0),
-            "max": states[1:].max(axis=0),
-        }[readout]
+        pools = {"last": states[-1], "mean": states[1:].mean(axis=0), "max": states[1:].max(axis=0)}
+        names = (readout,) if isinstance(readout, str) else readout
+        pooled = np.concatenate([pools[name] for name in names])
         loss, d_pooled = add_loss(gradient, pooled, weights, target, sample_weight)
         losses += loss
+        errors = dict(zip(names, np.split(d_pooled, len(names))))
         for step in range(n_steps):
+            shares = {"last": step == n_steps - 1, "mean": 1 / n_steps, "max": states[step + 1] == pools["max"]}
+            error = sum(errors[name] * shares[name] for name in names)
+            _, first_step = update_of_step(step, max(LENGTHS), truncation, stride)
             if readout == "last":
-                error = d_pooled if step == n_steps - 1 else np.zeros(3)
                 first_step = max(0, n_steps - truncation)
-            else:
-                share = 1 / n_steps if readout == "mean" else states[step + 1] == pooled
-                error = d_pooled * share
-                _, first_step = update_of_step(step, max(LENGTHS), truncation, stride)
             add_path_of_loss(gradient, x, states, weights, error, step, first_step)
     (update,) = updates_of(network, SquaredError(), dataset, truncation, stride)
     assert_allclose(update.loss, losses, rtol=1e-12, atol=0)

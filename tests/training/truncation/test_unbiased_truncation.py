@@ -16,7 +16,7 @@ from sklearn_rnn._training.truncation.policy import Window
 from sklearn_rnn._training.truncation.unbiased import UnbiasedTruncation
 
 LENGTHS = (8, 3, 6, 1)
-READOUTS = ["last", "mean", "max", "each"]
+READOUTS = ["last", "mean", "max", ("last", "max", "mean"), "each"]
 
 
 class Chances:
