@@ -11,6 +11,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_rnn._data.batches import Dataset
+from sklearn_rnn._data.patches import choose_patches
 from sklearn_rnn._data.reading import check_sequences
 from sklearn_rnn._data.target_readers import TargetReader
 from sklearn_rnn._data.targets import check_weights, check_y
@@ -195,6 +196,7 @@ class BaseRNN(BaseEstimator, metaclass=ABCMeta):
         self.gradient_norms_ = history.gradient_norms
         self.clipped_fraction_ = history.n_clipped / max(1, history.n_updates)
         self.n_iter_ = history.n_epochs
+        self.patch_size_, self.patch_stride_ = self._model.schema.patches
         self.truncation_ = self._session.truncation.length
         self.t_ = history.n_samples
         self.n_outputs_ = self._model.coding.n_outputs
@@ -251,11 +253,12 @@ class BaseRNN(BaseEstimator, metaclass=ABCMeta):
         estimator._validate_params()
         check_settings(estimator)
         sequences = check_sequences(estimator, X, reset=True, step_features=self.step_features, may_stay_mapped=True)
-        sequences = sequences.patched(self.patch_size)
+        patches = choose_patches(estimator, sequences.lengths, np.ones(len(sequences)))
         # The number of outputs does not matter.
-        network = make_network(self, sequences.n_features, 1, sequences.dtype, np.random.RandomState(0))
+        n_inputs = patches.size * sequences.n_features
+        network = make_network(self, n_inputs, 1, sequences.dtype, np.random.RandomState(0))
         settings = training_settings(self, make_truncation(self), len(sequences), in_one_batch=self.stateful)
-        return memory_estimate(network, sequences.lengths, settings)
+        return memory_estimate(network, patches.count_in(sequences.lengths), settings)
 
     # ---- Predictions ---------------------------------------------------------------------------------
 
@@ -263,7 +266,7 @@ class BaseRNN(BaseEstimator, metaclass=ABCMeta):
         """Check X as the fitted network reads it, not by the current parameters; return its network steps."""
         check_is_fitted(self)
         schema = self._model.schema
-        return schema.read(self, X).patched(schema.patch_size)
+        return schema.patches.of(schema.read(self, X))
 
     def _apply(self, X, function):
         """Return ``function`` of the raw scores h V + c, (n, n_outputs), by sequence or, in the form of X, by step."""
@@ -290,7 +293,7 @@ class BaseRNN(BaseEstimator, metaclass=ABCMeta):
         -------
         ndarray of shape (n_sequences, n_steps, n_hidden), or a list of arrays (n_steps_i, n_hidden) for ragged X
             n_hidden is the number of units of the last layer, of both directions if bidirectional. Steps
-            are network steps: of ``patch_size`` steps of X.
+            are network steps: one for every ``patch_stride_`` steps of X.
         """
         sequences = self._read_new(X)
         return sequences.split(hidden_states(self._model.network, sequences, self.n_jobs))

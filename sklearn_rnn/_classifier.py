@@ -74,6 +74,7 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
         # Sequences
         step_features=1,
         patch_size=1,
+        patch_stride=None,
         stateful=False,
         # BPTT
         truncation=None,

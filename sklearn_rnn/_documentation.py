@@ -37,11 +37,18 @@ step_features : int, default=1
     Number of features per step, for 2-D X only. Every row is a sequence of n_columns / step_features
     steps.
 
-patch_size : int, default=1
+patch_size : int or "auto", default=1
     Number of steps of data that the network reads at once. They are one network step with patch_size
-    times the features. Zeros fill the front of a first patch that is too short. Patches shorten the
-    error's way back through the steps, which matters most on long series. Truncation and
-    ``hidden_states`` count network steps. Must be 1 for readout "each".
+    times the features. Zeros fill the front of a patch that begins before its sequence. Patches shorten
+    the error's way back through the steps, which matters most on long series. Truncation and
+    ``hidden_states`` count network steps. "auto": the first training chooses ``patch_stride`` so that a
+    sequence of median length has about 50 network steps, and patches of 5 strides; 1 if the stride is 1
+    and, because steps have a meaning of their own, for readout "each", with ``truncation`` and with
+    ``stateful``. Must be 1 or "auto" for readout "each".
+
+patch_stride : int or None, default=None
+    Number of steps from the end of a patch to the end of the next, at most ``patch_size``. With less than
+    ``patch_size``, patches overlap. None: ``patch_size``, or chosen by "auto".
 
 stateful : bool, default=False
     Whether sequences continue from one call of ``partial_fit`` to the next: row i of a chunk starts from
@@ -185,6 +192,9 @@ weights_ : dict of str to ndarray
 loss_, best_loss_ : float
     Training loss of the last epoch, and the smallest training loss of all epochs (None with
     ``early_stopping``). A call of ``partial_fit`` without any weight gives NaN, as in the lists below.
+
+patch_size_, patch_stride_ : int
+    Number of steps of a patch, and from the end of a patch to the end of the next.
 
 truncation_ : int or None
     Number of steps that errors flowed back in the last epoch: ``truncation``, the number that "auto"

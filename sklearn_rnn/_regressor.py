@@ -70,6 +70,7 @@ class RNNRegressor(RegressorMixin, BaseRNN):
         # Sequences
         step_features=1,
         patch_size=1,
+        patch_stride=None,
         stateful=False,
         # BPTT
         truncation=None,

@@ -34,7 +34,8 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "dropout": [Interval(Real, 0, 1, closed="left")],
     # Sequences
     "step_features": [Interval(Integral, 1, None, closed="left")],
-    "patch_size": [Interval(Integral, 1, None, closed="left")],
+    "patch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
+    "patch_stride": [Interval(Integral, 1, None, closed="left"), None],
     "stateful": ["boolean"],
     # BPTT
     "truncation": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto", "unbiased"}), None],
@@ -99,6 +100,7 @@ def check_settings(estimator: Any) -> None:
         )
     _check_readout(estimator.readout)
     in_bytes(estimator.memory_budget)
+    _check_patches(estimator)
     _check_truncation(estimator.truncation, estimator.truncation_stride)
     for name, neutral, other, reason in _exclusions(estimator):
         if getattr(estimator, name) != neutral:
@@ -115,6 +117,21 @@ def _check_readout(readout: Any) -> None:
         raise ValueError(f"readout={readout!r} must be one name, or a tuple of names out of {', '.join(pools)}.")
     if len(set(readout)) < len(readout):
         raise ValueError(f"readout={readout!r} has a name twice: name each pool once.")
+
+
+def _check_patches(estimator: Any) -> None:
+    size, stride = estimator.patch_size, estimator.patch_stride
+    if size == "auto":
+        return
+    if estimator.readout == "each" and size > 1:
+        raise ValueError(
+            f"patch_size={size} does not go with readout='each', which predicts at every step. Set patch_size=1."
+        )
+    if stride is not None and stride > size:
+        raise ValueError(
+            f"patch_stride={stride} is more than patch_size={size}: the steps between patches would be lost. Choose "
+            "patch_stride <= patch_size."
+        )
 
 
 def _check_truncation(truncation: Any, stride: Any) -> None:
@@ -138,8 +155,8 @@ def _exclusions(estimator: Any) -> Iterator[tuple[str, Any, str, str]]:
         yield "truncation", None, "bidirectional=True", reason
         yield "memory_budget", None, "bidirectional=True", reason
         yield "stateful", False, "bidirectional=True", reason
-    if estimator.readout == "each":
-        yield "patch_size", 1, "readout='each'", "which predicts at every step."
+    if estimator.stateful and estimator.patch_stride != estimator.patch_size:
+        yield "patch_stride", None, "stateful=True", "whose chunks would begin within a patch."
     if estimator.solver == "lbfgs":
         reason = "which needs the exact gradient of a fixed loss."
         yield "truncation", None, "solver='lbfgs'", reason
@@ -165,7 +182,7 @@ def readout_of(estimator: Any) -> str | tuple[str, ...]:
 
 def architecture_of(estimator: Any) -> dict[str, Any]:
     """Return the parameters that must not change after the network is built."""
-    names = ("cell", "activation", "bidirectional", "step_features", "patch_size")
+    names = ("cell", "activation", "bidirectional", "step_features", "patch_size", "patch_stride")
     special = {"hidden_layer_sizes": layer_sizes(estimator), "readout": readout_of(estimator)}
     return special | {name: getattr(estimator, name) for name in names}
 

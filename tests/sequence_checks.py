@@ -203,10 +203,10 @@ def assert_has_form(values, form, n_sequences, message):
 def check_values_per_step_are_as_many_as_the_steps(name, estimator_orig):
     sequences, y = make_data(estimator_orig)
     estimator = fitted(estimator_orig, sequences, y)
-    patch_size = getattr(estimator, "patch_size", 1)
+    stride = getattr(estimator, "patch_stride_", 1)
     for method, values in outputs(estimator, sequences).items():
         if is_per_step(estimator, method):
-            n_steps = [-(-length // patch_size) for length in LENGTHS]
+            n_steps = [-(-length // stride) for length in LENGTHS]
             assert [len(value) for value in values] == n_steps, method
 
 

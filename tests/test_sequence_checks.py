@@ -43,6 +43,10 @@ CONFIGURATIONS = {
     "bidirectional for each": classifier(readout="each", bidirectional=True, cell="rnn"),
     "patches": classifier(patch_size=3),
     "patches and max": regressor(patch_size=2, readout="max"),
+    "patches that overlap, and three readouts": classifier(
+        patch_size=3, patch_stride=2, readout=("last", "mean", "max"), bidirectional=True
+    ),
+    "automatic patches": regressor(patch_size="auto", patch_stride=2, readout=("max", "last")),
     "truncation": classifier(truncation=2),
     "truncation with stride": regressor(truncation=3, truncation_stride=2, readout="mean"),
     "truncation for each": classifier(truncation=3, truncation_stride=2, readout="each", cell="lstm"),

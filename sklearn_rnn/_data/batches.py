@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from sklearn_rnn._data.packing import Packing, packing_of_equal_lengths
-from sklearn_rnn._data.sequences import MappedSequences, Sequences
+from sklearn_rnn._data.sequences import BaseSequences
 
 
 @dataclass
@@ -40,14 +40,14 @@ class Dataset:
 
     Attributes
     ----------
-    sequences : Sequences or MappedSequences
+    sequences : BaseSequences
     targets : ndarray of shape (n_sequences or n_rows, n_outputs), or None
         One row per sequence or, with ``per_step``, one per step in the order of the sequences' rows.
     weights : ndarray of shape (n_sequences or n_rows,), or None
     per_step : bool
     """
 
-    sequences: Sequences | MappedSequences
+    sequences: BaseSequences
     targets: Any = None
     weights: Any = None
     per_step: bool = False

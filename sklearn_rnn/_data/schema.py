@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
+from sklearn_rnn._data.patches import Patches
 from sklearn_rnn._data.reading import (
     Reader,
     as_dtype,
@@ -33,8 +34,8 @@ class InputSchema:
         Whether X was 2-D. If so, every row is a sequence, and only 2-D X is accepted.
     step_features : int
         Features per step.
-    patch_size : int
-        Steps of X in one network step.
+    patches : Patches
+        The steps of X that the network reads at a network step.
     dtype : dtype
         float32 or float64: the type of all computations.
     """
@@ -42,13 +43,13 @@ class InputSchema:
     owner: str
     is_table: bool
     step_features: int
-    patch_size: int
+    patches: Patches
     dtype: np.dtype
 
     @property
     def n_inputs(self) -> int:
         """Number of values that the network reads for each sequence at a network step."""
-        return self.patch_size * self.step_features
+        return self.patches.size * self.step_features
 
     def read(self, estimator: Any, X: Any, name: str = "X") -> Any:
         """Check X for an estimator that was fitted with this schema; return its steps in the schema's dtype.
@@ -68,8 +69,8 @@ class InputSchema:
         return as_dtype(sequences, self.owner, self.dtype)
 
     def check_whole_patches(self, sequences: Any, reason: str) -> None:
-        """Refuse sequences whose number of steps is not a multiple of ``patch_size``; ``reason`` ends the message."""
-        incomplete = np.flatnonzero(sequences.lengths % self.patch_size)
+        """Refuse sequences whose steps do not end with a patch; ``reason`` ends the message."""
+        incomplete = np.flatnonzero(sequences.lengths % self.patches.stride)
         if len(incomplete):
             i = incomplete[0]
             raise ValueError(f"{sequences.name}[{i}] has {sequences.lengths[i]} steps, {reason}")
@@ -77,7 +78,7 @@ class InputSchema:
     # ---- Streams: sequences that continue ------------------------------------------------------------
 
     def read_chunk(self, X: Any, n_sequences: int) -> Any:
-        """Check the next steps, any number of them, of every sequence of a stream; return them in patches."""
+        """Check the next steps, any number of them, of every sequence of a stream; return them, not yet in patches."""
         reader = Reader(self.owner, may_stay_mapped=True)
         form = form_of(X, fitted_on_rows=self.is_table)
         if form == "rows":
@@ -91,12 +92,18 @@ class InputSchema:
             raise ValueError(
                 f"X has {len(sequences)} sequences, but the stream has {n_sequences}: pass the next steps of each."
             )
+        name, stride = self._steps_at_a_time
         self.check_whole_patches(
             sequences,
-            f"but the network reads patch_size={self.patch_size} steps at a time: pass a multiple of "
-            f"{self.patch_size} steps, and pass the remaining steps with the next ones.",
+            f"but the network reads {name}={stride} steps at a time: pass a multiple of {stride} steps, and pass the "
+            "remaining steps with the next ones.",
         )
-        return sequences.patched(self.patch_size)
+        return sequences
+
+    @property
+    def _steps_at_a_time(self) -> tuple[str, int]:
+        """The new steps of a network step, and the parameter that says so."""
+        return "patch_stride" if self.patches.n_shared else "patch_size", self.patches.stride
 
     def _rows_as_steps(self, X: Any, reader: Reader) -> np.ndarray:
         """Return 2-D X, (n_sequences, n_steps * step_features), as (n_sequences, n_steps, step_features)."""
@@ -109,7 +116,7 @@ class InputSchema:
         return X.reshape(len(X), -1, self.step_features)
 
     def read_step(self, x: Any, n_sequences: int) -> np.ndarray:
-        """Check one network step of every sequence; return it as (n_sequences, n_inputs) in the schema's dtype."""
+        """Check the new steps of a network step of every sequence; return them as (n_sequences, n_values)."""
         if sp.issparse(x):
             raise TypeError("x is sparse, but dense data is required. Use '.toarray()'.")
         with naming_argument("x"):
@@ -135,7 +142,8 @@ class InputSchema:
 
     def _shapes_of_step(self, n_sequences: int) -> list[tuple[int, ...]]:
         """Return the accepted shapes of one network step of data."""
-        shapes: list[tuple[int, ...]] = [(n_sequences, self.n_inputs)]
-        if self.patch_size > 1:
-            shapes.append((n_sequences, self.patch_size, self.step_features))
+        stride, n_features = self.patches.stride, self.step_features
+        shapes: list[tuple[int, ...]] = [(n_sequences, stride * n_features)]
+        if stride > 1:
+            shapes.append((n_sequences, stride, n_features))
         return shapes if n_sequences > 1 else [*shapes, *(shape[1:] for shape in shapes)]

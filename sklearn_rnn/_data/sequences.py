@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -15,8 +16,18 @@ from sklearn_rnn._utils.caching import cached
 VALUES_PER_CHECK = 2**18
 
 
-class BaseSequences:
-    """The rows of each sequence, by index. A row is one step of one sequence. Subclasses hold the values."""
+class BaseSequences(ABC):
+    """The rows of each sequence, by index. A row is one step of one sequence. Subclasses hold the values.
+
+    Attributes
+    ----------
+    lengths : ndarray of shape (n_sequences,), int
+        Steps per sequence.
+    form : {"rows", "array", "list", "object"}
+        The form of X: 2-D, 3-D, a list or tuple, or an object array.
+    name : str
+        The argument that contained them, for messages: "X" or "X_val".
+    """
 
     lengths: np.ndarray
     form: str
@@ -24,6 +35,18 @@ class BaseSequences:
 
     def __len__(self) -> int:
         return len(self.lengths)
+
+    @abstractmethod
+    def load(self, indices: Any) -> Sequences:
+        """Return the sequences at ``indices``, in that order, in memory."""
+
+    @abstractmethod
+    def subset(self, indices: Any) -> BaseSequences:
+        """Return the sequences at ``indices``, in that order."""
+
+    @abstractmethod
+    def packed_rows(self, order: np.ndarray | slice, packing: Packing) -> np.ndarray:
+        """Rows of the sequences at ``order``, in the order of the packing's rows."""
 
     @cached
     def n_rows(self) -> int:
@@ -129,17 +152,6 @@ class Sequences(BaseSequences):
         """Return the sequences in another dtype."""
         return replace(self, rows=self.rows.astype(dtype))
 
-    def patched(self, patch_size: int) -> Sequences:
-        """Join every ``patch_size`` steps into one; zeros fill the beginning of an incomplete first patch."""
-        if patch_size == 1:
-            return self
-        n_patches = -(-self.lengths // patch_size)
-        n_missing = n_patches * patch_size - self.lengths
-        padded = np.zeros((n_patches.sum() * patch_size, self.n_features), self.dtype)
-        # A row moves by the number of zeros in front of its sequence and in front of all earlier sequences.
-        padded[np.arange(self.n_rows) + np.repeat(np.cumsum(n_missing), self.lengths)] = self.rows
-        return replace(self, rows=padded.reshape(-1, patch_size * self.n_features), lengths=n_patches)
-
 
 @dataclass
 class MappedSequences(BaseSequences):
@@ -152,7 +164,7 @@ class MappedSequences(BaseSequences):
     chosen : ndarray of shape (n_sequences,), int
         Indices of these sequences in the source.
     lengths : ndarray of shape (n_sequences,), int
-        Steps per sequence, after patching.
+        Steps per sequence.
     form : {"rows", "array", "list", "object"}
     read_as, dtype : dtype
         float32 or float64. The file's numbers are read as ``read_as`` and then converted to ``dtype``. Data in memory
@@ -160,8 +172,6 @@ class MappedSequences(BaseSequences):
         from int64 rounded to float32.
     holds_floats : bool
         Whether NaN and infinity are possible; False for integers.
-    patch_size : int
-        Number of the source's steps in one step.
     name : str
         The argument that contained them, for messages: "X" or "X_val".
     """
@@ -173,13 +183,12 @@ class MappedSequences(BaseSequences):
     read_as: np.dtype
     dtype: np.dtype
     holds_floats: bool
-    patch_size: int = 1
     name: str = "X"
 
     @property
     def n_features(self) -> int:
         """Features of every row."""
-        return self.source[0].shape[1] * self.patch_size
+        return self.source[0].shape[1]
 
     def load(self, indices: Any) -> Sequences:
         """Read the sequences at ``indices``, in that order.
@@ -192,7 +201,7 @@ class MappedSequences(BaseSequences):
         lengths = np.array([len(part) for part in parts])
         rows = np.empty((lengths.sum(), parts[0].shape[1]), self.read_as)  # always in C order
         np.concatenate(parts, out=rows, casting="unsafe")
-        return Sequences(rows.astype(self.dtype, copy=False), lengths, self.form).patched(self.patch_size)
+        return Sequences(rows.astype(self.dtype, copy=False), lengths, self.form)
 
     def chunks(self) -> Iterator[tuple[int, np.ndarray]]:
         """Yield (index of the first row, rows): all rows in order, some sequences at a time."""
@@ -211,10 +220,6 @@ class MappedSequences(BaseSequences):
     def astype(self, dtype: Any) -> MappedSequences:
         """Return the sequences with another dtype, to which they will be converted."""
         return replace(self, dtype=dtype)
-
-    def patched(self, patch_size: int) -> MappedSequences:
-        """Join every ``patch_size`` steps into one when sequences are read, as :meth:`Sequences.patched` does."""
-        return replace(self, lengths=-(-self.lengths // patch_size), patch_size=patch_size)
 
 
 def _object_array(parts: list[np.ndarray]) -> np.ndarray:

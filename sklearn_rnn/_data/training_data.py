@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from sklearn_rnn._data.batches import Dataset
 from sklearn_rnn._data.coding import ClassCoding, ValueCoding
+from sklearn_rnn._data.patches import Patches, choose_patches
 from sklearn_rnn._data.reading import check_sequences
 from sklearn_rnn._data.schema import InputSchema
 from sklearn_rnn._data.target_readers import TargetReader
@@ -49,8 +51,8 @@ def read_training_data(
     Parameters
     ----------
     estimator : BaseRNN
-        Its ``step_features`` and ``patch_size`` count, and its ``n_features_in_`` and ``feature_names_in_`` are set or
-        compared.
+        Its parameters decide the features of a step and the patches. Its ``n_features_in_`` and ``feature_names_in_``
+        are set or compared.
     X, y, sample_weight
         As for ``fit``.
     reader : TargetReader
@@ -68,27 +70,28 @@ def read_training_data(
     Known, Dataset
     """
     schema, sequences = _read_sequences(estimator, X, names.X, None if known is None else known.schema)
-    if is_chunk:
-        schema.check_whole_patches(
-            sequences,
-            f"but with stateful=True a chunk needs a multiple of patch_size={schema.patch_size}: zeros before a patch "
-            "would come in mid-sequence.",
-        )
     y = reader.check(y, sequences, schema.dtype, names.y)
     coding = reader.learn(y, classes) if known is None else known.coding
     targets = coding.encode(y, schema.dtype, schema.owner, names.y)
     weights = check_weights(sample_weight, sequences, schema.dtype, is_chunk, names.sample_weight)
+    if known is None:
+        schema = replace(schema, patches=choose_patches(estimator, sequences.lengths, weights))
+    if is_chunk:
+        schema.check_whole_patches(
+            sequences,
+            f"but with stateful=True a chunk needs a multiple of patch_size={schema.patches.size}: zeros before a "
+            "patch would come in mid-sequence.",
+        )
     if reader.per_step:
         weights = np.repeat(weights, sequences.lengths)
     weights = reader.reweigh(weights, targets, coding).astype(schema.dtype, copy=False)
     if not is_chunk and not weights.any():
         raise ValueError(f"class_weight={estimator.class_weight} leaves every sequence with weight 0.")
-    sequences = sequences.patched(schema.patch_size)
-    return Known(schema, coding), Dataset(sequences, targets, weights, reader.per_step)
+    return Known(schema, coding), Dataset(schema.patches.of(sequences), targets, weights, reader.per_step)
 
 
 def _read_sequences(estimator: Any, X: Any, name: str, schema: InputSchema | None) -> tuple[InputSchema, Any]:
-    """Return the schema, learned from X if it is None, and the steps of X, not yet in patches."""
+    """Return the schema, learned from X but for the patches if it is None, and the steps of X, not yet in patches."""
     if schema is not None:
         return schema, schema.read(estimator, X, name)
     sequences = check_sequences(
@@ -98,7 +101,7 @@ def _read_sequences(estimator: Any, X: Any, name: str, schema: InputSchema | Non
         owner=type(estimator).__name__,
         is_table=sequences.form == "rows",
         step_features=sequences.n_features,
-        patch_size=estimator.patch_size,
+        patches=Patches(),
         dtype=sequences.dtype,
     )
     return schema, sequences

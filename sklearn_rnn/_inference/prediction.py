@@ -7,14 +7,11 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from sklearn_rnn._data.batches import Dataset
-from sklearn_rnn._data.sequences import MappedSequences, Sequences
+from sklearn_rnn._data.sequences import BaseSequences
 from sklearn_rnn._network.blocks import prediction_blocks
 from sklearn_rnn._network.network import NetworkBuffers, PreparedWeights, RecurrentNetwork
 from sklearn_rnn._network.readouts import Pool
 from sklearn_rnn._utils.threads import threads
-
-# The steps of all sequences, in memory or in a file.
-AnySequences = Sequences | MappedSequences
 
 
 class InitialState:
@@ -104,7 +101,7 @@ class RunningState(InitialState):
 
 def predict_scores(
     network: RecurrentNetwork,
-    sequences: AnySequences,
+    sequences: BaseSequences,
     n_jobs: int | None = None,
     weights: PreparedWeights | None = None,
     running: InitialState | None = None,
@@ -114,7 +111,7 @@ def predict_scores(
     Parameters
     ----------
     network : RecurrentNetwork
-    sequences : Sequences or MappedSequences
+    sequences : BaseSequences
     n_jobs : int or None
     weights : PreparedWeights, default=None
         The network's weights, prepared without ``for_backward``. None: they are prepared here.
@@ -149,7 +146,7 @@ def predict_scores(
     return scores
 
 
-def hidden_states(network: RecurrentNetwork, sequences: AnySequences, n_jobs: int | None = None) -> np.ndarray:
+def hidden_states(network: RecurrentNetwork, sequences: BaseSequences, n_jobs: int | None = None) -> np.ndarray:
     """h of the last layer after every step, (n_rows, n_hidden), in the order of the rows of ``sequences``."""
     weights = network.prepare(for_backward=False)
     return _for_every_step(network, sequences, network.n_hidden, lambda h: h, n_jobs, weights, InitialState(network))
@@ -157,7 +154,7 @@ def hidden_states(network: RecurrentNetwork, sequences: AnySequences, n_jobs: in
 
 def _for_every_step(
     network: RecurrentNetwork,
-    sequences: AnySequences,
+    sequences: BaseSequences,
     n_columns: int,
     function: Callable[[np.ndarray], np.ndarray],
     n_jobs: int | None,
@@ -184,7 +181,7 @@ def _for_every_step(
 def _in_blocks(
     function: Callable[[np.ndarray, NetworkBuffers], None],
     network: RecurrentNetwork,
-    sequences: AnySequences,
+    sequences: BaseSequences,
     n_jobs: int | None,
 ) -> None:
     """Call ``function(indices, buffers)`` for each block of sequences; every call writes its own results."""

@@ -49,9 +49,10 @@ class PredictionStream:
 
     Notes
     -----
-    With ``patch_size=p`` the network reads p steps of data at a time. A step of the stream is then one network step,
-    of p steps of data. The estimator's ``predict`` puts zeros in front of a sequence whose length is not a multiple of
-    p. To get the same predictions from a stream, put the same zeros in front of its first patch.
+    With patches the network reads several steps of data at a time, of which ``patch_stride_`` are new. A step of the
+    stream is then one network step, with this number of new steps of data. The estimator's ``predict`` puts zeros in
+    front of a sequence whose length is not a multiple of it. To get the same predictions from a stream, put the same
+    zeros in front of its first steps.
 
     Examples
     --------
@@ -82,8 +83,7 @@ class PredictionStream:
         self._model, self._n_jobs = model, n_jobs
         network = model.network
         self._weights = network.prepare(for_backward=False)
-        self._running = RunningState(network, n_sequences)
-        running = self._running
+        self._running = running = self._new_state(n_sequences)
         # One call less than model.decode: a step takes half a microsecond.
         self._decode = partial(model.coding.decode, activate=model.link.predict)
         self._stepper = network.stepper(self._weights, running.state, running.pooled, running.n_steps)
@@ -95,6 +95,14 @@ class PredictionStream:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self._set_up(state["model"], len(state["state"]["n_steps"]), state["n_jobs"])
         self._running.assign(state["state"])
+
+    def _new_state(self, n_sequences: int) -> RunningState:
+        """Return the state before the first step."""
+        running, schema = RunningState(self._model.network, n_sequences), self._model.schema
+        if schema.patches.n_shared:
+            shape = (n_sequences, schema.patches.n_shared, schema.step_features)
+            running.arrays["previous_steps"] = np.zeros(shape, schema.dtype)
+        return running
 
     @property
     def n_sequences(self) -> int:
@@ -109,9 +117,9 @@ class PredictionStream:
         Parameters
         ----------
         x : array-like of shape (n_sequences, step_features)
-            The next step of each sequence. With ``patch_size`` above 1: the next patch, of shape (n_sequences,
-            patch_size, step_features) or (n_sequences, patch_size * step_features). For a single sequence the first
-            axis may be left out. Fastest is a C-contiguous array of the dtype in which the estimator was fitted.
+            The next step of each sequence. With patches: the next ``patch_stride_`` steps, of shape (n_sequences,
+            patch_stride_, step_features) or (n_sequences, patch_stride_ * step_features). For a single sequence the
+            first axis may be left out. Fastest is a C-contiguous array of the dtype in which the estimator was fitted.
 
         Returns
         -------
@@ -123,12 +131,13 @@ class PredictionStream:
         ValueError, TypeError
             For bad input; the state of the stream stays unchanged.
         """
-        stepper = self._stepper
-        if stepper is None:
-            x = self._model.schema.read_step(x, self.n_sequences)
-            scores = self._scores(Sequences(x, np.ones(len(x), np.int64), "array"))
+        stepper, schema = self._stepper, self._model.schema
+        if stepper is None or schema.patches.n_shared:
+            x = schema.read_step(x, self.n_sequences)
+            steps = x.reshape(-1, schema.step_features)
+            scores = self._scores(Sequences(steps, np.full(len(x), schema.patches.stride), "array"))
         else:
-            scores = stepper.step(x if stepper.is_ready(x) else self._model.schema.read_step(x, self.n_sequences))
+            scores = stepper.step(x if stepper.is_ready(x) else schema.read_step(x, self.n_sequences))
         return self._decode(scores)
 
     def predict(self, X: Any) -> Any:
@@ -138,7 +147,7 @@ class PredictionStream:
         ----------
         X : array-like of shape (n_sequences, n_steps, step_features), or list of arrays of shape \
                 (n_steps_i, step_features) or (n_steps_i,)
-            At least one network step of each sequence, which is ``patch_size`` steps of data. If the estimator was
+            At least one network step of each sequence, which is ``patch_stride_`` steps of data. If the estimator was
             fitted on 2-D X, also of shape (n_sequences, n_steps * step_features).
 
         Returns
@@ -177,15 +186,18 @@ class PredictionStream:
         return self._predict(X, self._model.probabilities)
 
     def _predict(self, X: Any, function: Callable[[np.ndarray], np.ndarray]) -> Any:
-        sequences = self._model.schema.read_chunk(X, self.n_sequences)
+        sequences = self._model.schema.read_chunk(X, self.n_sequences)  # with readout "each", a patch is one step
         return self._model.in_form_of(sequences, function(self._scores(sequences)))
 
     def _scores(self, sequences: Sequences) -> np.ndarray:
         """Raw scores. The state changes only after all are computed: an interrupt leaves it unchanged."""
-        network = self._model.network
-        running = RunningState(network, self.n_sequences)
+        patches, running = self._model.schema.patches, self._new_state(self.n_sequences)
         running.assign(self._running.arrays)
-        scores = predict_scores(network, sequences, self._n_jobs, self._weights, running)
+        if patches.n_shared:
+            sequences = patches.continue_from(running.arrays["previous_steps"], sequences)
+        else:
+            sequences = patches.join(sequences)
+        scores = predict_scores(self._model.network, sequences, self._n_jobs, self._weights, running)
         self._running.assign(running.arrays)
         return scores
 
@@ -197,13 +209,15 @@ class PredictionStream:
 
         "layer_0.h" (n_sequences, n_units), for LSTM also "layer_0.c", then "layer_1.h", …. For readouts "mean" and
         "max" the pools of the steps so far, "readout.sum" and "readout.maximum" (-inf before the first step). "n_steps"
-        (n_sequences,), the number of network steps so far. Assign such a dict to continue from that state.
+        (n_sequences,), the number of network steps so far. With patches that overlap, "previous_steps" (n_sequences,
+        patch_size_ - patch_stride_, step_features), the last steps of data. Assign such a dict to continue from that
+        state.
         """
         return self._running.copied_arrays()
 
     @state.setter
     def state(self, state: dict[str, Any]) -> None:
-        self._running.assign(_check_state(state, self._running.arrays, RunningState(self._model.network, 1).arrays))
+        self._running.assign(_check_state(state, self._running.arrays, self._new_state(1).arrays))
 
     def reset(self, rows: Any = None) -> None:
         """Reset sequences to the state before their first step.
@@ -219,7 +233,7 @@ class PredictionStream:
             For indices out of range, and for rows that are neither indices nor a mask; no sequence is reset.
         """
         rows = slice(None) if rows is None else check_rows(rows, self.n_sequences)
-        beginning = RunningState(self._model.network, 1)
+        beginning = self._new_state(1)
         for name, array in self._running.arrays.items():
             array[rows] = beginning.arrays[name]
 

@@ -16,6 +16,7 @@ from sklearn.preprocessing import StandardScaler
 
 from sklearn_rnn import RNNClassifier, RNNRegressor
 from sklearn_rnn._data.batches import Dataset
+from sklearn_rnn._data.patches import Patches
 from sklearn_rnn._data.reading import as_dtype, check_sequences
 from sklearn_rnn._data.sequences import MappedSequences
 from sklearn_rnn.preprocessing import TimeDistributed
@@ -143,6 +144,7 @@ def test_files_may_be_laid_out_in_any_way(layout, dtype, tmp_path):
 SETTINGS = {
     "early stopping": {"early_stopping": True, "n_iter_no_change": 2},
     "patches, the first of them short": {"patch_size": 4},
+    "patches that overlap": {"patch_size": 4, "patch_stride": 3, "early_stopping": True},
     "patches and early stopping": {"patch_size": 3, "early_stopping": True},
     "mean": {"readout": "mean"},
     "max": {"readout": "max"},
@@ -291,7 +293,7 @@ def test_transformers_of_steps_take_mapped_arrays_into_memory(tmp_path):
 def test_only_the_sequences_of_a_batch_are_read(tmp_path):
     X = make_X("i2")
     sequences = check_sequences(RNNClassifier(), saved(X, tmp_path), reset=True, may_stay_mapped=True)
-    dataset = Dataset(sequences.patched(2), np.arange(N_SEQUENCES)).subset(np.arange(30, 10, -1))
+    dataset = Dataset(Patches(2, 2).of(sequences), np.arange(N_SEQUENCES)).subset(np.arange(30, 10, -1))
     with patch.object(MappedSequences, "load", autospec=True, side_effect=MappedSequences.load) as load:
         batch = dataset.pack(np.array([3, 0]))
     assert [call.args[1].tolist() for call in load.call_args_list] == [[3, 0]]

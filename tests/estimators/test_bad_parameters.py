@@ -49,6 +49,16 @@ BAD_SETTINGS = {
         {"patch_size": 2, "readout": "each"},
         r"patch_size=2 does not go with readout='each', which predicts at every step\. Set patch_size=1\.",
     ),
+    "patches that leave gaps": (
+        {"patch_size": 3, "patch_stride": 4},
+        r"patch_stride=4 is more than patch_size=3: the steps between patches would be lost\. Choose patch_stride <= "
+        r"patch_size\.",
+    ),
+    "overlapping patches of chunks": (
+        {"patch_size": 4, "patch_stride": 2, "stateful": True},
+        r"patch_stride=2 does not go with stateful=True, whose chunks would begin within a patch\. Set "
+        r"patch_stride=None\.",
+    ),
     "no readout": (
         {"readout": ()},
         r"readout=\(\) must be one name, or a tuple of names out of last, mean, max\.",
@@ -145,6 +155,9 @@ def test_lbfgs_refuses_what_makes_its_loss_another_one_each_time(params, message
         ("clip_norm", 0.0, "a float in the range"),
         ("clip_value", -1.0, "a float in the range"),
         ("patch_size", 0, "an int in the range"),
+        ("patch_size", "large", "an int in the range"),
+        ("patch_stride", 0, "an int in the range"),
+        ("patch_stride", "auto", "an int in the range"),
         ("step_features", "all", "an int in the range"),
         ("max_iter", 0, "an int in the range"),
         ("validation_fraction", 1.0, "a float in the range"),

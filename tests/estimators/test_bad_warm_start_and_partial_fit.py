@@ -65,6 +65,8 @@ def test_there_is_no_partial_fit_where_all_data_must_be_known(make_estimator, na
         ("bidirectional", True, "False"),
         ("readout", "mean", "'last'"),
         ("patch_size", 2, "1"),
+        ("patch_size", "auto", "1"),
+        ("patch_stride", 1, "None"),
         ("step_features", 2, "1"),
     ],
 )

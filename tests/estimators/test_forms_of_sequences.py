@@ -108,3 +108,47 @@ def test_each_sequence_may_be_a_data_frame():
     clf = classifier().fit(frames, pd.Series(labels, index=range(3, 13)))
     assert_same_weights(clf, reference)
     assert_array_equal(clf.predict_proba(frames), reference.predict_proba(X))
+
+
+def overlapping_by_hand(X, size, stride):
+    """Patches whose ends are ``stride`` steps apart, the last one at the end of the sequence."""
+    padded = [np.concatenate([np.zeros((size, x.shape[1])), x]) for x in X]
+    ends = [range(len(x), 0, -stride)[::-1] for x in X]
+    return [np.array([x[end : end + size].ravel() for end in e]) for x, e in zip(padded, ends)]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"bidirectional": True}, {"early_stopping": True, "validation_fraction": 0.3}, {"batch_size": 3}],
+    ids=str,
+)
+def test_patches_overlap_with_a_stride_below_their_size(settings):
+    X, _, targets = small_data()
+    patches = overlapping_by_hand(X, 4, 2)
+    reference = regressor(**settings).fit(patches, targets)
+    reg = regressor(patch_size=4, patch_stride=2, **settings).fit(X, targets)
+    assert (reg.patch_size_, reg.patch_stride_) == (4, 2)
+    assert_same_weights(reg, reference)
+    assert_array_equal(reg.predict(X), reference.predict(patches))
+    for hidden, expected in zip(reg.hidden_states(X), reference.hidden_states(patches)):
+        assert_array_equal(hidden, expected)
+    assert reg.memory_estimate(X) == reference.memory_estimate(patches)
+
+
+def test_the_first_training_chooses_automatic_patches():
+    X, _, targets = small_data(lengths=(120,) * 10)
+    reg = regressor(patch_size="auto").fit(X, targets)
+    assert (reg.patch_size_, reg.patch_stride_) == (10, 2)
+    reference = regressor(patch_size=10, patch_stride=2).fit(X, targets)
+    assert_same_weights(reg, reference)
+    short = [x[:20] for x in X]  # later data do not change the choice
+    assert_same_weights(reg.partial_fit(short, targets), reference.partial_fit(short, targets))
+    assert reg.patch_size_ == 10
+    assert_array_equal(reg.predict(short), reference.predict(short))
+    assert reg.memory_estimate(X) == reference.memory_estimate(X)
+
+
+def test_the_weights_of_sequences_count_in_the_choice_of_patches():
+    X, _, targets = small_data(lengths=(120, 120, 10, 10, 10))
+    assert regressor(patch_size="auto").fit(X, targets).patch_size_ == 1
+    assert regressor(patch_size="auto").fit(X, targets, sample_weight=[1, 1, 0, 0, 1]).patch_size_ == 10

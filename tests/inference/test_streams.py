@@ -262,6 +262,40 @@ def test_a_step_is_a_whole_patch(engine, readout, fitted_on):
     assert_same(single.step(X[0, :3]), estimator.stream().step(X[0, :3].ravel()), engine)
 
 
+@pytest.mark.parametrize("readout", ["last", ("mean", "max")])
+@pytest.mark.parametrize("cell", ["gru", "lstm"])
+def test_a_step_is_a_stride_of_patches_that_overlap(engine, cell, readout):
+    X = draw_X()[:, :8]
+    estimator = make_estimator("outputs", X, cell=cell, patch_size=5, patch_stride=2, readout=readout)
+    expected = estimator.predict(X)
+    by_steps, chunked = estimator.stream(N), estimator.stream(N)
+    for start in range(0, 8, 2):
+        predicted = by_steps.step(X[:, start : start + 2])
+        if start == 2:
+            by_steps = pickle.loads(pickle.dumps(by_steps))
+    chunked.predict(X[:, :6])
+    for actual in (predicted, chunked.predict(X[:, 6:])):
+        assert_same(actual, expected, engine)
+    assert_array_equal(by_steps.state["previous_steps"], X[:, 5:])
+    assert_array_equal(chunked.state["previous_steps"], X[:, 5:])
+    by_steps.reset([1])
+    assert_array_equal(by_steps.state["previous_steps"][1], np.zeros((3, N_FEATURES)))
+    other = estimator.stream(N)
+    other.state = chunked.state
+    assert_array_equal(other.step(X[:, :2]), chunked.step(X[:, :2]))
+
+
+def test_a_wrong_number_of_steps_of_patches_that_overlap_is_refused(engine):
+    X = draw_X()
+    stream = make_estimator("outputs", X, patch_size=5, patch_stride=2).stream(N)
+    before = stream.state
+    with pytest.raises(ValueError, match=re.escape("X[0] has 7 steps, but the network reads patch_stride=2 steps at")):
+        stream.predict(X[:, :7])
+    with pytest.raises(ValueError, match=r"^x has shape .*, but a step of"):
+        stream.step(X[:, :5])
+    assert_same_state(stream.state, before)
+
+
 @each_dtype
 def test_a_step_is_taken_in_any_type_and_layout(engine, dtype):
     numbers = np.random.default_rng(0).integers(-3, 4, size=(N, N_FEATURES))

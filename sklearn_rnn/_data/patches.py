@@ -1,0 +1,151 @@
+"""Patches: several steps of data that the network reads at one network step.
+
+The last patch ends with the last step of its sequence, and each earlier one ends ``stride`` steps before the next. With
+a stride below the size, patches overlap. Zeros fill the front of a patch that begins before the sequence.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+from sklearn_rnn._data.sequences import BaseSequences, MappedSequences, Sequences
+
+# Of patch_size="auto": the network steps of a sequence of median length, and the strides that a patch covers.
+NETWORK_STEPS = 50
+STRIDES_OF_PATCH = 5
+
+
+class Patches(NamedTuple):
+    """The number of steps of a patch, and from the end of a patch to the end of the next."""
+
+    size: int = 1
+    stride: int = 1
+
+    @property
+    def n_shared(self) -> int:
+        """Number of steps that a patch shares with the previous one."""
+        return self.size - self.stride
+
+    def count_in(self, lengths: np.ndarray) -> np.ndarray:
+        """Return the number of patches of sequences of these numbers of steps."""
+        return -(-lengths // self.stride)
+
+    def of(self, sequences: Sequences | MappedSequences) -> BaseSequences:
+        """Return sequences whose steps are the patches.
+
+        Patches that overlap, and those of a file, are made when a batch needs them: they would take more memory.
+        """
+        if self.size == 1:
+            return sequences
+        if self.n_shared or not isinstance(sequences, Sequences):
+            return PatchedSequences(sequences, self)
+        return self.join(sequences)
+
+    def join(self, sequences: Sequences) -> Sequences:
+        """Make all patches now."""
+        n_patches = self.count_in(sequences.lengths)
+        n_missing = n_patches * self.stride + self.n_shared - sequences.lengths
+        padded = np.zeros((sequences.n_rows + n_missing.sum(), sequences.n_features), sequences.dtype)
+        # A row moves by the number of zeros in front of its sequence and in front of all earlier sequences.
+        padded[np.arange(sequences.n_rows) + np.repeat(np.cumsum(n_missing), sequences.lengths)] = sequences.rows
+        return replace(sequences, rows=self._cut(padded, n_patches), lengths=n_patches)
+
+    def continue_from(self, previous: np.ndarray, sequences: Sequences) -> Sequences:
+        """Make the patches of the next steps of some sequences, each of a multiple of ``stride`` steps.
+
+        Parameters
+        ----------
+        previous : ndarray of shape (n_sequences, n_shared, n_features)
+            The steps before these; overwritten by the last ones of these.
+        sequences : Sequences
+        """
+        parts = [np.concatenate(pair) for pair in zip(previous, np.split(sequences.rows, sequences.starts[1:]))]
+        for steps, part in zip(previous, parts):
+            steps[...] = part[len(part) - len(steps) :]
+        n_patches = self.count_in(sequences.lengths)
+        return replace(sequences, rows=self._cut(np.concatenate(parts), n_patches), lengths=n_patches)
+
+    def _cut(self, padded: np.ndarray, n_patches: np.ndarray) -> np.ndarray:
+        """Return the patches of rows that fill them, (n_rows, n_features), as (n_patches, size * n_features)."""
+        n_features = padded.shape[1]
+        if not self.n_shared:
+            return padded.reshape(-1, self.size * n_features)
+        every_patch = sliding_window_view(padded.ravel(), self.size * n_features)[::n_features]
+        # The first step of each patch: the sequences before it have n_shared more steps than strides.
+        starts = (
+            np.arange(n_patches.sum()) * self.stride + np.repeat(np.arange(len(n_patches)), n_patches) * self.n_shared
+        )
+        return every_patch[starts]
+
+
+@dataclass
+class PatchedSequences(BaseSequences):
+    """Sequences whose patches are made when a batch is packed.
+
+    Attributes
+    ----------
+    source : Sequences or MappedSequences
+    patches : Patches
+    """
+
+    source: Sequences | MappedSequences
+    patches: Patches
+
+    def __post_init__(self) -> None:
+        self.lengths = self.patches.count_in(self.source.lengths)
+        self.form, self.name = self.source.form, self.source.name
+
+    @property
+    def n_features(self) -> int:
+        """Features of every patch."""
+        return self.source.n_features * self.patches.size
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Dtype of the patches."""
+        return self.source.dtype
+
+    def load(self, indices: Any) -> Sequences:
+        """Make the patches of the sequences at ``indices``, in that order."""
+        return self.patches.join(self.source.load(indices))
+
+    def packed_rows(self, order: Any, packing: Any) -> np.ndarray:
+        """Rows of the sequences at ``order``, in the order of the packing's rows."""
+        return self.load(order).packed_rows(slice(None), packing)  # a slice, not indices: it makes no extra copy
+
+    def subset(self, indices: Any) -> PatchedSequences:
+        """Return the sequences at ``indices``, in that order."""
+        return PatchedSequences(self.source.subset(indices), self.patches)
+
+
+def choose_patches(estimator: Any, lengths: np.ndarray, weights: np.ndarray) -> Patches:
+    """Return the patches that an estimator's parameters describe.
+
+    ``patch_size="auto"`` leaves about ``NETWORK_STEPS`` network steps of a sequence of median length. Where steps have
+    a meaning of their own (readout "each", ``truncation``, ``stateful``), each step is a patch.
+
+    Parameters
+    ----------
+    estimator : BaseRNN
+    lengths, weights : ndarray of shape (n_sequences,)
+        Numbers of steps, and weights of the sequences in the median.
+    """
+    size, stride = estimator.patch_size, estimator.patch_stride
+    if size != "auto":
+        return Patches(size, size if stride is None else stride)
+    if estimator.readout == "each" or estimator.truncation is not None or estimator.stateful:
+        return Patches()
+    if stride is None:
+        stride = max(1, round(_weighted_median(lengths, weights) / NETWORK_STEPS))
+    return Patches(1 if stride == 1 else STRIDES_OF_PATCH * stride, stride)
+
+
+def _weighted_median(values: np.ndarray, weights: np.ndarray) -> float:
+    """Return the smallest value that half of the weight does not exceed."""
+    order = np.argsort(values, kind="stable")
+    shares = np.cumsum(weights[order], dtype=np.float64)
+    return float(values[order][np.searchsorted(shares, shares[-1] / 2)])
