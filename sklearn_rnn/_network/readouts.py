@@ -124,23 +124,25 @@ class MaxPool(Pool):
         super().__init__(lengths, n_units, dtype)
         self._maximum = self.running["maximum"] = np.full(self.shape, -np.inf, dtype)
         # Steps are stored. They cannot be found by values later: a recomputed window may differ in the last bit.
-        self._step_of_maximum = np.zeros(self.shape, np.intp)
+        self._step_of_maximum = np.zeros(self.shape, np.int32)
 
     def add(self, hidden: np.ndarray, packing: Packing, first_step: int) -> None:
         for step, (start, stop) in enumerate(packing.slices, first_step):
             hidden_t, maximum = hidden[start:stop], self._maximum[: stop - start]
-            # ~(h <= maximum) is also True for a NaN in h. A NaN in the maximum stays: the error remains visible.
-            is_larger = ~((hidden_t <= maximum) | np.isnan(maximum))
-            np.copyto(maximum, hidden_t, where=is_larger)
-            self._step_of_maximum[: stop - start][is_larger] = step
+            step_of_maximum = self._step_of_maximum[: stop - start]
+            # Steps grow, so the later one is the larger one: this is faster than assignments where h is larger.
+            np.maximum(step_of_maximum, ~(hidden_t <= maximum) * np.int32(step), out=step_of_maximum)
+            np.maximum(maximum, hidden_t, out=maximum)  # a NaN stays: the error remains visible
 
     def finish(self, final_hidden: np.ndarray) -> np.ndarray:
         return self._maximum
 
     def d_hidden(self, d_pooled: np.ndarray, packing: Packing, first_step: int) -> np.ndarray | None:
-        step = first_step + packing.step_of_row[:, None]
-        sequence = packing.sequence_of_row
-        return np.where(self._step_of_maximum[sequence] == step, d_pooled[sequence], d_pooled.dtype.type(0))
+        step = self._step_of_maximum - first_step
+        sequence, unit = np.nonzero((step >= 0) & (step < packing.n_steps))
+        d_hidden = np.zeros((packing.n_rows, self.shape[1]), self.dtype)
+        d_hidden[packing.offsets[step[sequence, unit]] + sequence, unit] = d_pooled[sequence, unit]
+        return d_hidden
 
 
 class PoolsSideBySide(Pool):
