@@ -24,6 +24,10 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
     Minimises the log loss of binary, multiclass or multilabel targets: one label per sequence, or
     (``readout="each"``) one per step.
 
+    For a label at every step, don't score with scikit-learn's own scorers: on binary 2-D y, ``scoring="accuracy"``
+    counts the sequences that have all steps right, and on ragged y they fail, so that a search reports NaN. Use
+    :func:`~sklearn_rnn.metrics.make_step_scorer`, which scores all steps of all sequences.
+
     Parameters
     ----------
     {parameters}

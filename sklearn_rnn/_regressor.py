@@ -22,6 +22,10 @@ class RNNRegressor(RegressorMixin, BaseRNN):
     their spread is far from 1, wrap the regressor in
     :class:`~sklearn.compose.TransformedTargetRegressor`.
 
+    For a target at every step, don't score with scikit-learn's own scorers (``scoring="r2"``): on 2-D y they take the
+    steps for outputs, and on ragged y they fail, so that a search reports NaN. Use
+    :func:`~sklearn_rnn.metrics.make_step_scorer`, which scores all steps of all sequences.
+
     Parameters
     ----------
     {parameters}

@@ -21,6 +21,7 @@ MAY_IMPORT = {
     "_documentation": set(),
     "datasets": set(),
     "preprocessing": {"_utils", "_data"},
+    "metrics": {"_data"},
     "_base": {"_utils", "_data", "_network", "_model", "_inference", "_training", "_settings"},
     "_classifier": {"_data", "_training", "_settings", "_documentation", "_base"},
     "_regressor": {"_data", "_training", "_settings", "_documentation", "_base"},

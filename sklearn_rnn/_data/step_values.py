@@ -1,0 +1,117 @@
+"""Values of every step (targets, weights or predictions) in the form of X, joined without looking at X."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.utils._missing import is_pandas_na
+
+from sklearn_rnn._data.reading import naming_argument
+
+
+def parts_of(values: Any, name: str) -> list[np.ndarray]:
+    """Return the values of each sequence as an array.
+
+    Parameters
+    ----------
+    values : array-like of shape (n_sequences, ...), or list or object array of n_sequences array-likes
+    name : str
+        The argument, for messages.
+
+    Raises
+    ------
+    TypeError
+        If ``values`` are not one entry for each sequence.
+    """
+    entries = values if isinstance(values, (list, tuple)) else np.asarray(values)
+    if isinstance(entries, np.ndarray) and entries.ndim == 0:
+        raise TypeError(f"{name} is {values!r}, but it must have one entry for each sequence.")
+    return [_as_array(part, f"{name}[{i}]") for i, part in enumerate(entries)]
+
+
+def _as_array(part: Any, name: str) -> np.ndarray:
+    """Convert the values of a sequence. Lists with strings stay objects: NumPy would make the string "nan" of NaN."""
+    with naming_argument(name):
+        array = np.asarray(part)
+    return np.asarray(part, dtype=object) if array.dtype.kind in "US" and isinstance(part, (list, tuple)) else array
+
+
+def join(parts: list[np.ndarray]) -> np.ndarray:
+    """Join the values of all sequences; strings and numbers (NaN for unknown labels) as objects."""
+    kinds = {part.dtype.kind for part in parts}
+    if len(kinds) > 1 and not kinds <= set("biuf"):
+        parts = [part.astype(object) for part in parts]
+    return np.concatenate(parts)
+
+
+def check_per_step(predictions: Any, method: str, owner: str) -> list[np.ndarray]:
+    """Return the predictions of each sequence; refuse predictions for whole sequences.
+
+    Parameters
+    ----------
+    predictions : ndarray or list
+        Returned by the ``method`` of an estimator of class ``owner``.
+
+    Raises
+    ------
+    ValueError
+    """
+    parts = parts_of(predictions, "predictions")
+    n_axes = 2 if method in ("predict_proba", "predict_log_proba") else 1
+    for part in parts:
+        if part.ndim < n_axes:
+            raise ValueError(
+                f"estimator predicts once for each sequence, but predictions for each step are needed: {method} of "
+                f"{owner} returns an array of shape {part.shape} for a sequence. Set readout='each', or use "
+                "scikit-learn's own scorers and functions, which are right for one target per sequence."
+            )
+    return parts
+
+
+def target_parts(y: Any) -> list[np.ndarray]:
+    """Return the targets of each sequence, (n_steps_i,) or (n_steps_i, n_outputs); refuse targets of whole sequences.
+
+    Raises
+    ------
+    ValueError, TypeError
+    """
+    parts = parts_of(y, "y")
+    if not parts:
+        raise ValueError("y is empty: at least one sequence is needed.")
+    for i, part in enumerate(parts):
+        if part.ndim == 0:
+            raise ValueError(
+                f"y[{i}] is a single value, but one target for each step is needed. For one target per sequence use "
+                "scikit-learn's own scorers and functions."
+            )
+    shapes = sorted({part.shape[1:] for part in parts})
+    if len(shapes) > 1:
+        raise ValueError(f"y has different numbers of outputs for different sequences: {shapes}.")
+    return parts
+
+
+def without_objects(labels: np.ndarray) -> np.ndarray:
+    """Return known labels with the dtype of their values: scikit-learn does not know numbers in object arrays."""
+    return np.array(labels.tolist()) if labels.dtype == object else labels
+
+
+def is_unknown(values: np.ndarray) -> np.ndarray:
+    """Tell at which of n rows a target is unknown: None, NaN or pandas.NA, in any of its outputs.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n,) or (n, n_outputs)
+
+    Returns
+    -------
+    ndarray of shape (n,), bool
+    """
+    if values.dtype.kind == "f":
+        unknown = np.isnan(values)
+    elif values.dtype == object:
+        flags = [value is None or is_pandas_na(value) or value != value for value in values.ravel()]
+        unknown = np.array(flags, dtype=bool).reshape(values.shape)
+    else:
+        unknown = np.zeros(values.shape, dtype=bool)
+    return unknown.reshape(len(values), -1).any(axis=1)
