@@ -22,6 +22,7 @@ MAY_IMPORT = {
     "datasets": set(),
     "preprocessing": {"_utils", "_data"},
     "metrics": {"_data"},
+    "model_selection": {"_data"},
     "_base": {"_utils", "_data", "_network", "_model", "_inference", "_training", "_settings"},
     "_classifier": {"_data", "_training", "_settings", "_documentation", "_base"},
     "_regressor": {"_data", "_training", "_settings", "_documentation", "_base"},

@@ -57,6 +57,10 @@ def make_step_scorer(score, **kwargs):
         For an unknown name, and for ``kwargs`` with a name or a scorer. The scorer raises them for bad data, for data
         without a known target, and for an estimator that predicts once for each sequence.
 
+    See Also
+    --------
+    sklearn_rnn.model_selection.cross_val_predict_steps : Cross-validated predictions for every step.
+
     Examples
     --------
     >>> import numpy as np
