@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
-from sklearn.utils._missing import is_pandas_na
 
 from sklearn_rnn._data.reading import naming_argument
 
@@ -110,7 +110,8 @@ def is_unknown(values: np.ndarray) -> np.ndarray:
     if values.dtype.kind == "f":
         unknown = np.isnan(values)
     elif values.dtype == object:
-        flags = [value is None or is_pandas_na(value) or value != value for value in values.ravel()]
+        na = getattr(sys.modules.get("pandas"), "NA", None)  # without pandas there is none
+        flags = [value is None or value is na or value != value for value in values.ravel()]
         unknown = np.array(flags, dtype=bool).reshape(values.shape)
     else:
         unknown = np.zeros(values.shape, dtype=bool)
