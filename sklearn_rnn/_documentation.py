@@ -121,6 +121,12 @@ clip_value : float or None, default=None
     Largest absolute value of each component of the gradient, applied before ``clip_norm``. Ignored by
     "lbfgs".
 
+clip_update : float or None, default=None
+    Limit of Adam's steps at sudden large gradients: of the root mean square of the gradient's components,
+    each divided by the root of its second moment [13]_. If it is larger, the learning rate of this update
+    is divided by the quotient. 1.0 is usual; then ``clip_norm`` should be None or large, because a clipped
+    gradient hides from the second moment that a step was too long. Only for "adam".
+
 momentum : float in [0, 1], default=0.9
     Momentum of "sgd".
 
@@ -258,6 +264,8 @@ REFERENCES = """\
    through time", NIPS 2016.
 .. [12] C. Aicher, N. J. Foti, E. B. Fox, "Adaptively truncating backpropagation through time to control
    gradient bias", UAI 2019.
+.. [13] N. Shazeer, M. Stern, "Adafactor: adaptive learning rates with sublinear memory cost", ICML 2018,
+   section 6.
 """
 
 

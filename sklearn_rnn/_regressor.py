@@ -91,6 +91,7 @@ class RNNRegressor(RegressorMixin, BaseRNN):
         power_t=0.5,
         clip_norm=1.0,
         clip_value=None,
+        clip_update=None,
         momentum=0.9,
         nesterovs_momentum=True,
         beta_1=0.9,

@@ -52,6 +52,7 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "power_t": [Interval(Real, 0, None, closed="left")],
     "clip_norm": [Interval(Real, 0, None, closed="neither"), None],
     "clip_value": [Interval(Real, 0, None, closed="neither"), None],
+    "clip_update": [Interval(Real, 0, None, closed="neither"), None],
     "momentum": [Interval(Real, 0, 1, closed="both")],
     "nesterovs_momentum": ["boolean"],
     "beta_1": [Interval(Real, 0, 1, closed="left")],

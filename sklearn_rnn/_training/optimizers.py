@@ -58,16 +58,33 @@ class SGD(Optimizer):
 
 
 class Adam(Optimizer):
-    """Adam (Kingma & Ba 2015, algorithm 1: bias-corrected moments, epsilon outside of the root)."""
+    """Adam (Kingma & Ba 2015, algorithm 1: bias-corrected moments, epsilon outside of the root).
 
-    def __init__(self, n_parameters: int, dtype: DTypeLike, beta_1: float, beta_2: float, epsilon: float) -> None:
-        self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
+    With ``clip_update`` the steps at sudden large gradients are shorter (Shazeer & Stern 2018, section 6, over all
+    parameters together; on Adam: Wortsman et al. 2023, StableAdamW): if the root mean square of
+    ``gradient / sqrt(uncentered_variance)`` is larger, the learning rate of this step is divided by the quotient of the
+    two. The moments still see the whole gradient, so that the following steps are shorter too. A clipped gradient hides
+    from them that the step was too long.
+    """
+
+    def __init__(
+        self,
+        n_parameters: int,
+        dtype: DTypeLike,
+        beta_1: float,
+        beta_2: float,
+        epsilon: float,
+        clip_update: float | None = None,
+    ) -> None:
+        self.beta_1, self.beta_2, self.epsilon, self.clip_update = beta_1, beta_2, epsilon, clip_update
         self.n_updates = 0
         self.mean = np.zeros(n_parameters, dtype)
         self.uncentered_variance = np.zeros(n_parameters, dtype)
 
     def update(self, parameters: np.ndarray, gradient: np.ndarray, learning_rate: float) -> None:
         self.n_updates += 1
+        if self.clip_update is not None:
+            learning_rate /= max(1.0, self._relative_size(gradient) / self.clip_update)
         engines.serving.adam(
             parameters,
             gradient,
@@ -79,6 +96,15 @@ class Adam(Optimizer):
             step=learning_rate / (1 - self.beta_1**self.n_updates),
             scale=1 / sqrt(1 - self.beta_2**self.n_updates),
         )
+
+    def _relative_size(self, gradient: np.ndarray) -> float:
+        """Root mean square of the gradient's components, each over its own running root mean square after this step."""
+        squares = gradient * gradient
+        variance = self.beta_2 * self.uncentered_variance
+        variance += (1 - self.beta_2) * squares
+        variance /= 1 - self.beta_2**self.n_updates
+        squares /= np.maximum(variance, self.epsilon**2, out=variance)
+        return sqrt(squares.mean(dtype=np.float64))
 
     def reset(self) -> None:
         self.n_updates = 0
@@ -105,7 +131,9 @@ class RMSprop(Optimizer):
 # From a solver's name to a function of the estimator's parameters that makes the optimizer. "lbfgs" has no optimizer:
 # see lbfgs.py.
 SOLVERS: dict[str, Callable[[int, np.dtype, Any], Optimizer | None]] = {
-    "adam": lambda n, dtype, parameters: Adam(n, dtype, parameters.beta_1, parameters.beta_2, parameters.epsilon),
+    "adam": lambda n, dtype, parameters: Adam(
+        n, dtype, parameters.beta_1, parameters.beta_2, parameters.epsilon, parameters.clip_update
+    ),
     "sgd": lambda n, dtype, parameters: SGD(n, dtype, parameters.momentum, parameters.nesterovs_momentum),
     "rmsprop": lambda n, dtype, parameters: RMSprop(n, dtype, parameters.beta_2, parameters.epsilon),
     "lbfgs": lambda n, dtype, parameters: None,

@@ -12,6 +12,7 @@ OPTIMIZERS = {
     "sgd": lambda dtype: SGD(N, dtype, momentum=0.9, nesterov=False),
     "nesterov": lambda dtype: SGD(N, dtype, momentum=0.9, nesterov=True),
     "adam": lambda dtype: Adam(N, dtype, beta_1=0.9, beta_2=0.999, epsilon=1e-8),
+    "adam with clip_update": lambda dtype: Adam(N, dtype, beta_1=0.9, beta_2=0.999, epsilon=1e-8, clip_update=0.5),
     "rmsprop": lambda dtype: RMSprop(N, dtype, beta_2=0.9, epsilon=1e-8),
 }
 
@@ -74,6 +75,30 @@ def test_adam_is_algorithm_1_of_kingma_and_ba():
         expected.append(theta)
     actual = take_steps(Adam(N, np.float64, beta_1, beta_2, epsilon), gradients, rate)
     assert_allclose(actual, expected, rtol=1e-12, atol=1e-15)
+
+
+def test_clip_update_divides_the_rate_of_a_step_whose_gradient_is_suddenly_large():
+    beta_1, beta_2, epsilon, limit, rate = 0.7, 0.9, 1e-8, 0.8, 0.2
+    gradients = draw_gradients(6)
+    gradients[4] *= 100
+    mean = variance = np.zeros(N)
+    expected, sizes = [np.zeros(N)], []
+    for t, gradient in enumerate(gradients, 1):
+        mean = beta_1 * mean + (1 - beta_1) * gradient
+        variance = beta_2 * variance + (1 - beta_2) * gradient**2
+        root = np.sqrt(variance / (1 - beta_2**t))
+        sizes.append(np.sqrt(np.mean((gradient / root) ** 2)))
+        step = rate / max(1, sizes[-1] / limit) * mean / (1 - beta_1**t)
+        expected.append(expected[-1] - step / (root + epsilon))
+    actual = take_steps(Adam(N, np.float64, beta_1, beta_2, epsilon, clip_update=limit), gradients, rate)
+    assert_allclose(actual, expected[1:], rtol=1e-12, atol=1e-15)
+    assert min(sizes) < limit
+    assert np.argmax(sizes) == 4
+
+
+def test_clip_update_leaves_steps_at_gradients_of_zero_as_they_are():
+    path = take_steps(Adam(N, np.float64, 0.9, 0.999, epsilon=1e-8, clip_update=1.0), np.zeros((2, N)))
+    assert_array_equal(path, np.zeros((2, N)))
 
 
 def test_rmsprop_divides_by_the_root_of_the_mean_square():
