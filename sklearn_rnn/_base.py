@@ -119,14 +119,15 @@ class BaseRNN(BaseEstimator, metaclass=ABCMeta):
         reader, earlier = self._target_reader(), self._known() if self.warm_start else None
         known, dataset = read_training_data(self, X, y, sample_weight, reader, known=earlier)
         validation = read_validation_data(self, validation_data, reader, known)
-        if earlier is None:
+        begins = earlier is None
+        if begins:
             self._begin_training(known)
         else:
             self._continue_training(restart_session)
         if self.early_stopping and validation is None:
             random_state = self._session.random_state
             dataset, validation = hold_out(dataset, known.coding, self.validation_fraction, random_state)
-        self._train(dataset, validation)
+        self._train(dataset, validation, begins_scaling=begins and self.normalize_readout)
 
     def _partial_fit(self, X, y, sample_weight, new_sequence, classes=None):
         """Pass over the data once; see ``partial_fit`` of the estimators."""
@@ -176,12 +177,14 @@ class BaseRNN(BaseEstimator, metaclass=ABCMeta):
             )
         return None
 
-    def _train(self, dataset, validation=None, is_partial=False, state=None):
-        """Train the draft's own model and session, and set the fitted attributes."""
+    def _train(self, dataset, validation=None, **options):
+        """Train the draft's own model and session, and set the fitted attributes; see TrainingSession.train."""
         model, session = self._model, self._session
-        settings = training_settings(self, session.truncation, len(dataset), in_one_batch=state is not None)
+        settings = training_settings(
+            self, session.truncation, len(dataset), in_one_batch=options.get("state") is not None
+        )
         loss = self._make_loss(model.coding)
-        best = session.train(model, loss, settings, dataset, validation, is_partial=is_partial, state=state)
+        best = session.train(model, loss, settings, dataset, validation, **options)
         self._set_fitted_attributes(best)
 
     def _set_fitted_attributes(self, best: Best) -> None:

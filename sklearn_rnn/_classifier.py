@@ -74,6 +74,7 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
         activation="tanh",
         bidirectional=False,
         readout="last",
+        normalize_readout=False,
         dropout=0.0,
         # Sequences
         step_features=1,

@@ -18,15 +18,23 @@ cell : {"gru", "lstm", "rnn"}, default="gru"
 activation : {"tanh", "relu", "logistic", "identity"}, default="tanh"
     The function f of cell "rnn". The gated cells have fixed activations: leave it at "tanh" for them.
 
-bidirectional : bool, default=False
+bidirectional : bool or "auto", default=False
     Whether every layer also reads the sequences in reverse order. Not supported together with
-    ``truncation``, ``memory_budget`` or ``stateful``.
+    ``truncation``, ``memory_budget``, ``stateful`` or ``stream``. "auto": True, unless one of the first
+    three or readout "each" needs the order of time. Set False to use ``stream``.
 
 readout : {"last", "mean", "max", "each"} or tuple of {"last", "mean", "max"}, default="last"
     Input of the output layer. "last": h_T. "mean", "max": the mean or the maximum of h_t over a
     sequence's own steps. These three have one target per sequence. A tuple, such as ("last", "max"):
     several of them, side by side. "each": every h_t, with one target and one loss per step. In a
     bidirectional network, "last" is the final state of both directions.
+
+normalize_readout : bool, default=False
+    Whether ``fit`` trains the output layer as if each of its inputs had mean 0 and spread 1. The first
+    ``fit`` measures the states of the new network on the training data. The update of V is the solver's
+    in units of the spread, from start values that are a tenth of the usual ones; the weights stay those
+    of g(h V + c). Features that differ little between sequences are then learned as fast as others
+    [14]_. A first ``partial_fit`` does not measure its chunk.
 
 dropout : float in [0, 1), default=0.0
     Share of the values that are set to 0 in training, between the layers and before the output layer.
@@ -104,8 +112,9 @@ shuffle : bool, default=True
 learning_rate : {"constant", "invscaling", "adaptive", "cosine"}, default="constant"
     Schedule over epochs, counted from 1. "invscaling" is learning_rate_init / epoch**power_t.
     "adaptive" divides the rate by 5 whenever ``fit`` would stop because of no improvement, down to 1e-6.
-    "cosine" decreases along half a cosine to 0 at ``max_iter`` (not with ``partial_fit``). Ignored by
-    "lbfgs".
+    "cosine" decreases along half a cosine to 0 at ``max_iter``, and training goes to this end unless
+    ``early_stopping`` stops it. ``partial_fit``, which knows no end, keeps ``learning_rate_init``. Ignored
+    by "lbfgs".
 
 learning_rate_init : float, default=0.003
     The first learning rate.
@@ -113,9 +122,9 @@ learning_rate_init : float, default=0.003
 power_t : float, default=0.5
     Exponent of "invscaling".
 
-clip_norm : float or None, default=1.0
+clip_norm : float, "auto" or None, default=1.0
     If the Euclidean norm of the whole gradient is larger, the gradient is rescaled to this norm [6]_.
-    Ignored by "lbfgs".
+    "auto": 1.0, but None if ``clip_update`` limits the steps. Ignored by "lbfgs".
 
 clip_value : float or None, default=None
     Largest absolute value of each component of the gradient, applied before ``clip_norm``. Ignored by
@@ -145,7 +154,8 @@ epsilon : float, default=1e-8
 """,
     "Stopping": """\
 max_iter : int, default=200
-    Largest number of epochs (of iterations, for "lbfgs").
+    Number of epochs for ``learning_rate="cosine"``, else the largest number of epochs (of iterations, for
+    "lbfgs").
 
 max_fun : int, default=15000
     Largest number of evaluations of the loss, for "lbfgs".
@@ -155,7 +165,8 @@ tol : float, default=1e-4
     smallest increase of the validation score. "lbfgs" stops if no component of the gradient exceeds it.
 
 n_iter_no_change : int or inf, default=10
-    Number of epochs without improvement after which training stops; inf for never.
+    Number of epochs without improvement after which training stops; inf for never. With
+    ``learning_rate="cosine"`` only for ``early_stopping``.
 
 early_stopping : bool, default=False
     Whether to stop by the validation score, and to keep the weights of its best epoch. The validation
@@ -266,6 +277,8 @@ REFERENCES = """\
    gradient bias", UAI 2019.
 .. [13] N. Shazeer, M. Stern, "Adafactor: adaptive learning rates with sublinear memory cost", ICML 2018,
    section 6.
+.. [14] Y. LeCun, L. Bottou, G. Orr, K.-R. Müller, "Efficient BackProp", in: Neural Networks: Tricks of the
+   Trade, Springer 1998, sections 4.3 and 5.
 """
 
 

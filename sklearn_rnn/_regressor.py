@@ -70,6 +70,7 @@ class RNNRegressor(RegressorMixin, BaseRNN):
         activation="tanh",
         bidirectional=False,
         readout="last",
+        normalize_readout=False,
         dropout=0.0,
         # Sequences
         step_features=1,

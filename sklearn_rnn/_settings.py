@@ -29,8 +29,9 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
     "cell": [StrOptions(CELLS.keys())],
     "activation": [StrOptions({"tanh", "relu", "logistic", "identity"})],
-    "bidirectional": ["boolean"],
+    "bidirectional": ["boolean", StrOptions({"auto"})],
     "readout": [StrOptions(READOUTS.keys()), tuple, list],
+    "normalize_readout": ["boolean"],
     "dropout": [Interval(Real, 0, 1, closed="left")],
     # Sequences
     "step_features": [Interval(Integral, 1, None, closed="left")],
@@ -50,7 +51,7 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "learning_rate": [StrOptions({"constant", "invscaling", "adaptive", "cosine"})],
     "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
     "power_t": [Interval(Real, 0, None, closed="left")],
-    "clip_norm": [Interval(Real, 0, None, closed="neither"), None],
+    "clip_norm": [Interval(Real, 0, None, closed="neither"), StrOptions({"auto"}), None],
     "clip_value": [Interval(Real, 0, None, closed="neither"), None],
     "clip_update": [Interval(Real, 0, None, closed="neither"), None],
     "momentum": [Interval(Real, 0, 1, closed="both")],
@@ -80,7 +81,6 @@ def can_partial_fit(estimator: Any) -> bool:
     for parameter, value in (
         ("solver", "lbfgs"),
         ("early_stopping", True),
-        ("learning_rate", "cosine"),
     ):
         if getattr(estimator, parameter) == value:
             raise AttributeError(
@@ -151,7 +151,7 @@ def _check_truncation(truncation: Any, stride: Any) -> None:
 
 def _exclusions(estimator: Any) -> Iterator[tuple[str, Any, str, str]]:
     """Yield (parameter, its neutral value, the setting that excludes its other values, the reason)."""
-    if estimator.bidirectional:
+    if is_bidirectional(estimator):
         reason = "whose reverse pass begins at the end of the whole sequence."
         yield "truncation", None, "bidirectional=True", reason
         yield "memory_budget", None, "bidirectional=True", reason
@@ -173,6 +173,14 @@ def layer_sizes(estimator: Any) -> tuple[Any, ...]:
     return (sizes,) if isinstance(sizes, Integral) else tuple(sizes)
 
 
+def is_bidirectional(estimator: Any) -> bool:
+    """Whether layers read the sequences from both ends; "auto": unless another parameter needs the order of time."""
+    if estimator.bidirectional != "auto":
+        return estimator.bidirectional
+    needs_order = estimator.truncation is not None or estimator.memory_budget is not None or estimator.stateful
+    return estimator.readout != "each" and not needs_order
+
+
 def readout_of(estimator: Any) -> str | tuple[str, ...]:
     """Return the readout: a tuple only if there are several pools."""
     readout = estimator.readout
@@ -183,8 +191,12 @@ def readout_of(estimator: Any) -> str | tuple[str, ...]:
 
 def architecture_of(estimator: Any) -> dict[str, Any]:
     """Return the parameters that must not change after the network is built."""
-    names = ("cell", "activation", "bidirectional", "step_features", "patch_size", "patch_stride")
-    special = {"hidden_layer_sizes": layer_sizes(estimator), "readout": readout_of(estimator)}
+    names = ("cell", "activation", "step_features", "patch_size", "patch_stride")
+    special = {
+        "hidden_layer_sizes": layer_sizes(estimator),
+        "bidirectional": is_bidirectional(estimator),
+        "readout": readout_of(estimator),
+    }
     return special | {name: getattr(estimator, name) for name in names}
 
 
@@ -208,7 +220,7 @@ def make_network(
         n_outputs,
         cell=estimator.cell,
         activation=estimator.activation,
-        bidirectional=estimator.bidirectional,
+        bidirectional=is_bidirectional(estimator),
         readout=readout_of(estimator),
         dtype=dtype,
         random_state=random_state,
@@ -226,8 +238,10 @@ def training_settings(
 ) -> TrainingSettings:
     """Return the settings for training on ``n_sequences``."""
     batch_size = min(64, n_sequences) if estimator.batch_size == "auto" else estimator.batch_size
+    limits_updates = estimator.solver == "adam" and estimator.clip_update is not None
     special = {
         "batch_size": n_sequences if in_one_batch else batch_size,
+        "clip_norm": (None if limits_updates else 1.0) if estimator.clip_norm == "auto" else estimator.clip_norm,
         "truncation": truncation,
         "memory_budget": in_bytes(estimator.memory_budget),
     }
@@ -242,9 +256,9 @@ def begin_session(estimator: Any, network: RecurrentNetwork, random_state: np.ra
 
 
 def restart_session(estimator: Any, network: RecurrentNetwork, earlier: TrainingSession) -> TrainingSession:
-    """Return the session of a warm start: random numbers and history continue, everything else is reset."""
+    """Return the session of a warm start: random numbers, history and scaling continue, everything else is reset."""
     session = begin_session(estimator, network, deepcopy(earlier.random_state))
-    session.history = earlier.history
+    session.history, session.scaling = earlier.history, earlier.scaling
     return session
 
 

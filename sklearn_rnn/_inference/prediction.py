@@ -125,11 +125,37 @@ def predict_scores(
     """
     weights = network.prepare(for_backward=False) if weights is None else weights
     running = InitialState(network) if running is None else running
-    if network.readout == "each":
-        return _for_every_step(network, sequences, network.n_outputs, weights.output, n_jobs, weights, running)
-    scores = np.empty((len(sequences), network.n_outputs), network.dtype)
+    of_each = _for_every_step if network.readout == "each" else _for_every_sequence
+    return of_each(network, sequences, network.n_outputs, weights.output, n_jobs, weights, running)
 
-    def predict_block(indices: np.ndarray, buffers: NetworkBuffers) -> None:
+
+def output_inputs(network: RecurrentNetwork, sequences: BaseSequences, n_jobs: int | None = None) -> np.ndarray:
+    """Return the output layer's input: pooled states (n_sequences, n_pooled), or h of every step (n_rows, n_hidden)."""
+    weights, of_each = network.prepare(for_backward=False), _for_every_sequence
+    if network.readout == "each":
+        of_each = _for_every_step
+    return of_each(network, sequences, network.n_pooled, lambda h: h, n_jobs, weights, InitialState(network))
+
+
+def hidden_states(network: RecurrentNetwork, sequences: BaseSequences, n_jobs: int | None = None) -> np.ndarray:
+    """h of the last layer after every step, (n_rows, n_hidden), in the order of the rows of ``sequences``."""
+    weights = network.prepare(for_backward=False)
+    return _for_every_step(network, sequences, network.n_hidden, lambda h: h, n_jobs, weights, InitialState(network))
+
+
+def _for_every_sequence(
+    network: RecurrentNetwork,
+    sequences: BaseSequences,
+    n_columns: int,
+    function: Callable[[np.ndarray], np.ndarray],
+    n_jobs: int | None,
+    weights: PreparedWeights,
+    running: InitialState,
+) -> np.ndarray:
+    """Apply ``function`` to the pooled states of all sequences; return the results in the order of the sequences."""
+    results = np.empty((len(sequences), n_columns), network.dtype)
+
+    def run_block(indices: np.ndarray, buffers: NetworkBuffers) -> None:
         batch = Dataset(sequences).pack(indices)
         packing = batch.packing
         state, pool = running.begin(batch.order, packing.lengths)
@@ -139,17 +165,11 @@ def predict_scores(
         )
         for first_step, chunk, hidden in chunks:
             pool.add(hidden, chunk, first_step)
-        scores[batch.order] = weights.output(pool.finish(network.final_hidden(state)))
+        results[batch.order] = function(pool.finish(network.final_hidden(state)))
         running.end(batch.order, packing.lengths, state, pool)
 
-    _in_blocks(predict_block, network, sequences, n_jobs)
-    return scores
-
-
-def hidden_states(network: RecurrentNetwork, sequences: BaseSequences, n_jobs: int | None = None) -> np.ndarray:
-    """h of the last layer after every step, (n_rows, n_hidden), in the order of the rows of ``sequences``."""
-    weights = network.prepare(for_backward=False)
-    return _for_every_step(network, sequences, network.n_hidden, lambda h: h, n_jobs, weights, InitialState(network))
+    _in_blocks(run_block, network, sequences, n_jobs)
+    return results
 
 
 def _for_every_step(

@@ -21,11 +21,15 @@ def train_lbfgs(trainer: Trainer, dataset: Dataset, n_epochs: int, max_fun: int,
     A loss or gradient that is not finite ends training with a ConvergenceWarning. Ctrl-C ends training too. In both
     cases the parameters are those of the last complete iteration.
     """
-    parameters = trainer.network.parameters.vector
-    last_good = parameters.copy()
+    trained = trainer.trained_parameters()
+    last_good = trained.vector.copy()
+
+    def assign(vector: np.ndarray) -> None:
+        trained.vector[...] = vector
+        trainer.assign(trained)
 
     def loss_and_gradient(vector: np.ndarray) -> tuple[float, np.ndarray]:
-        parameters[...] = vector
+        assign(vector)
         loss, gradient = trainer.loss_and_gradient(dataset)
         norm = float(np.linalg.norm(gradient))
         if not np.isfinite(loss) or not np.isfinite(norm):
@@ -34,7 +38,8 @@ def train_lbfgs(trainer: Trainer, dataset: Dataset, n_epochs: int, max_fun: int,
         return loss, gradient
 
     def end_iteration(vector: np.ndarray) -> None:
-        parameters[...] = last_good[...] = vector
+        last_good[...] = vector
+        assign(last_good)
         monitor.end_epoch(len(dataset))
         if monitor.should_stop:
             raise _EarlyStop
@@ -44,20 +49,20 @@ def train_lbfgs(trainer: Trainer, dataset: Dataset, n_epochs: int, max_fun: int,
     try:
         result = minimize(
             loss_and_gradient,
-            parameters.astype(np.float64),
+            trained.vector.astype(np.float64),
             jac=True,
             method="L-BFGS-B",
             callback=end_iteration,
             options={"maxiter": n_epochs, "maxfun": max_fun, "gtol": tol},
         )
-        parameters[...] = result.x
+        assign(result.x)
         if result.status == 1:  # max_iter or max_fun is reached
             monitor.warn_not_converged("max_iter, max_fun")
     except Diverged:
-        parameters[...] = last_good
+        assign(last_good)
         monitor.warn_diverged()
     except _EarlyStop:
         pass
     except KeyboardInterrupt:
-        parameters[...] = last_good
+        assign(last_good)
         warn_user("Training interrupted by user.")

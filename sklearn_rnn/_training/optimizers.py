@@ -161,6 +161,17 @@ class LearningRate:
         self.reduced = initial
         self.epoch = 0
 
+    @property
+    def has_end(self) -> bool:
+        """Whether training ends when the rate does, after ``n_epochs``."""
+        return self.schedule == "cosine"
+
+    def for_single_epochs(self) -> LearningRate:
+        """Return the schedule for epochs whose number is unknown: without an end."""
+        if not self.has_end:
+            return self
+        return LearningRate("constant", self.initial, self.power_t, self.n_epochs)
+
     def next_epoch(self) -> float:
         """Begin an epoch; return its learning rate."""
         self.epoch += 1

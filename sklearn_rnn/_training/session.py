@@ -19,6 +19,7 @@ from sklearn_rnn._training.losses import Loss
 from sklearn_rnn._training.memory.model import memory_estimate
 from sklearn_rnn._training.monitor import Best, Monitor
 from sklearn_rnn._training.optimizers import LearningRate, Optimizer
+from sklearn_rnn._training.output_scaling import OutputScaling, begin_scaling
 from sklearn_rnn._training.settings import TrainingSettings
 from sklearn_rnn._training.trainer import Diverged, Trainer, train
 from sklearn_rnn._training.truncation.policy import Truncation
@@ -38,6 +39,8 @@ class TrainingSession:
     optimizer : Optimizer, or None for L-BFGS
     schedule : LearningRate
     truncation : Truncation
+    scaling : OutputScaling, or None
+        The coordinates in which the output layer is trained; None for the network's own.
     history : History
     carried_state : list of ndarray, or None
         Network state in which the next stateful chunk begins, of its sequences in their order; None for zeros.
@@ -48,6 +51,7 @@ class TrainingSession:
     optimizer: Optimizer | None
     schedule: LearningRate
     truncation: Truncation
+    scaling: OutputScaling | None = None
     history: History = field(default_factory=History)
     carried_state: list[np.ndarray] | None = None
 
@@ -76,11 +80,13 @@ class TrainingSession:
         validation: Dataset | None = None,
         *,
         is_partial: bool = False,
+        begins_scaling: bool = False,
         state: list[np.ndarray] | None = None,
     ) -> Best:
         """Train a model in place; for one epoch if ``is_partial``.
 
-        With ``state`` the sequences continue from there, together in one batch; the arrays are written to.
+        With ``begins_scaling`` the inputs of the output layer are measured first. With ``state`` the sequences continue
+        from there, together in one batch; the arrays are written to.
 
         Returns
         -------
@@ -90,6 +96,8 @@ class TrainingSession:
         if settings.memory_budget is not None:
             memory_estimate(model.network, dataset.sequences.lengths, settings)
         parameters = model.network.parameters.vector
+        if begins_scaling:
+            self.scaling = begin_scaling(model.network, dataset, settings.n_jobs)
         monitor = Monitor(
             self.history,
             parameters,
@@ -98,16 +106,19 @@ class TrainingSession:
             early_stopping=settings.early_stopping,
             verbose=settings.verbose,
             validate=None if validation is None else lambda: evaluate(model, loss, validation, settings.n_jobs),
-            watches_loss=self.solver != "lbfgs" and not is_partial,
+            watches_loss=self.solver != "lbfgs" and not is_partial and not self.schedule.has_end,
         )
         n_epochs = 1 if is_partial else settings.max_iter
         is_complete = False
         with threads(settings.n_jobs) as run:
-            trainer = Trainer(model.network, loss, self.optimizer, settings, self.random_state, run, state)
+            trainer = Trainer(
+                model.network, loss, self.optimizer, settings, self.random_state, run, state, self.scaling
+            )
             if self.solver == "lbfgs":
                 train_lbfgs(trainer, dataset, n_epochs, settings.max_fun, settings.tol, monitor)
             else:
-                is_complete = train(trainer, dataset, self.schedule, n_epochs, monitor)
+                schedule = self.schedule.for_single_epochs() if is_partial else self.schedule
+                is_complete = train(trainer, dataset, schedule, n_epochs, monitor)
         if trainer.is_updating and self.optimizer is not None:  # Ctrl-C left its averages half updated
             self.optimizer.reset()
         if monitor.best.parameters is not None:

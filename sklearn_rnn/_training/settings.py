@@ -12,8 +12,8 @@ from sklearn_rnn._training.truncation.policy import Truncation
 class TrainingSettings:
     """How to train: the estimators' parameters, by the same names.
 
-    Three parameters have other values: ``batch_size`` is a number, ``truncation`` is a policy, and ``memory_budget`` is
-    in bytes.
+    Four parameters have other values: ``batch_size`` is a number, ``clip_norm`` is one or None, ``truncation`` is a
+    policy, and ``memory_budget`` is in bytes.
     """
 
     batch_size: int

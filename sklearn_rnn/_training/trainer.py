@@ -11,6 +11,7 @@ import numpy as np
 from sklearn_rnn._data.batches import Dataset, PackedBatch
 from sklearn_rnn._network.blocks import training_blocks
 from sklearn_rnn._network.network import RecurrentNetwork
+from sklearn_rnn._network.parameters import Parameters
 from sklearn_rnn._training.bptt import Backpropagation, Update
 from sklearn_rnn._training.dropout import DropoutMasks
 from sklearn_rnn._training.losses import Loss
@@ -19,6 +20,7 @@ from sklearn_rnn._training.memory.model import BlockMemory, shares_of
 from sklearn_rnn._training.memory.revolve import State
 from sklearn_rnn._training.monitor import Monitor
 from sklearn_rnn._training.optimizers import LearningRate, Optimizer
+from sklearn_rnn._training.output_scaling import OutputScaling
 from sklearn_rnn._training.settings import TrainingSettings
 from sklearn_rnn._training.truncation.policy import Windows
 from sklearn_rnn._utils.warnings import warn_user, without_overflow_warnings
@@ -44,6 +46,8 @@ class Trainer:
     state : list of ndarray, or None
         Network state before the first step of every sequence, in their order; those that have been trained on have the
         state after their last step there. None for zeros, which are left as they are.
+    scaling : OutputScaling, or None
+        The coordinates in which the output layer is trained; None for the network's own.
 
     Attributes
     ----------
@@ -61,8 +65,10 @@ class Trainer:
         random_state: np.random.RandomState,
         run: Callable[..., Iterable[Any]] = map,
         state: State | None = None,
+        scaling: OutputScaling | None = None,
     ) -> None:
         self.network = network
+        self._scaling = scaling
         self.loss = loss
         self.optimizer = optimizer
         self.settings = settings
@@ -95,14 +101,26 @@ class Trainer:
         """One update, or one at every window where each step has a loss."""
         assert self.optimizer is not None
         for update, divisor in self.updates(dataset, indices):
-            loss = self._penalize_and_divide(update, divisor)
+            trained = self.trained_parameters()
+            loss = self._penalize_and_divide(update, divisor, trained)
             norm, is_clipped = self._clip(update.gradient.vector)
             if not np.isfinite(loss) or not np.isfinite(norm):
                 raise Diverged
             self.is_updating = True
-            self.optimizer.update(self.network.parameters.vector, update.gradient.vector, learning_rate)
+            self.optimizer.update(trained.vector, update.gradient.vector, learning_rate)
+            self.assign(trained)
             self.is_updating = False
             monitor.end_update(loss, update.weight, norm, is_clipped)
+
+    def trained_parameters(self) -> Parameters:
+        """Return the network's parameters in the coordinates of training: its own ones, or a copy."""
+        parameters = self.network.parameters
+        return parameters if self._scaling is None else self._scaling.as_trained(parameters)
+
+    def assign(self, trained: Parameters) -> None:
+        """Give the network trained parameters, by one operation, which no exception interrupts."""
+        if self._scaling is not None:
+            self.network.parameters.vector[...] = self._scaling.as_network(trained)
 
     def updates(self, dataset: Dataset, indices: np.ndarray) -> Iterator[tuple[Update, float]]:
         """Yield a batch's updates, each with the weight to divide it by; the parameters may change between them."""
@@ -170,8 +188,10 @@ class Trainer:
     def _draw_masks(self, batch: PackedBatch) -> DropoutMasks:
         return DropoutMasks.draw(self.network, batch.packing.n_sequences, self.settings.dropout, self.random_state)
 
-    def _penalize_and_divide(self, update: Update, divisor: float) -> float:
+    def _penalize_and_divide(self, update: Update, divisor: float, trained: Parameters) -> float:
         """Turn sums into the mean that is minimised: (losses + alpha / 2 |weights|^2) / weight, as in MLPClassifier.
+
+        Both the weights of the penalty and the gradient are in the coordinates of training.
 
         Returns
         -------
@@ -179,8 +199,10 @@ class Trainer:
             The loss; the gradient is changed in place.
         """
         loss, gradient = update.loss, update.gradient
+        if self._scaling is not None:
+            self._scaling.transform_gradient(gradient)
         alpha, n_weights = self.settings.alpha, gradient.n_weights
-        weights = self.network.parameters.vector[:n_weights]
+        weights = trained.vector[:n_weights]
         if alpha:
             gradient.vector[:n_weights] += alpha * weights
             loss = loss + 0.5 * alpha * float(np.dot(weights, weights))
@@ -220,7 +242,7 @@ class Trainer:
             for update, _ in self.updates(dataset, indices):
                 gradient.vector += update.gradient.vector
                 loss, weight = loss + update.loss, weight + update.weight
-        loss = self._penalize_and_divide(Update(loss, weight, gradient), weight)
+        loss = self._penalize_and_divide(Update(loss, weight, gradient), weight, self.trained_parameters())
         return loss, gradient.vector.astype(np.float64)
 
 
@@ -248,7 +270,7 @@ def train(trainer: Trainer, dataset: Dataset, learning_rate: LearningRate, n_epo
                 if not learning_rate.reduce():
                     return True
                 monitor.wait_again()
-        if monitor.expects_convergence and learning_rate.schedule != "cosine":
+        if monitor.expects_convergence and not learning_rate.has_end:
             monitor.warn_not_converged("max_iter")
         return True
     except Diverged:

@@ -40,7 +40,7 @@ def test_later_calls_of_partial_fit_refuse_other_classes():
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("solver", "lbfgs"), ("early_stopping", True), ("learning_rate", "cosine")],
+    [("solver", "lbfgs"), ("early_stopping", True)],
 )
 @pytest.mark.parametrize("make_estimator", [classifier, regressor])
 def test_there_is_no_partial_fit_where_all_data_must_be_known(make_estimator, name, value):

@@ -74,3 +74,29 @@ def test_a_list_of_readouts_is_the_tuple():
     assert_same_weights(
         classifier(readout=["last", "max"]).fit(X, labels), classifier(readout=("last", "max")).fit(X, labels)
     )
+
+
+@pytest.mark.parametrize(
+    ("settings", "is_bidirectional"),
+    [
+        ({}, True),
+        ({"readout": ("last", "max")}, True),
+        ({"readout": "each"}, False),
+        ({"truncation": 2}, False),
+        ({"memory_budget": "1MB"}, False),
+    ],
+    ids=str,
+)
+def test_automatic_networks_are_bidirectional_unless_the_order_of_time_counts(settings, is_bidirectional):
+    X, labels, _ = small_data(settings.get("readout", "last"))
+    automatic = classifier(bidirectional="auto", **settings).fit(X, labels)
+    assert_same_weights(automatic, classifier(bidirectional=is_bidirectional, **settings).fit(X, labels))
+
+
+def test_automatic_networks_of_streams_read_forward():
+    X, labels, _ = small_data()
+    clf = classifier(bidirectional="auto", stateful=True).partial_fit(X, labels, classes=[0, 1, 2])
+    assert "layer_0.reverse.input" not in clf.weights_
+    clf.set_params(stateful=False)
+    with pytest.raises(ValueError, match=r"^bidirectional=True, but the fitted network has bidirectional=False"):
+        clf.partial_fit(X, labels)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 from sklearn.exceptions import ConvergenceWarning
-from small_estimators import classifier, regressor, small_data
+from small_estimators import assert_same_weights, classifier, regressor, small_data
 
 from sklearn_rnn._training.optimizers import SGD
 
@@ -102,3 +102,40 @@ def test_clip_norm_bounds_the_step():
     after = regressor(max_iter=2, **settings).fit(X, targets)
     step = after._model.network.parameters.vector - before._model.network.parameters.vector
     assert_allclose(np.linalg.norm(step), 0.5 * 1e-3, rtol=1e-9, atol=0)
+
+
+def test_a_cosine_rate_goes_to_its_end_without_improvement():
+    X, labels, _ = small_data()
+    settings = {"tol": 1e9, "n_iter_no_change": 2, "max_iter": 7}
+    assert classifier(**settings, learning_rate="cosine").fit(X, labels).n_iter_ == 7
+    assert classifier(**settings).fit(X, labels).n_iter_ == 3
+
+
+def test_partial_fit_keeps_the_initial_rate_of_a_cosine():
+    X, labels, _ = small_data()
+    constant, cosine = (classifier(learning_rate=schedule, max_iter=2) for schedule in ("constant", "cosine"))
+    for _ in range(4):
+        for clf in (constant, cosine):
+            clf.partial_fit(X, labels, classes=[0, 1, 2])
+    assert_same_weights(cosine, constant)
+    cosine.fit(X, labels).partial_fit(X, labels)  # after the end of the schedule
+    assert np.isfinite(cosine.loss_)
+
+
+@pytest.mark.parametrize(
+    ("settings", "clip_norm"),
+    [
+        ({"solver": "adam", "clip_update": 1.0}, None),
+        ({"solver": "adam", "clip_update": None}, 1.0),
+        ({"solver": "sgd", "clip_update": 1.0}, 1.0),
+        ({"solver": "rmsprop", "clip_update": 1.0}, 1.0),
+    ],
+    ids=str,
+)
+def test_the_norm_is_limited_automatically_where_steps_are_not(settings, clip_norm):
+    X, _, targets = small_data()
+    automatic, explicit = (
+        regressor(**settings, clip_norm=limit).fit(X, 100 * targets) for limit in ("auto", clip_norm)
+    )
+    assert_same_weights(automatic, explicit)
+    assert (automatic.clipped_fraction_ > 0) == (clip_norm is not None)
