@@ -14,8 +14,9 @@ from sklearn_rnn._data.batches import Dataset
 from sklearn_rnn._data.patches import choose_patches
 from sklearn_rnn._data.reading import check_sequences
 from sklearn_rnn._data.target_readers import TargetReader
-from sklearn_rnn._data.targets import check_weights, check_y
+from sklearn_rnn._data.targets import check_y, known_targets
 from sklearn_rnn._data.training_data import Known, hold_out, read_training_data, read_validation_data
+from sklearn_rnn._data.weights import check_weights
 from sklearn_rnn._inference.prediction import hidden_states, predict_scores
 from sklearn_rnn._inference.stream import PredictionStream
 from sklearn_rnn._model import Model
@@ -93,9 +94,12 @@ class BaseRNN(BaseEstimator, metaclass=ABCMeta):
             such arrays, stays there: all methods read and convert one batch at a time.
         y : array-like of shape (n_sequences,) or (n_sequences, n_outputs); for readout "each" of shape \
                 (n_sequences, n_steps) or (n_sequences, n_steps, n_outputs), or a list of per-sequence arrays
-            The targets.
-        sample_weight : array-like of shape (n_sequences,), default=None
-            Weights. Weight 2 equals repeating the sequence, weight 0 removing it. None: 1 for each.
+            The targets. For readout "each" they may be unknown at some steps: NaN, for labels also None or
+            pandas.NA. Such a step counts as one of weight 0. With several outputs, all are unknown or none.
+        sample_weight : float or array-like of shape (n_sequences,); for readout "each" also array-like of shape \
+                (n_sequences, n_steps) or a list of arrays of shape (n_steps_i,), default=None
+            Weights of the sequences or of their steps. A list of numbers is one of sequences. Weight 2 equals
+            repeating a sequence, weight 0 removing it; its class stays in ``classes_``. None: 1 for each.
         X_val, y_val, sample_weight_val : as X, y and sample_weight, default=None
             Validation data. Their loss and score are recorded after every epoch, and ``early_stopping`` uses
             them instead of a part of X.
@@ -278,11 +282,17 @@ class BaseRNN(BaseEstimator, metaclass=ABCMeta):
         return self._model.in_form_of(sequences, function(scores))
 
     def _join_steps(self, X, y, sample_weight):
-        """Return true and predicted values, and the weights, of all steps of all sequences (readout "each")."""
+        """Return true and predicted values, and the weights, of all steps with a known target (readout "each")."""
         sequences = self._read_new(X)
         y = check_y(y, sequences, per_step=True, numeric=is_regressor(self), dtype=np.float64)
-        weights = np.repeat(check_weights(sample_weight, sequences, np.float64), sequences.lengths)
-        return y, np.concatenate(list(self.predict(X))), weights
+        weights = check_weights(sample_weight, sequences, np.float64, per_step=True)
+        y, is_known = known_targets(y, sequences)
+        predicted = np.concatenate(list(self.predict(X)))
+        if is_known is not None:
+            predicted, weights = predicted[is_known], weights[is_known]
+        if not weights.any():
+            raise ValueError("y has no known target with a weight above 0: there is nothing to score.")
+        return y, predicted, weights
 
     def hidden_states(self, X):
         """Hidden states of the last layer after every step.

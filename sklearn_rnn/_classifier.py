@@ -138,9 +138,10 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
         classes : array-like of shape (n_classes,), default=None
             All labels of all calls (for multilabel targets the labels' indices). Required in the first call of an
             estimator that has not been fitted.
-        sample_weight : array-like of shape (n_sequences,), default=None
-            Weights of the sequences. With ``stateful=True`` all may be 0, also through ``class_weight``: then the
-            state moves on without an update, and the call's loss and gradient norm are NaN.
+        sample_weight : float, array-like or list, default=None
+            Weights of the sequences or, for readout "each", of their steps, as for ``fit``. With ``stateful=True``
+            all may be 0, also through ``class_weight`` and unknown labels: then the state moves on without an
+            update, and the call's loss and gradient norm are NaN.
         new_sequence : array-like of shape (n_sequences,), bool, default=None
             With ``stateful=True``: the sequences that start with this chunk, instead of continuing where they were.
             None: no sequence.
@@ -241,9 +242,10 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
         X : array-like or list
             Sequences, as for ``fit``.
         y : array-like
-            True labels, as for ``fit``.
-        sample_weight : array-like of shape (n_sequences,), default=None
-            Weights of the sequences.
+            True labels, as for ``fit``. Steps with an unknown one (readout "each") do not count.
+        sample_weight : array-like of shape (n_sequences,); for readout "each" also array-like of shape \
+                (n_sequences, n_steps) or a list of arrays of shape (n_steps_i,), default=None
+            Weights of the sequences or of their steps.
 
         Returns
         -------

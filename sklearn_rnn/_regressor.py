@@ -131,9 +131,10 @@ class RNNRegressor(RegressorMixin, BaseRNN):
             Sequences, as for ``fit``.
         y : array-like
             Targets, as for ``fit``.
-        sample_weight : array-like of shape (n_sequences,), default=None
-            Weights of the sequences. With ``stateful=True`` all may be 0: then the state moves on without an update,
-            and the call's loss and gradient norm are NaN.
+        sample_weight : float, array-like or list, default=None
+            Weights of the sequences or, for readout "each", of their steps, as for ``fit``. With ``stateful=True``
+            all may be 0, also through unknown targets: then the state moves on without an update, and the call's
+            loss and gradient norm are NaN.
         new_sequence : array-like of shape (n_sequences,), bool, default=None
             With ``stateful=True``: the sequences that start with this chunk, instead of continuing where they were.
             None: no sequence.
@@ -180,9 +181,10 @@ class RNNRegressor(RegressorMixin, BaseRNN):
         X : array-like or list
             Sequences, as for ``fit``.
         y : array-like
-            True targets, as for ``fit``.
-        sample_weight : array-like of shape (n_sequences,), default=None
-            Weights of the sequences.
+            True targets, as for ``fit``. Steps with an unknown one (readout "each") do not count.
+        sample_weight : array-like of shape (n_sequences,); for readout "each" also array-like of shape \
+                (n_sequences, n_steps) or a list of arrays of shape (n_steps_i,), default=None
+            Weights of the sequences or of their steps.
 
         Returns
         -------

@@ -74,6 +74,18 @@ class Dataset:
             packing = Packing(packing.lengths)  # a new one: the other one's cached arrays have a number for every row
         return PackedBatch(rows, packing, order, targets, weights)
 
+    def weighted_sequences(self) -> np.ndarray:
+        """Indices of the sequences that have a weight above 0, or a step with one."""
+        weights = self.weights > 0
+        if self.per_step:
+            weights = np.logical_or.reduceat(weights, self.sequences.starts)
+        return np.flatnonzero(weights)
+
+    def without_zero_weights(self) -> Dataset:
+        """Return the dataset of the sequences that have a weight above 0, or a step with one."""
+        indices = self.weighted_sequences()
+        return self if len(indices) == len(self) else self.subset(indices)
+
     def subset(self, indices: np.ndarray) -> Dataset:
         """Return the dataset of the sequences at ``indices``, in that order."""
 

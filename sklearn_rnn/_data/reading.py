@@ -342,8 +342,7 @@ def check_finite(sequences: Sequences | MappedSequences, owner: str, ensure_all_
         if not is_bad.any():
             continue
         row, feature = np.argwhere(is_bad)[0]
-        sequence = np.searchsorted(sequences.starts, first_row + row, side="right") - 1
-        step = first_row + row - sequences.starts[sequence]
+        sequence, step = sequences.place_of(first_row + row)
         value = "NaN" if np.isnan(rows[row, feature]) else "infinity"
         raise ValueError(
             f"{sequences.name} contains {value} in sequence {sequence}, step {step}, feature {feature}: {owner} does "

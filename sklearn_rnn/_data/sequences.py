@@ -64,6 +64,11 @@ class BaseSequences(ABC):
         length = int(self.lengths[0]) if len(self) else 0
         return length if (self.lengths == length).all() else None
 
+    def place_of(self, row: Any) -> tuple[int, int]:
+        """Return the sequence and the step of a row."""
+        sequence = int(np.searchsorted(self.starts, row, side="right")) - 1
+        return sequence, int(row - self.starts[sequence])
+
     def take_sequences(self, values: np.ndarray, indices: np.ndarray) -> np.ndarray:
         """Take the values, (n_rows, ...), of the sequences at ``indices``, sequence after sequence."""
         if self.common_length is not None:

@@ -10,7 +10,8 @@ from sklearn.utils.class_weight import compute_class_weight
 
 from sklearn_rnn._data.coding import ClassCoding, ValueCoding
 from sklearn_rnn._data.sequences import BaseSequences
-from sklearn_rnn._data.targets import check_labels, check_y
+from sklearn_rnn._data.targets import check_labels, check_y, known_targets
+from sklearn_rnn._data.weights import check_sum
 
 
 class TargetReader(Protocol):
@@ -26,8 +27,11 @@ class TargetReader(Protocol):
     def per_step(self) -> bool:
         """See above."""
 
-    def check(self, y: Any, sequences: BaseSequences, dtype: Any, name: str) -> np.ndarray:
-        """Check y; return one row for each sequence or step. ``name`` is the argument, for messages."""
+    def check(self, y: Any, sequences: BaseSequences, dtype: Any, name: str) -> tuple[np.ndarray, np.ndarray | None]:
+        """Check y; return the rows of all known targets, and a mask of the steps that have one.
+
+        The mask is None if every sequence or step has a target. ``name`` is the argument, for messages.
+        """
 
     def learn(self, y: np.ndarray, classes: np.ndarray | None) -> ClassCoding | ValueCoding:
         """Return the coding of checked targets; ``classes`` are all that there will be, if known."""
@@ -49,9 +53,10 @@ class LabelReader:
     per_step: bool
     class_weight: Any
 
-    def check(self, y: Any, sequences: BaseSequences, dtype: Any, name: str) -> np.ndarray:
+    def check(self, y: Any, sequences: BaseSequences, dtype: Any, name: str) -> tuple[np.ndarray, np.ndarray | None]:
         y = check_y(y, sequences, per_step=self.per_step, numeric=False, name=name)
-        return check_labels(y, self.per_step, name)
+        y, is_known = known_targets(y, sequences, name) if self.per_step else (y, None)
+        return check_labels(y, self.per_step, name), is_known
 
     def learn(self, y: np.ndarray, classes: np.ndarray | None) -> ClassCoding:
         return ClassCoding.learn(y, classes)
@@ -70,7 +75,10 @@ class LabelReader:
             class_weights = compute_class_weight(self.class_weight, classes=coding.classes, y=coding.classes)
             if not np.isfinite(class_weights).all() or class_weights.min() < 0:
                 raise ValueError(f"class_weight={self.class_weight}: weights must be finite and not negative.")
-        return weights * class_weights[codes]
+        with np.errstate(over="ignore"):
+            products = weights * class_weights[codes]
+        check_sum(products, weights.dtype, f"class_weight={self.class_weight!r}, times sample_weight,")
+        return products.astype(weights.dtype, copy=False)
 
 
 @dataclass(frozen=True)
@@ -87,11 +95,12 @@ class ValueReader:
     per_step: bool
     loss: str
 
-    def check(self, y: Any, sequences: BaseSequences, dtype: Any, name: str) -> np.ndarray:
+    def check(self, y: Any, sequences: BaseSequences, dtype: Any, name: str) -> tuple[np.ndarray, np.ndarray | None]:
         y = check_y(y, sequences, per_step=self.per_step, numeric=True, dtype=dtype, name=name)
-        if self.loss == "poisson" and y.min() < 0:
+        y, is_known = known_targets(y, sequences, name) if self.per_step else (y, None)
+        if self.loss == "poisson" and y.min(initial=0) < 0:
             raise ValueError(f"{name} contains {y.min()}, but loss='poisson' needs targets that are not negative.")
-        return y
+        return y, is_known
 
     def learn(self, y: np.ndarray, classes: np.ndarray | None) -> ValueCoding:
         return ValueCoding.learn(y)

@@ -1,8 +1,8 @@
-"""Every accepted form of y and of sample_weight, checked and read as one row per sequence or per step."""
+"""Every accepted form of y, checked and read as one row per sequence or per step."""
 
 from __future__ import annotations
 
-from numbers import Real
+from numbers import Number
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ from sklearn.utils import check_array, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import _num_samples
 
+from sklearn_rnn._data.missing import as_array, is_missing, known_steps, refuse_missing
 from sklearn_rnn._data.reading import naming_argument
 from sklearn_rnn._data.sequences import BaseSequences
 
@@ -27,7 +28,7 @@ def check_y(
     sequences : Sequences
     per_step : bool
     numeric : bool
-        Whether y contains numbers, which must be finite, and not labels.
+        Whether y contains numbers, and not labels. They must be finite; with ``per_step`` they may be NaN.
     dtype : dtype or None
         Dtype of numeric targets.
     name : str, default="y"
@@ -50,25 +51,30 @@ def check_y(
             f"{name} has {_num_samples(y)} entries, but {sequences.name} has {len(sequences)} sequences: pass one "
             "entry for each sequence (inconsistent numbers of samples)."
         )
-    if numeric:
-        with naming_argument(name):
-            y = check_array(y, dtype=np.float64, ensure_2d=False, input_name=name)
-        with np.errstate(over="ignore"):
-            converted = y.astype(dtype, copy=False)
-        if not np.isfinite(converted).all():
-            raise ValueError(
-                f"{name} contains {y[~np.isfinite(converted)][0]}, which is too large for the {dtype} of "
-                f"{sequences.name}."
-            )
-        return converted
-    return y
+    return _check_numbers(y, sequences, per_step, dtype, name) if numeric else y
+
+
+def _check_numbers(y: Any, sequences: BaseSequences, per_step: bool, dtype: Any, name: str) -> np.ndarray:
+    may_be_nan: Any = "allow-nan" if per_step else True
+    if per_step and y.dtype == object:
+        y = np.where(is_missing(y), np.nan, y)
+    with naming_argument(name):
+        y = check_array(y, dtype=np.float64, ensure_2d=False, ensure_all_finite=may_be_nan, input_name=name)
+    with np.errstate(over="ignore"):
+        converted = y.astype(dtype, copy=False)
+    is_too_large = np.isinf(converted)
+    if is_too_large.any():
+        raise ValueError(
+            f"{name} contains {y[is_too_large][0]}, which is too large for the {dtype} of {sequences.name}."
+        )
+    return converted
 
 
 def _one_per_sequence(y: Any, name: str) -> Any:
     if not isinstance(y, (list, tuple)):
         return y
     try:
-        return np.asarray(y)
+        return as_array(y)
     except ValueError as error:
         raise ValueError(
             f"{name} has entries of different lengths, but this readout needs one target (or row of targets) "
@@ -79,7 +85,7 @@ def _one_per_sequence(y: Any, name: str) -> Any:
 def _join_steps(y: Any, sequences: BaseSequences, name: str) -> np.ndarray:
     """Join the targets of all steps, sequence after sequence: the order of the rows of X."""
     X = sequences.name
-    parts = [np.asarray(part) for part in (y if isinstance(y, (list, tuple)) else np.asarray(y))]
+    parts = [as_array(part) for part in (y if isinstance(y, (list, tuple)) else np.asarray(y))]
     if len(parts) != len(sequences):
         raise ValueError(f"{name} has targets for {len(parts)} sequences, but {X} has {len(sequences)} sequences.")
     for i, (part, length) in enumerate(zip(parts, sequences.lengths)):
@@ -97,17 +103,34 @@ def _join_steps(y: Any, sequences: BaseSequences, name: str) -> np.ndarray:
         raise ValueError(
             f"{name} has different numbers of outputs for different sequences: {shapes}. Pass the same number for each."
         )
+    if len({part.dtype.kind in "US" for part in parts}) > 1:  # NumPy makes NaN the string "nan"
+        parts = [part.astype(object) for part in parts]
     return np.concatenate(parts)
+
+
+def known_targets(y: np.ndarray, sequences: BaseSequences, name: str = "y") -> tuple[np.ndarray, np.ndarray | None]:
+    """Return the known targets of steps, and a mask (n_rows,) of the steps that have one; None if all have one."""
+    is_known = known_steps(y, sequences, name)
+    known = y if is_known.all() else y[is_known]
+    # None makes an array of objects: numbers become numbers again.
+    if known.dtype == object and len(known) and all(isinstance(label, (Number, np.bool_)) for label in known.flat):
+        known = np.array(known.tolist())
+    return known, None if len(known) == len(y) else is_known
 
 
 def check_labels(y: Any, per_step: bool, name: str = "y") -> np.ndarray:
     """Check class labels; return them as (n,), or multilabel indicators as (n, n_labels).
+
+    With ``per_step`` these are the known labels, perhaps none.
 
     Raises
     ------
     ValueError
         For continuous targets, for several multiclass outputs, and for multilabel y with ``per_step``.
     """
+    if per_step and not len(y):
+        return np.empty(0)
+    refuse_missing(y, name)
     y = check_array(y, ensure_2d=False, dtype=None, ensure_all_finite=True, input_name=name, allow_nd=True)
     check_classification_targets(y)
     kind = type_of_target(y, input_name=name)
@@ -123,33 +146,3 @@ def check_labels(y: Any, per_step: bool, name: str = "y") -> np.ndarray:
             "(sklearn.multioutput.MultiOutputClassifier), or give multilabel indicators."
         )
     return column_or_1d(y, warn=True)
-
-
-def check_weights(
-    sample_weight: Any,
-    sequences: BaseSequences,
-    dtype: Any,
-    may_be_zero: bool = False,
-    name: str = "sample_weight",
-) -> np.ndarray:
-    """Check sample weights: one per sequence (or one number for all), not negative, not all 0 unless ``may_be_zero``.
-
-    Returns
-    -------
-    ndarray of shape (n_sequences,)
-    """
-    n_sequences = len(sequences)
-    if sample_weight is None or isinstance(sample_weight, Real):
-        weights = np.full(n_sequences, 1 if sample_weight is None else sample_weight, dtype)
-    else:
-        weights = check_array(sample_weight, ensure_2d=False, dtype=dtype, input_name=name)
-    if weights.shape != (n_sequences,):
-        raise ValueError(
-            f"{name} has shape {weights.shape}, but {sequences.name} has {n_sequences} sequences: pass a weight for "
-            "each sequence."
-        )
-    if weights.min() < 0:
-        raise ValueError(f"{name}[{weights.argmin()}] is {weights.min()}: weights must not be negative.")
-    if not may_be_zero and not weights.any():
-        raise ValueError(f"{name} is zero for every sequence: at least one must be positive.")
-    return weights

@@ -1,4 +1,8 @@
-"""X, y and sample weights of one call, read together: a Dataset, and the schema and coding that it is read by."""
+"""X, y and sample weights of one call, read together: a Dataset, and the schema and coding that it is read by.
+
+Weight 0 means removal: sequences without any weight are left out here, before anything is computed. An unknown target
+of a step is a weight of 0.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +17,7 @@ from sklearn_rnn._data.patches import Patches, choose_patches
 from sklearn_rnn._data.reading import check_sequences
 from sklearn_rnn._data.schema import InputSchema
 from sklearn_rnn._data.target_readers import TargetReader
-from sklearn_rnn._data.targets import check_weights
+from sklearn_rnn._data.weights import check_weights
 
 
 class Names(NamedTuple):
@@ -68,12 +72,18 @@ def read_training_data(
     Returns
     -------
     Known, Dataset
+        The dataset has no sequence without weight, except if ``is_chunk``.
     """
     schema, sequences = _read_sequences(estimator, X, names.X, None if known is None else known.schema)
-    y = reader.check(y, sequences, schema.dtype, names.y)
-    coding = reader.learn(y, classes) if known is None else known.coding
-    targets = coding.encode(y, schema.dtype, schema.owner, names.y)
-    weights = check_weights(sample_weight, sequences, schema.dtype, is_chunk, names.sample_weight)
+    y, is_known = reader.check(y, sequences, schema.dtype, names.y)
+    weights = check_weights(
+        sample_weight,
+        sequences,
+        schema.dtype,
+        per_step=reader.per_step,
+        may_be_zero=is_chunk,
+        name=names.sample_weight,
+    )
     if known is None:
         schema = replace(schema, patches=choose_patches(estimator, sequences.lengths, weights))
     if is_chunk:
@@ -82,12 +92,36 @@ def read_training_data(
             f"but with stateful=True a chunk needs a multiple of patch_size={schema.patches.size}: zeros before a "
             "patch would come in mid-sequence.",
         )
-    if reader.per_step:
-        weights = np.repeat(weights, sequences.lengths)
-    weights = reader.reweigh(weights, targets, coding).astype(schema.dtype, copy=False)
+    if is_known is not None:
+        weights = _weights_of_known(weights, is_known, is_chunk, names)
+    coding = reader.learn(y, classes) if known is None else known.coding
+    targets = _in_all_rows(coding.encode(y, schema.dtype, schema.owner, names.y), is_known)
+    weights = reader.reweigh(weights, targets, coding)
     if not is_chunk and not weights.any():
         raise ValueError(f"class_weight={estimator.class_weight} leaves every sequence with weight 0.")
-    return Known(schema, coding), Dataset(schema.patches.of(sequences), targets, weights, reader.per_step)
+    dataset = Dataset(schema.patches.of(sequences), targets, weights, reader.per_step)
+    return Known(schema, coding), dataset if is_chunk else dataset.without_zero_weights()
+
+
+def _weights_of_known(weights: np.ndarray, is_known: np.ndarray, may_be_zero: bool, names: Names) -> np.ndarray:
+    """Return the weights of steps, (n_rows,), with 0 where no target is known."""
+    if not may_be_zero and not is_known.any():
+        raise ValueError(f"{names.y} has no known target: every one is NaN, None or NA. Pass at least one.")
+    weights = weights * is_known
+    if not may_be_zero and not weights.any():
+        raise ValueError(
+            f"{names.sample_weight} is zero for every step whose target is known: at least one must be positive."
+        )
+    return weights
+
+
+def _in_all_rows(targets: np.ndarray, is_known: np.ndarray | None) -> np.ndarray:
+    """Return the known targets, (n, n_outputs), in the rows of their steps, (n_rows, n_outputs); zeros elsewhere."""
+    if is_known is None:
+        return targets
+    in_all_rows = np.zeros((len(is_known), targets.shape[1]), targets.dtype)
+    in_all_rows[is_known] = targets
+    return in_all_rows
 
 
 def _read_sequences(estimator: Any, X: Any, name: str, schema: InputSchema | None) -> tuple[InputSchema, Any]:
@@ -137,10 +171,5 @@ def hold_out(
         raise ValueError(
             f"validation_fraction={fraction} of {len(dataset)} sequences leaves one to validate on: raise it, or pass "
             "X_val and y_val."
-        )
-    if not all(part.weights.any() for part in parts):
-        raise ValueError(
-            "sample_weight is zero for every sequence that early_stopping sets aside, or for all others: choose "
-            "another random_state or validation_fraction, or pass X_val and y_val."
         )
     return parts

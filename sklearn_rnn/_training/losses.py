@@ -35,12 +35,20 @@ class Loss(ABC):
         """Gradient of the losses with respect to ``scores``, (n, n_outputs)."""
 
     def value(self, scores: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> float:
-        """Sum of ``weights`` times losses."""
+        """Sum of ``weights`` times losses. Samples of weight 0 are left out: 0 times an infinite loss would be NaN."""
+        if not weights.all():
+            counting = weights > 0
+            scores, targets, weights = scores[counting], targets[counting], weights[counting]
         return float(np.dot(self.per_sample(scores, targets), weights.astype(np.float64, copy=False)))
 
     def gradient(self, scores: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> np.ndarray:
-        """Gradient of :meth:`value` with respect to ``scores``."""
-        return self.derivative(scores, targets) * weights[:, None]
+        """Gradient of :meth:`value` with respect to ``scores``; zeros for samples of weight 0."""
+        if weights.all():
+            return self.derivative(scores, targets) * weights[:, None]
+        counting = weights > 0
+        gradient = np.zeros_like(scores)
+        gradient[counting] = self.derivative(scores[counting], targets[counting]) * weights[counting, None]
+        return gradient
 
 
 class MulticlassLogLoss(Loss):

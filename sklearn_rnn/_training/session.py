@@ -134,9 +134,13 @@ def evaluate(model: Model, loss: Loss, validation: Dataset, n_jobs: int | None) 
     assert validation.targets is not None
     assert validation.weights is not None
     scores = predict_scores(model.network, validation.sequences, n_jobs)
+    targets, weights = validation.targets, validation.weights
+    if not weights.all():  # steps that do not count
+        counting = weights > 0
+        scores, targets, weights = scores[counting], targets[counting], weights[counting]
     with without_overflow_warnings():
-        losses = loss.value(scores, validation.targets, validation.weights)
+        losses = loss.value(scores, targets, weights)
         if not np.isfinite(losses):
             raise Diverged
-        score = model.score(scores, validation.targets, validation.weights)
-    return losses / validation.weights.sum(dtype=np.float64), score
+        score = model.score(scores, targets, weights)
+    return losses / weights.sum(dtype=np.float64), score

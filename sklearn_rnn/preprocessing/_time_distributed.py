@@ -18,7 +18,8 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
 from sklearn_rnn._data.reading import check_sequences
-from sklearn_rnn._data.targets import check_weights, check_y
+from sklearn_rnn._data.targets import check_y
+from sklearn_rnn._data.weights import check_weights
 from sklearn_rnn._utils.atomic import draft_of
 
 
@@ -129,9 +130,10 @@ class TimeDistributed(TransformerMixin, BaseEstimator):
             for each of its steps. If every entry of y is as long as its sequence, the entries hold
             a target (or row) per step.
         **fit_params : dict
-            Passed to the transformer's ``fit``. Sample weights have shape (n_sequences,); they are
-            ``sample_weight`` or, for a step of a pipeline, ``<step>__sample_weight``. They are
-            repeated for each step of their sequence.
+            Passed to the transformer's ``fit``. Sample weights are ``sample_weight`` or, for a
+            step of a pipeline, ``<step>__sample_weight``. Those of shape (n_sequences,) are
+            repeated for each step of their sequence; an array of shape (n_sequences, n_steps),
+            or a list of arrays of shape (n_steps_i,), has one for each step.
 
         Returns
         -------
@@ -456,5 +458,4 @@ def _is_per_step(y, sequences):
 
 
 def _weights_of_steps(sample_weight, sequences):
-    weights = check_weights(sample_weight, sequences, sequences.rows.dtype)
-    return np.repeat(weights, sequences.lengths)
+    return check_weights(sample_weight, sequences, sequences.rows.dtype, per_step=True)

@@ -94,12 +94,34 @@ BAD_Y = {
     "indicators that are not 0 and 1": BadY(classifier(), 2 * MULTILABEL, r"y "),
     # scikit-learn's words
     "continuous labels": BadY(classifier(), TARGETS, r"Unknown label type: continuous"),
-    "NaN among labels": BadY(classifier(), NAN_LABELS, r"(Input )?y contains NaN"),
+    "NaN among labels": BadY(classifier(), NAN_LABELS, r"y\[1\] is nan: every sequence needs a label\. Leave out the"),
+    "NaN among indicators": BadY(
+        classifier(), np.where(MULTILABEL, np.nan, 0), r"y\[0\] is \[ 0\. nan nan\]: every sequence needs a label"
+    ),
     "NaN among targets": BadY(regressor(), NAN_TARGETS, r"(Input )?y contains NaN"),
     "None among targets": BadY(
         regressor(), np.array([0.5, 1, None, 2, 3, 1], dtype=object), r"(Input )?y(\[2\])? (contains NaN|is None)"
     ),
-    "NaN per step": BadY(regressor(readout="each"), per_step(np.nan), r"(Input )?y contains NaN"),
+    "None among labels": BadY(
+        classifier(), np.array(["no", "yes", None, "yes", "yes", "no"], dtype=object), r"y\[2\] is None: every sequence"
+    ),
+    "None among numeric labels": BadY(classifier(), [0, 1, 0, None, 1, 0], r"y\[3\] is None: every sequence needs"),
+    "NaN among strings": BadY(classifier(), ["no", "yes", "no", "yes", np.nan, "no"], r"y\[4\] is nan: every sequence"),
+    "no label at any step": BadY(
+        classifier(readout="each"), [[None] * n for n in LENGTHS], "y has no known target: every one is NaN, None or NA"
+    ),
+    "no target at any step": BadY(
+        regressor(readout="each"), [np.full(n, np.nan) for n in LENGTHS], "y has no known target: every one is NaN"
+    ),
+    "some outputs of a step": BadY(
+        regressor(readout="each"),
+        [np.where(np.arange(2 * n).reshape(n, 2) == 9, np.nan, 1.0) for n in LENGTHS],
+        r"y\[0\]\[4\] is \[ 1\. nan\], with only a part of the outputs known: give all outputs of a step or none",
+    ),
+    "infinity per step": BadY(regressor(readout="each"), per_step(np.inf), r"(Input )?y contains infinity"),
+    "strings and numbers per step": BadY(
+        classifier(readout="each"), [np.full(n, "a" if n == 3 else n) for n in LENGTHS], "Unknown label type"
+    ),
     "infinity": BadY(regressor(), np.full(6, np.inf), r"(Input )?y contains infinity"),
     "None": BadY(classifier(), None, r"requires y to be passed, but the target y is None\."),
     "None per step": BadY(regressor(readout="each"), None, r"requires y to be passed, but the target y is None\."),

@@ -371,10 +371,10 @@ def test_empty_chunks_are_refused(running):
 
 def test_nan_in_the_middle_of_a_stream_is_refused_before_the_state_moves(running):
     estimator, X, y = running
-    X_with_nan, y_with_nan = X.copy(), y.copy()
-    X_with_nan[1, 3, 0] = y_with_nan[2, 1] = np.nan
+    X_with_nan, y_with_infinity = X.copy(), y.copy()
+    X_with_nan[1, 3, 0], y_with_infinity[2, 1] = np.nan, np.inf
     assert_refused(estimator, "X contains NaN in sequence 1, step 3, feature 0", X_with_nan, y)
-    assert_refused(estimator, "contains NaN", X, y_with_nan)
+    assert_refused(estimator, "contains infinity", X, y_with_infinity)
 
 
 @pytest.mark.parametrize(

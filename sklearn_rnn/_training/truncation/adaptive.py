@@ -61,7 +61,7 @@ class AdaptiveTruncation(FixedTruncation):
         self, network: RecurrentNetwork, loss: Loss, dataset: Dataset, random_state: np.random.RandomState
     ) -> None:
         """Choose h for the current network, from some losses that are drawn at random."""
-        counting = weighted_sequences(dataset)
+        counting = dataset.weighted_sequences()
         longest = int(dataset.sequences.lengths[counting].max(initial=0))
         if self._n_epochs % EPOCHS_BETWEEN == 0 or longest > self._cap:
             self._choose(network, loss, dataset, longest, random_state)
@@ -92,12 +92,6 @@ class AdaptiveTruncation(FixedTruncation):
         self.length, self.stride, self._cap = length, stride, longest if longest <= length else np.inf
 
 
-def weighted_sequences(dataset: Dataset) -> np.ndarray:
-    """Indices of the sequences that have a weight above 0, or a step with one."""
-    weights = dataset.weights > 0
-    return np.flatnonzero(np.logical_or.reduceat(weights, dataset.sequences.starts) if dataset.per_step else weights)
-
-
 def draw_losses(dataset: Dataset, n_lags: int, random_state: np.random.RandomState) -> Dataset:
     """Draw losses of positive weight: of any steps with ``per_step``, otherwise of the ends of sequences.
 
@@ -115,7 +109,7 @@ def draw_losses(dataset: Dataset, n_lags: int, random_state: np.random.RandomSta
         target and weight of its last step or, without ``per_step``, those of the whole sequence.
     """
     sequences = dataset.sequences
-    counting = weighted_sequences(dataset)
+    counting = dataset.weighted_sequences()
     n_losses = N_LOSSES if dataset.per_step else min(N_LOSSES, len(counting))
     chosen = random_state.permutation(np.resize(random_state.permutation(counting), n_losses))
     starts, ends = sequences.starts[chosen], sequences.lengths[chosen]
