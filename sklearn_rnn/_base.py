@@ -15,7 +15,8 @@ from sklearn_rnn._data.patches import choose_patches
 from sklearn_rnn._data.reading import check_sequences
 from sklearn_rnn._data.target_readers import TargetReader
 from sklearn_rnn._data.targets import check_y, known_targets
-from sklearn_rnn._data.training_data import Known, hold_out, read_training_data, read_validation_data
+from sklearn_rnn._data.training_data import Known, read_training_data
+from sklearn_rnn._data.validation import hold_out, read_validation_data
 from sklearn_rnn._data.weights import check_weights
 from sklearn_rnn._inference.prediction import hidden_states, predict_scores
 from sklearn_rnn._inference.stream import PredictionStream

@@ -139,37 +139,3 @@ def _read_sequences(estimator: Any, X: Any, name: str, schema: InputSchema | Non
         dtype=sequences.dtype,
     )
     return schema, sequences
-
-
-def read_validation_data(
-    estimator: Any, data: tuple[Any, Any, Any], reader: TargetReader, known: Known
-) -> Dataset | None:
-    """Check (X_val, y_val, sample_weight_val); return None if all of them are."""
-    X_val, y_val, _ = data
-    if X_val is not None and y_val is not None:
-        return read_training_data(estimator, *data, reader, known=known, names=VALIDATION)[1]
-    for name, value in zip(VALIDATION, data):
-        if value is not None:
-            raise ValueError(f"{name} was given alone: X_val and y_val go together.")
-    return None
-
-
-def hold_out(
-    dataset: Dataset, coding: ClassCoding | ValueCoding, fraction: float, random_state: np.random.RandomState
-) -> tuple[Dataset, Dataset]:
-    """Split off a fraction of the sequences to validate on, by class where each sequence has one."""
-    from sklearn.model_selection import train_test_split  # here: importing it takes longer than all of this package
-
-    training, held_out = train_test_split(
-        np.arange(len(dataset)),
-        test_size=fraction,
-        random_state=random_state,
-        stratify=None if dataset.per_step else coding.strata(dataset.targets),
-    )
-    parts = dataset.subset(training), dataset.subset(held_out)
-    if len(parts[1].targets) < 2:
-        raise ValueError(
-            f"validation_fraction={fraction} of {len(dataset)} sequences leaves one to validate on: raise it, or pass "
-            "X_val and y_val."
-        )
-    return parts

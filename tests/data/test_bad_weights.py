@@ -8,6 +8,7 @@ from refusals import (
     LABELS,
     LENGTHS,
     MULTILABEL,
+    TARGETS,
     assert_continues_like,
     assert_is_unfitted,
     assert_refuses,
@@ -175,3 +176,16 @@ def test_bad_validation_weights_of_steps_name_the_validation_data():
     validation = {"X_val": sequences(), "y_val": default_y(estimator), "sample_weight_val": step_weights((3, [1.0]))}
     message = r"sample_weight_val\[3\] has shape \(1,\), but X_val\[3\] has 4 steps"
     assert_refuses(estimator, "fit", sequences(), default_y(estimator), message=message, **validation)
+
+
+# ---- Early stopping ----------------------------------------------------------------------------------
+
+
+def test_sequences_without_weight_are_no_validation_data():
+    estimator = regressor(early_stopping=True, validation_fraction=0.5)
+    weights = [0, 0, 1, 0, 0, 0]
+    message = r"validation_fraction=0.5 of 1 sequence leaves none to train on: lower it, or pass X_val and y_val, or"
+    assert_refuses(estimator, "fit", sequences(), TARGETS, sample_weight=weights, message=message)
+    assert_is_unfitted(estimator)
+    message = r"validation_fraction=0.5 of 2 sequences leaves one to validate on: raise it, or pass X_val and y_val"
+    assert_refuses(estimator, "fit", sequences(), TARGETS, sample_weight=[0, 0, 1, 0, 1, 0], message=message)

@@ -136,8 +136,97 @@ def test_the_validation_loss_is_the_mean_loss_without_the_penalty():
     assert_allclose(reg.validation_loss_curve_[-1], expected, rtol=1e-12, atol=0)
 
 
+# ---- Splits that are refused -------------------------------------------------------------------------
+
+
+def assert_split_refuses(estimator, X, y, message):
+    with pytest.raises(ValueError, match=message):
+        estimator.set_params(early_stopping=True).fit(X, y)
+    assert not hasattr(estimator, "n_features_in_")
+
+
 def test_early_stopping_refuses_to_validate_on_a_single_sequence():
     X, _, targets = small_data()
-    reg = regressor(early_stopping=True, validation_fraction=0.1)
-    with pytest.raises(ValueError, match=r"^validation_fraction=0\.1 of 8 sequences leaves one to validate on"):
-        reg.fit(X[:8], targets[:8])
+    message = (
+        r"^validation_fraction=0\.1 of 8 sequences leaves one to validate on: raise it, or pass X_val and y_val, or "
+        r"set early_stopping=False\.$"
+    )
+    assert_split_refuses(regressor(), X[:8], targets[:8], message)
+    # Several steps of one sequence are enough, if their targets are known.
+    X, _, targets = small_data("each", lengths=(4,) * 8)
+    reg = regressor(readout="each", early_stopping=True)
+    assert len(reg.fit(X, targets).validation_scores_) == 3
+    message = r"^validation_fraction=0\.1 of 8 sequences leaves one to validate on"
+    assert_split_refuses(regressor(readout="each"), X, [[1.0, np.nan, np.nan, np.nan]] * 8, message)
+
+
+def test_early_stopping_names_the_label_of_a_class_of_one_sequence():
+    X, *_ = small_data()
+    y = np.array(["dog", "cat"] * 4 + ["emu", "dog"])
+    message = (
+        r"^y has only one sequence of class 'emu', but early_stopping=True needs two of every class, one to train on "
+        r"and one to validate on: pass more sequences of it, pass X_val and y_val, or set early_stopping=False\.$"
+    )
+    assert_split_refuses(classifier(validation_fraction=0.4), X, y, message)
+    assert_split_refuses(classifier(validation_fraction=0.4), X, np.resize([7, 5], 10) + 90 * (y == "emu"), "class 97,")
+    # One whose only other sequence has weight 0 has one too.
+    y[0] = "emu"
+    weights = np.ones(10)
+    weights[0] = 0
+    with pytest.raises(ValueError, match=r"^y has only one sequence of class 'emu'"):
+        classifier(validation_fraction=0.4, early_stopping=True).fit(X, y, sample_weight=weights)
+    assert classifier(validation_fraction=0.4, early_stopping=True).fit(X, y).n_iter_ == 3
+
+
+@pytest.mark.parametrize(
+    ("fraction", "n", "message"),
+    [
+        (0.1, 6, "leaves one to validate on, but y has 3 classes: raise it, pass X_val and y_val, or set"),
+        (0.2, 10, "leaves 2 to validate on, but y has 3 classes: raise it, pass X_val and y_val, or set"),
+        (0.8, 10, "leaves 2 to train on, but y has 3 classes: lower it, pass X_val and y_val, or set"),
+        (0.95, 6, "leaves none to train on: lower it, or pass X_val and y_val, or set"),
+        (0.01, 6, "leaves one to validate on, but y has 3 classes: raise it, pass X_val and y_val, or set"),
+    ],
+)
+def test_early_stopping_refuses_too_few_sequences_for_the_classes(fraction, n, message):
+    X, *_ = small_data()
+    assert_split_refuses(
+        classifier(validation_fraction=fraction),
+        X[:n],
+        np.arange(n) % 3,
+        rf"^validation_fraction={fraction} of {n} sequences {message}",
+    )
+
+
+def test_early_stopping_refuses_one_sequence_in_all():
+    message = (
+        r"^validation_fraction=0\.1 of 1 sequence leaves none to train on: lower it, or pass X_val and y_val, or set"
+    )
+    assert_split_refuses(regressor(), [np.ones((3, 1))], [1.0], message)
+
+
+def test_r2_needs_two_validation_targets():
+    X, labels, targets = small_data()
+    message = (
+        r"^X_val has one sequence to validate on \(weights of 0 and unknown targets do not count\), but "
+        r"early_stopping=True needs two for R\^2: pass more, or set early_stopping=False\.$"
+    )
+    reg = regressor(early_stopping=True)
+    for validation in (
+        {"X_val": X[:1], "y_val": targets[:1]},
+        {"X_val": X[:3], "y_val": targets[:3], "sample_weight_val": [0, 1, 0]},
+    ):
+        with pytest.raises(ValueError, match=message):
+            reg.fit(X, targets, **validation)
+    assert len(reg.fit(X, targets, X_val=X[:2], y_val=targets[:2]).validation_scores_) == 3
+    # The accuracy of one sequence is defined.
+    clf = classifier(early_stopping=True).fit(X, labels, X_val=X[:1], y_val=labels[:1])
+    assert set(clf.validation_scores_) <= {0.0, 1.0}
+
+
+def test_r2_needs_two_validation_targets_of_steps():
+    X, _, targets = small_data("each")
+    reg = regressor(readout="each", early_stopping=True)
+    assert len(reg.fit(X, targets, X_val=X[:1], y_val=targets[:1]).validation_scores_) == 3
+    with pytest.raises(ValueError, match=r"^X_val has one step to validate on"):
+        reg.fit(X, targets, X_val=X[:1], y_val=[[np.nan, 1.0, np.nan, np.nan, np.nan]])
