@@ -13,6 +13,7 @@ from sklearn.utils.validation import _num_samples
 from sklearn_rnn._data.missing import as_array, is_missing, known_steps, refuse_missing
 from sklearn_rnn._data.reading import naming_argument
 from sklearn_rnn._data.sequences import BaseSequences
+from sklearn_rnn._utils.warnings import warn_user
 
 
 def check_y(
@@ -146,3 +147,14 @@ def check_labels(y: Any, per_step: bool, name: str = "y") -> np.ndarray:
             "(sklearn.multioutput.MultiOutputClassifier), or give multilabel indicators."
         )
     return column_or_1d(y, warn=True)
+
+
+def warn_of_steps(y: np.ndarray, sequences: BaseSequences, name: str = "y") -> None:
+    """Warn if checked targets of sequences, (n,) or (n, n_outputs), look like targets of steps."""
+    n_steps = sequences.common_length
+    if n_steps is not None and n_steps > 1 and y.ndim == 2 and y.shape[1] == n_steps:
+        warn_user(
+            f"{name} has shape {y.shape}, and the sequences of {sequences.name} have {n_steps} steps: {name} is read "
+            f"as {n_steps} outputs (or labels) of each sequence, not as a target at every step. For a target at every "
+            "step set readout='each'."
+        )

@@ -17,6 +17,7 @@ from sklearn_rnn._data.patches import Patches, choose_patches
 from sklearn_rnn._data.reading import check_sequences
 from sklearn_rnn._data.schema import InputSchema
 from sklearn_rnn._data.target_readers import TargetReader
+from sklearn_rnn._data.targets import warn_of_steps
 from sklearn_rnn._data.weights import check_weights
 
 
@@ -96,6 +97,8 @@ def read_training_data(
         weights = _weights_of_known(weights, is_known, is_chunk, names)
     coding = reader.learn(y, classes) if known is None else known.coding
     targets = _in_all_rows(coding.encode(y, schema.dtype, schema.owner, names.y), is_known)
+    if known is None and not reader.per_step:
+        warn_of_steps(y, sequences, names.y)
     weights = reader.reweigh(weights, targets, coding)
     if not is_chunk and not weights.any():
         raise ValueError(f"class_weight={estimator.class_weight} leaves every sequence with weight 0.")

@@ -1,5 +1,7 @@
 """Weights of steps, targets known at some steps only, and weight 0 as removal."""
 
+import warnings
+
 import numpy as np
 import pytest
 from helpers import make_sequences
@@ -381,3 +383,40 @@ def test_a_state_of_weight_0_that_overflows_ends_a_stateful_call_and_reaches_no_
         estimator.partial_fit(X, np.ones((3, 4)), sample_weight=[1.0, 0.0, 1.0])
     for name, weights in before.items():
         assert_array_equal(estimator.weights_[name], weights)
+
+
+# ---- Targets that look like those of steps -----------------------------------------------------------
+
+
+def test_targets_of_the_shape_of_the_steps_are_read_as_outputs_with_a_warning():
+    X = np.stack(make_sequences((4,) * N))
+    message = (
+        r"^y has shape \(10, 4\), and the sequences of X have 4 steps: y is read as 4 outputs \(or labels\) of each "
+        r"sequence, not as a target at every step\. For a target at every step set readout='each'\.$"
+    )
+    for estimator, y in (
+        (regressor(), np.random.default_rng(0).normal(size=(N, 4))),
+        (classifier(), np.random.default_rng(0).integers(0, 2, size=(N, 4))),
+    ):
+        for method, form in (("fit", X), ("fit", list(X)), ("partial_fit", X), ("fit", X.reshape(N, 8))):
+            known = {"classes": range(4)} if method == "partial_fit" and y.dtype.kind == "i" else {}
+            fresh = clone(estimator).set_params(step_features=2)
+            with pytest.warns(UserWarning, match=message) as caught:
+                getattr(fresh, method)(form, y, **known)
+            assert len(caught) == 1
+            assert caught[0].filename == __file__
+            assert len(fresh.predict(form)[0]) == 4
+            fresh.partial_fit(form, y)  # no second warning: warnings are errors
+
+
+def test_other_targets_are_read_without_a_warning():
+    X = np.stack(make_sequences((4,) * N))
+    ragged = [*X[1:], X[0][:3]]
+    single = X[:, :1]
+    y = np.random.default_rng(0).normal(size=(N, 4))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        regressor().fit(X, y[:, :3])
+        regressor().fit(ragged, y)
+        regressor().fit(single, y[:, :1])
+        regressor(readout="each").fit(X, y)
