@@ -39,7 +39,12 @@ class Loss(ABC):
         if not weights.all():
             counting = weights > 0
             scores, targets, weights = scores[counting], targets[counting], weights[counting]
-        return float(np.dot(self.per_sample(scores, targets), weights.astype(np.float64, copy=False)))
+        weights = weights.astype(np.float64, copy=False)
+        value = float(np.dot(self.per_sample(scores, targets), weights))
+        if np.isfinite(value) or scores.dtype == np.float64:
+            return value
+        # Squares of float32 numbers above 1.8e19 overflow. The gradient is finite, and clipping may save the update.
+        return float(np.dot(self.per_sample(scores.astype(np.float64), targets.astype(np.float64)), weights))
 
     def gradient(self, scores: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> np.ndarray:
         """Gradient of :meth:`value` with respect to ``scores``; zeros for samples of weight 0."""

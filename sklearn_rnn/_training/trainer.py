@@ -219,14 +219,14 @@ class Trainer:
         is_clipped : bool
         """
         settings = self.settings
-        norm = clipped_norm = float(np.linalg.norm(gradient))
+        norm = clipped_norm = norm_of(gradient)
         is_clipped = False
         if settings.clip_value is not None and np.abs(gradient).max() > settings.clip_value:
             np.clip(gradient, -settings.clip_value, settings.clip_value, out=gradient)
-            clipped_norm = float(np.linalg.norm(gradient))
+            clipped_norm = norm_of(gradient)
             is_clipped = True
         if settings.clip_norm is not None and clipped_norm > settings.clip_norm:
-            gradient *= settings.clip_norm / clipped_norm
+            _multiply(gradient, settings.clip_norm / clipped_norm)
             is_clipped = True
         return norm, is_clipped
 
@@ -244,6 +244,25 @@ class Trainer:
                 loss, weight = loss + update.loss, weight + update.weight
         loss = self._penalize_and_divide(Update(loss, weight, gradient), weight, self.trained_parameters())
         return loss, gradient.vector.astype(np.float64)
+
+
+def norm_of(vector: np.ndarray) -> float:
+    """Euclidean norm. It is finite for float32 vectors of finite values, though their squares may overflow."""
+    norm = float(np.linalg.norm(vector))
+    if not np.isfinite(norm):
+        largest = float(np.abs(vector).max())
+        if np.isfinite(largest):
+            norm = largest * float(np.linalg.norm(vector / vector.dtype.type(largest)))
+    return norm
+
+
+def _multiply(vector: np.ndarray, factor: float) -> None:
+    """Multiply a vector in place by a factor that may be too small for the vector's dtype."""
+    if factor >= np.finfo(vector.dtype).tiny:
+        vector *= factor
+    else:
+        vector *= factor**0.5
+        vector *= factor**0.5
 
 
 def train(trainer: Trainer, dataset: Dataset, learning_rate: LearningRate, n_epochs: int, monitor: Monitor) -> bool:

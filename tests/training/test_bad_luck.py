@@ -12,12 +12,13 @@ from time import sleep
 import numpy as np
 import pytest
 from helpers import make_sequences, run_python
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 
 from sklearn_rnn import RNNClassifier, RNNRegressor
 from sklearn_rnn._training.bptt import Backpropagation
 from sklearn_rnn._training.optimizers import SGD, Adam, RMSprop
+from sklearn_rnn._training.trainer import norm_of
 
 LENGTHS = (5, 3, 7, 4, 2, 6, 3, 5)
 TARGETS = np.array([0.5, 1.0, 0.0, 2.0, 3.5, 1.0, 0.3, 1.2])
@@ -179,6 +180,35 @@ def test_the_norm_of_the_gradient_can_be_clipped_so_that_training_goes_on():
     estimator.fit(sequences(), TARGETS)
     assert estimator.n_iter_ == 5
     assert estimator.clipped_fraction_ == 1
+
+
+# The last one multiplies the gradient by 1e-42, which float32 rounds to two digits.
+@pytest.mark.parametrize(("size", "clip_norm"), [(1e20, 1.0), (1e25, 1.0), (1e30, 1e-12)])
+@pytest.mark.parametrize("clip_value", [None, 0.3])
+def test_clipping_saves_training_in_float32_where_the_squares_of_gradients_overflow(size, clip_norm, clip_value):
+    settings = {"solver": "sgd", "learning_rate_init": 0.1 / clip_norm, "max_iter": 4}
+    settings |= {"clip_norm": clip_norm, "clip_value": clip_value}
+    X_val = sequences(np.float32)
+    float32 = regressor(**settings).fit(sequences(np.float32), TARGETS * size, X_val=X_val, y_val=TARGETS * size)
+    float64 = regressor(**settings).fit(sequences(), TARGETS * size)
+    assert float32.n_iter_ == 4
+    assert float32.clipped_fraction_ == 1
+    assert_allclose(float32.loss_curve_, float64.loss_curve_, rtol=1e-5)
+    assert_allclose(float32.gradient_norms_, float64.gradient_norms_, rtol=1e-4)
+    assert float32.gradient_norms_[0] > 1.8e19
+    for name, weights in float64.weights_.items():
+        assert_allclose(float32.weights_[name], weights, rtol=0, atol=1e-4, err_msg=name)
+
+
+@pytest.mark.parametrize(("dtype", "size"), [(np.float32, 1e30), (np.float32, 3e38), (np.float64, 1e300)])
+def test_the_norm_of_a_gradient_does_not_overflow(dtype, size):
+    gradient = np.array([3, 0, -4], dtype) / dtype(4) * dtype(size)
+    with np.errstate(over="ignore"):
+        assert_allclose(norm_of(gradient), 1.25 * size, rtol=1e-6)
+        assert norm_of(np.array([1, np.inf], dtype)) == np.inf
+        assert np.isnan(norm_of(np.array([1, np.nan, size], dtype)))
+    small = np.array([0.1, -0.7, 1e-3], dtype)
+    assert norm_of(small) == np.linalg.norm(small)
 
 
 @pytest.mark.parametrize("loss", ["squared_error", "poisson"])

@@ -177,3 +177,25 @@ def test_sums_of_float32_samples_do_not_round_in_float32():
 )
 def test_losses_name_their_output_activation(kind, activation):
     assert LOSSES[kind].link.name == activation
+
+
+@each_loss
+def test_samples_of_weight_0_are_not_computed(kind):
+    loss, (scores, weights) = LOSSES[kind](), draw()
+    targets = draw_targets(kind)
+    counting = weights > 0
+    expected = loss.value(scores[counting], targets[counting], weights[counting])
+    derivative = loss.derivative(scores, targets) * weights[:, None]
+    scores[~counting] = [np.inf, np.nan, -np.inf]
+    assert loss.value(scores, targets, weights) == expected
+    gradient = loss.gradient(scores, targets, weights)
+    assert_allclose(gradient[counting], derivative[counting], rtol=1e-14, atol=0)
+    assert not gradient[~counting].any()
+
+
+def test_a_float32_loss_whose_squares_overflow_is_finite():
+    scores, targets = np.array([[1.0], [-2e25]], np.float32), np.zeros((2, 1), np.float32)
+    with np.errstate(over="ignore"):
+        value = SquaredError().value(scores, targets, np.array([1, 0.5], np.float32))
+        assert np.isnan(SquaredError().value(scores * np.float32(np.nan), targets, np.ones(2, np.float32)))
+    assert_allclose(value, 1e50, rtol=1e-6)
