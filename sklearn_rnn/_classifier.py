@@ -198,6 +198,12 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
         ndarray of shape (n_sequences,), or (n_sequences, n_labels) for multilabel targets
             For readout "each" one label per step, in the form of X: (n_sequences, n_steps) or a list of
             arrays (n_steps_i,).
+
+        Warns
+        -----
+        UserWarning
+            If scores are NaN, because values of X are too large for the network or its weights are not finite. Labels
+            mean nothing there. ``predict_proba`` shows NaN.
         """
         return self._apply(X, lambda scores: self._model.decode(scores))
 

@@ -11,6 +11,7 @@ from sklearn_rnn._data.coding import ClassCoding, ValueCoding
 from sklearn_rnn._data.schema import InputSchema
 from sklearn_rnn._network.links import Link
 from sklearn_rnn._network.network import RecurrentNetwork
+from sklearn_rnn._utils.warnings import warn_user
 
 
 @dataclass
@@ -46,8 +47,23 @@ class Model:
         return replace(self, network=self.network.copy())
 
     def decode(self, scores: np.ndarray) -> np.ndarray:
-        """Return predictions, (n,) or (n, n_outputs), for raw scores (n, n_outputs)."""
+        """Return predictions, (n,) or (n, n_outputs), for raw scores (n, n_outputs).
+
+        A label, unlike a value or a probability, does not show that a score is NaN: warn of it.
+        """
+        if isinstance(self.coding, ClassCoding):
+            self._warn_of_nan(scores)
         return self.coding.decode(scores, self.link.predict)
+
+    def _warn_of_nan(self, scores: np.ndarray) -> None:
+        is_nan = np.isnan(scores)
+        if is_nan.any():
+            rows = np.flatnonzero(is_nan.any(axis=1))
+            samples = "steps" if self.is_per_step else f"sequences, first of X[{rows[0]}],"
+            warn_user(
+                f"predict: the scores of {len(rows)} of {len(scores)} {samples} are NaN: their labels mean nothing. "
+                "Values of X are too large for the network, or weights_ are not finite. predict_proba shows NaN there."
+            )
 
     def probabilities(self, scores: np.ndarray) -> np.ndarray:
         """Return class probabilities, (n, n_classes), for raw scores (n, n_outputs); only for classifiers."""

@@ -14,7 +14,7 @@ MAY_IMPORT = {
     "_data": {"_utils"},
     "_network": {"_utils", "_data"},
     "_versions": {"_network"},
-    "_model": {"_data", "_network"},
+    "_model": {"_utils", "_data", "_network"},
     "_inference": {"_utils", "_data", "_network", "_model"},
     "_training": {"_utils", "_data", "_network", "_model", "_inference"},
     "_settings": {"_data", "_network", "_training"},

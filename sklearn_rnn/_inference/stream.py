@@ -130,6 +130,11 @@ class PredictionStream:
         ------
         ValueError, TypeError
             For bad input; the state of the stream stays unchanged.
+
+        Notes
+        -----
+        A classifier's ``predict`` warns if scores are NaN. This method does not, because the test would make every
+        step slower. ``predict_proba`` shows NaN.
         """
         stepper, schema = self._stepper, self._model.schema
         if stepper is None or schema.patches.n_shared:
