@@ -397,6 +397,31 @@ def test_weights_after_20_updates_are_those_of_torch(cell, bidirectional, readou
     compare("20 updates", regressor.weights_, witness.arrays(), rtol=1e-8)
 
 
+@pytest.mark.parametrize("solver", ["sgd", "adam"])
+@pytest.mark.parametrize(("cell", "bidirectional"), [("rnn", False), ("lstm", True), ("gru", False)])
+def test_weights_and_unknown_targets_of_steps_are_weighted_losses_of_torch(cell, bidirectional, solver, compare):
+    sequences = make_sequences((4, 1, 3, 6))
+    ends = np.cumsum([len(sequence) for sequence in sequences])[:-1]
+    generator = np.random.default_rng(7)
+    targets, weights = generator.normal(size=(14, 2)), generator.uniform(0.5, 2, size=14)
+    weights[[2, 8]] = 0
+    is_known = np.ones(14, bool)
+    is_known[[0, 4, 7, 13]] = False  # the second sequence has no target
+    y = np.where(is_known[:, None], targets, np.nan)
+    settings, make_optimizer = SOLVERS[solver]
+    regressor = RNNRegressor((3, 2), cell=cell, bidirectional=bidirectional, readout="each", **settings)
+    start = train(regressor, sequences, np.split(y, ends), np.split(weights, ends))
+
+    witness = TorchNetwork(start, cell, "tanh", "each")
+    optimizer = make_optimizer(list(witness.tensors.values()))
+    weights = torch.as_tensor(weights * is_known)
+    for _ in range(20):
+        losses = torch_losses("squared_error", witness.scores(sequences), torch.as_tensor(targets))
+        mean_loss = ((losses * weights).sum() + regressor.alpha * witness.penalty()) / weights.sum()
+        torch_update(witness, optimizer, mean_loss, clip_norm=regressor.clip_norm)
+    compare("20 updates", regressor.weights_, witness.arrays(), rtol=1e-9)
+
+
 # ---- Truncation --------------------------------------------------------------------------------------
 
 

@@ -1,4 +1,4 @@
-"""Targets that are not known: NaN, None and pandas.NA."""
+"""Targets that are not known: NaN, None, NaT and pandas.NA."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from sklearn_rnn._data.sequences import BaseSequences
 
 
 def is_missing(values: np.ndarray) -> np.ndarray:
-    """Return where an array has NaN, None or pandas.NA, as an array of bool of its shape."""
-    if values.dtype.kind == "f":
+    """Return where an array has NaN, None, NaT or pandas.NA, as an array of bool of its shape."""
+    if values.dtype.kind in "fmM":
         return np.isnan(values)
     if values.dtype != object:
         return np.zeros(values.shape, bool)
@@ -19,7 +19,7 @@ def is_missing(values: np.ndarray) -> np.ndarray:
 
 
 def _is_missing_item(item: Any) -> bool:
-    if item is None or type(item).__name__ == "NAType":  # by its name: pandas need not be installed
+    if item is None or type(item).__name__ in ("NAType", "NaTType"):  # by name: pandas need not be installed
         return True
     return isinstance(item, (float, np.floating)) and bool(np.isnan(item))
 

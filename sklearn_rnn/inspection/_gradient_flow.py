@@ -111,8 +111,8 @@ def gradient_flow(estimator, X, y, *, n_iterations=10, random_state=0):
     assert dataset.weights is not None
     if dataset.per_step and not dataset.weights[np.cumsum(dataset.sequences.lengths) - 1].any():
         raise ValueError(
-            f"class_weight={estimator.class_weight} leaves every sequence's last step with weight 0, but only losses "
-            "of last steps are used: pass sequences that end in other classes."
+            "y has no target with weight at the last step of any sequence, but only losses of last steps are used: "
+            "pass sequences that end in known targets, in classes whose class_weight is above 0."
         )
     random_state = check_random_state(random_state)
     with threads(1), without_overflow_warnings():

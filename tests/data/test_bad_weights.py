@@ -74,6 +74,9 @@ BAD_WEIGHTS = {
     "NaN": ([1, 1, np.nan, 1, 1, 1], r"sample_weight\[2\] is nan: weights must be finite and not negative"),
     "infinity": ([1, 1, 1, 1, np.inf, 1], r"sample_weight\[4\] is inf: weights must be finite and not negative"),
     "no number": ([1, 1, "one", 1, 1, 1], "sample_weight is not numeric: could not convert"),
+    "a word": ("balanced", "sample_weight is not numeric: could not convert string to float"),
+    "a dict": ({0: 1}, "sample_weight is not numeric: float"),
+    "one NaN in an array": (np.array(np.nan), "sample_weight is nan: weights must be finite and not negative"),
     "one NaN for all": (np.nan, "sample_weight is nan: weights must be finite and not negative"),
     "one infinity for all": (np.inf, "sample_weight is inf: weights must be finite and not negative"),
     "one negative number for all": (-1, "sample_weight is -1.0: weights must be finite and not negative"),
@@ -84,14 +87,10 @@ BAD_WEIGHTS = {
 
 @pytest.mark.parametrize(("weights", "message"), BAD_WEIGHTS.values(), ids=BAD_WEIGHTS)
 def test_training_refuses_bad_weights(weights, message):
+    error = TypeError if isinstance(weights, dict) else ValueError
     for estimator in (classifier(), regressor(readout="each")):
-        assert_training_refuses(
-            estimator,
-            sequences(),
-            default_y(estimator),
-            sample_weight=weights,
-            message=message,
-        )
+        y = default_y(estimator)
+        assert_training_refuses(estimator, sequences(), y, error=error, sample_weight=weights, message=message)
 
 
 @pytest.mark.parametrize("weights", [1e38, [1, 1, 1e30, 1, 1, 1]])

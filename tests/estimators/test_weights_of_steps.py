@@ -72,6 +72,25 @@ def test_ragged_weights_of_steps_have_the_forms_of_y(form):
         assert_same_weights(estimator.fit(X, y, sample_weight=form(weights)), reference)
 
 
+def test_weights_may_be_pandas_series():
+    pandas = pytest.importorskip("pandas", reason="the weights are in pandas objects")
+    X, estimators = problems()
+    for estimator, y in estimators:
+        reference = clone(estimator).fit(X, y, sample_weight=random_weights())
+        assert_same_weights(estimator.fit(X, y, sample_weight=pandas.Series(random_weights())), reference)
+        reference.fit(X, y, sample_weight=WEIGHTS)
+        assert_same_weights(estimator.fit(X, y, sample_weight=pandas.Series(WEIGHTS)), reference)
+        reference.fit(X, y, sample_weight=2)
+        assert_same_weights(estimator.fit(X, y, sample_weight=np.array(2.0)), reference)
+
+
+def test_dates_may_be_labels_and_missing():
+    dates = np.array(["2020-01-01", "2020-01-02", "NaT"], "M8[D]")
+    X, labels, _ = small_data("each")
+    clf = classifier(readout="each").fit(X, [dates[of_sequence] for of_sequence in labels])
+    assert_array_equal(clf.classes_, dates[:2])
+
+
 def test_weights_of_steps_may_be_two_dimensional():
     lengths = (4,) * N
     X, labels, targets = small_data("each", lengths=lengths)

@@ -325,10 +325,17 @@ def test_losses_without_weight_have_no_gradient_to_follow():
     y = [np.arange(len(x)) % 2 for x in X]  # both end in class 1
     settings = {"readout": "each", "class_weight": {0: 1, 1: 0}, "max_iter": 1, "n_iter_no_change": np.inf}
     classifier = RNNClassifier((3,), random_state=0, **settings).fit(X, y)
-    with pytest.raises(ValueError, match=r"^class_weight=.* leaves every sequence's last step"):
+    message = "^y has no target with weight at the last step of any sequence, but only losses of last steps are used"
+    with pytest.raises(ValueError, match=message):
         gradient_flow(classifier, X, y)
     assert np.isfinite(gradient_flow(classifier, X, [1 - labels for labels in y]).loss)
     assert np.isfinite(truncation_bias(classifier, X, y, [2]).cosine).all()
+    regressor = RNNRegressor((3,), random_state=0, readout="each", max_iter=1, n_iter_no_change=np.inf)
+    y = [np.append(np.ones(len(x) - 1), np.nan) for x in X]
+    regressor.fit(X, y)
+    with pytest.raises(ValueError, match=message):
+        gradient_flow(regressor, X, y)
+    assert np.isfinite(gradient_flow(regressor, X, [y[0], np.ones(6)]).loss)
 
 
 def test_truncations_are_at_least_one_and_at_least_the_stride():

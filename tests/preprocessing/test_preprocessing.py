@@ -390,6 +390,15 @@ def test_weights_of_sequences_are_repeated_for_their_steps():
     )
 
 
+def test_weights_may_be_those_of_steps():
+    weights = np.random.default_rng(0).uniform(0, 2, size=len(STEPS))
+    of_steps = np.split(weights, np.cumsum(RAGGED)[:-1])
+    fitted = TimeDistributed(StandardScaler()).fit(SEQUENCES, sample_weight=of_steps)
+    assert_allclose(fitted.transformer_.mean_, np.average(STEPS, axis=0, weights=weights), rtol=1e-12)
+    with pytest.raises(ValueError, match=r"^sample_weight\[0\] has shape \(2,\), but X\[0\] has 5 steps"):
+        TimeDistributed(StandardScaler()).fit(SEQUENCES, sample_weight=np.ones((5, 2)))
+
+
 def test_no_weights_are_none():
     assert TimeDistributed(Recorder()).fit(SEQUENCES, sample_weight=None).transformer_.sample_weight_ is None
     TimeDistributed(MinMaxScaler()).fit(SEQUENCES, sample_weight=None)
