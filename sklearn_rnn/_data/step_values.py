@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import numpy as np
 
+from sklearn_rnn._data.missing import as_array, is_missing
 from sklearn_rnn._data.reading import naming_argument
 
 
@@ -27,14 +27,11 @@ def parts_of(values: Any, name: str) -> list[np.ndarray]:
     entries = values if isinstance(values, (list, tuple)) else np.asarray(values)
     if isinstance(entries, np.ndarray) and entries.ndim == 0:
         raise TypeError(f"{name} is {values!r}, but it must have one entry for each sequence.")
-    return [_as_array(part, f"{name}[{i}]") for i, part in enumerate(entries)]
-
-
-def _as_array(part: Any, name: str) -> np.ndarray:
-    """Convert the values of a sequence. Lists with strings stay objects: NumPy would make the string "nan" of NaN."""
-    with naming_argument(name):
-        array = np.asarray(part)
-    return np.asarray(part, dtype=object) if array.dtype.kind in "US" and isinstance(part, (list, tuple)) else array
+    parts = []
+    for i, part in enumerate(entries):
+        with naming_argument(f"{name}[{i}]"):
+            parts.append(as_array(part))
+    return parts
 
 
 def join(parts: list[np.ndarray]) -> np.ndarray:
@@ -107,12 +104,4 @@ def is_unknown(values: np.ndarray) -> np.ndarray:
     -------
     ndarray of shape (n,), bool
     """
-    if values.dtype.kind == "f":
-        unknown = np.isnan(values)
-    elif values.dtype == object:
-        na = getattr(sys.modules.get("pandas"), "NA", None)  # without pandas there is none
-        flags = [value is None or value is na or value != value for value in values.ravel()]
-        unknown = np.array(flags, dtype=bool).reshape(values.shape)
-    else:
-        unknown = np.zeros(values.shape, dtype=bool)
-    return unknown.reshape(len(values), -1).any(axis=1)
+    return np.asarray(is_missing(values).reshape(len(values), -1).any(axis=1))
