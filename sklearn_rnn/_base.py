@@ -126,9 +126,9 @@ class BaseRNN(BaseEstimator, metaclass=ABCMeta):
         validation = read_validation_data(self, validation_data, reader, known)
         begins = earlier is None
         if begins:
-            self._begin_training(known)
+            self._begin_training(known, dataset)
         else:
-            self._continue_training(restart_session)
+            self._continue_training(known, dataset, restart_session)
         if self.early_stopping and validation is None:
             random_state = self._session.random_state
             dataset, validation = hold_out(dataset, known.coding, self.validation_fraction, random_state)
@@ -145,9 +145,9 @@ class BaseRNN(BaseEstimator, metaclass=ABCMeta):
         earlier, data = self._known(), (X, y, sample_weight, self._target_reader())
         known, dataset = read_training_data(self, *data, known=earlier, classes=classes, is_chunk=self.stateful)
         if earlier is None:
-            self._begin_training(known)
+            self._begin_training(known, dataset)
         else:
-            self._continue_training(continue_session)
+            self._continue_training(known, dataset, continue_session)
         self._train(dataset, is_partial=True, state=self._starting_state(len(dataset), new_sequence))
 
     def _known(self):
@@ -157,7 +157,7 @@ class BaseRNN(BaseEstimator, metaclass=ABCMeta):
         check_architecture(self, self._model.architecture)
         return Known(self._model.schema, self._model.coding)
 
-    def _begin_training(self, known):
+    def _begin_training(self, known, dataset):
         """Make a new model, and the session of its training."""
         schema, coding = known
         random_state = check_random_state(self.random_state)
@@ -165,11 +165,21 @@ class BaseRNN(BaseEstimator, metaclass=ABCMeta):
             network = make_network(self, schema.n_inputs, coding.n_outputs, schema.dtype, random_state)
         self._model = Model(schema, network, self._make_loss(coding).link, coding, architecture_of(self))
         self._session = begin_session(self, network, random_state)
+        self._start_scores(dataset)
 
-    def _continue_training(self, next_session):
+    def _continue_training(self, known, dataset, next_session):
         """Copy the model to train it further; ``next_session`` makes the session from the earlier one."""
         self._model = self._model.copy()
         self._session = next_session(self, self._model.network, self._session)
+        if self._model.coding.is_provisional:
+            self._model.coding = known.coding
+            self._start_scores(dataset)
+
+    def _start_scores(self, dataset):
+        """Start the output bias so that the first predictions are near the mean of the targets."""
+        if dataset.weights.any():
+            scores = self._make_loss(self._model.coding).start_scores(dataset.targets, dataset.weights)
+            self._model.network.parameters.views["readout.bias"][...] = scores
 
     def _starting_state(self, n_sequences, new_sequence):
         """Return the network state in which a chunk begins; None where every call starts from zeros."""

@@ -244,7 +244,7 @@ n_outputs_ : int
     Number of outputs of the network.
 
 out_activation_ : {"identity", "logistic", "softmax", "exp"}
-    The function g in y_t = g(h_t V + c).
+    The function g in y_t = g(h_t V + c). A regressor with ``normalize_y`` also shifts and scales h_t V + c.
 
 n_features_in_ : int
     Number of columns of 2-D X; number of features per step of 3-D and ragged X.

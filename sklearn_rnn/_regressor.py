@@ -8,6 +8,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_rnn._base import BaseRNN
+from sklearn_rnn._data.coding import PositiveCoding, ValueCoding
 from sklearn_rnn._data.target_readers import ValueReader
 from sklearn_rnn._documentation import document_rnn
 from sklearn_rnn._settings import CONSTRAINTS, can_partial_fit
@@ -18,9 +19,8 @@ from sklearn_rnn._training.losses import REGRESSION_LOSSES
 class RNNRegressor(RegressorMixin, BaseRNN):
     """Recurrent neural network regressor, trained by backpropagation through time.
 
-    One target, or several, per sequence or (``readout="each"``) per step. Targets are not scaled: if
-    their spread is far from 1, wrap the regressor in
-    :class:`~sklearn.compose.TransformedTargetRegressor`.
+    One target, or several, per sequence or (``readout="each"``) per step. Targets may have any scale: they
+    are normalised for training (``normalize_y``), and predictions are in the units of y.
 
     For a target at every step, don't score with scikit-learn's own scorers (``scoring="r2"``): on 2-D y they take the
     steps for outputs, and on ragged y they fail, so that a search reports NaN. Use
@@ -30,12 +30,23 @@ class RNNRegressor(RegressorMixin, BaseRNN):
     ----------
     {parameters}
     loss : {{"squared_error", "absolute_error", "huber", "poisson"}}, default="squared_error"
-        Squared error: half of it, as in MLPRegressor. Huber: quadratic within 1 of the target and linear
-        beyond. Poisson: half the deviance, with the mean exp(h V + c); y must not be negative. With
-        several outputs the mean over them.
+        Squared error: half of it, as in MLPRegressor. Huber: quadratic within 1 of the target (with
+        ``normalize_y``: within one spread of the targets) and linear beyond. Poisson: half the deviance,
+        with the logarithm of the mean as output; y must not be negative. With several outputs the mean
+        over them.
+    normalize_y : bool, default=True
+        Whether training takes place in units of the targets' mean and spread. Losses, ``tol`` and the
+        threshold of Huber's loss are then in these units. The first ``fit`` or ``partial_fit`` decides
+        on the units; warm starts and later calls of ``partial_fit`` keep them.
 
     Attributes
     ----------
+    target_mean_, target_scale_ : ndarray of shape (n_outputs,), float64
+        Predictions are ``target_mean_ + target_scale_ * (h V + c)``: the weighted mean and standard
+        deviation of the targets that were given to the first training, over sequences or steps. The
+        scale of a constant output is 1. Zeros and ones without ``normalize_y``. For loss "poisson"
+        predictions are ``exp(target_mean_ + target_scale_ * (h V + c))``: the logarithm of the mean, and
+        sqrt(log(1 + v^2)), where v is the standard deviation divided by the mean.
     {attributes}
 
     See Also
@@ -59,6 +70,7 @@ class RNNRegressor(RegressorMixin, BaseRNN):
     _parameter_constraints: dict = {
         **CONSTRAINTS,
         "loss": [StrOptions(set(REGRESSION_LOSSES))],
+        "normalize_y": ["boolean"],
     }
 
     def __init__(
@@ -112,6 +124,7 @@ class RNNRegressor(RegressorMixin, BaseRNN):
         verbose=False,
         # Of this estimator
         loss="squared_error",
+        normalize_y=True,
     ):
         self._set_parameters(locals())
 
@@ -152,10 +165,24 @@ class RNNRegressor(RegressorMixin, BaseRNN):
         return self._partial_fit(X, y, sample_weight, new_sequence)
 
     def _target_reader(self):
-        return ValueReader(self.readout == "each", self.loss)
+        return ValueReader(self.readout == "each", self.loss, self.normalize_y)
 
     def _make_loss(self, coding):
-        return REGRESSION_LOSSES[self.loss]()
+        loss = REGRESSION_LOSSES[self.loss]()
+        fitted_link = "exp" if isinstance(coding, PositiveCoding) else "identity"
+        if loss.link.name != fitted_link:
+            raise ValueError(
+                f"loss={self.loss!r} needs the output function {loss.link.name!r}, but the fitted network has "
+                f"{fitted_link!r}: training continues only with the same function. To train a new network, call fit "
+                "with warm_start=False."
+            )
+        return loss.in_units(coding.scale) if coding.is_normalized else loss
+
+    def _set_fitted_attributes(self, best):
+        super()._set_fitted_attributes(best)
+        coding = self._model.coding
+        assert isinstance(coding, ValueCoding)
+        self.target_mean_, self.target_scale_ = coding.mean.copy(), coding.scale.copy()
 
     def predict(self, X):
         """Predict targets.

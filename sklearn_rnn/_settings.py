@@ -197,7 +197,8 @@ def architecture_of(estimator: Any) -> dict[str, Any]:
         "bidirectional": is_bidirectional(estimator),
         "readout": readout_of(estimator),
     }
-    return special | {name: getattr(estimator, name) for name in names}
+    targets = {"normalize_y": estimator.normalize_y} if hasattr(estimator, "normalize_y") else {}
+    return special | {name: getattr(estimator, name) for name in names} | targets
 
 
 def check_architecture(estimator: Any, fitted: dict[str, Any]) -> None:

@@ -12,7 +12,7 @@ from sklearn_rnn._documentation import PARAMETER_GROUPS
 
 ESTIMATORS = (RNNClassifier, RNNRegressor)
 GROUPS = ["Architecture", "Sequences", "BPTT", "Optimizer", "Stopping", "Running"]
-OF_ONE_ESTIMATOR = {"class_weight", "loss"}
+OF_ONE_ESTIMATOR = {"class_weight", "loss", "normalize_y"}
 
 PAGE = Path(__file__).parent.parent / "docs" / "user_guide" / "parameters.rst"
 needs_page = pytest.mark.skipif(
@@ -69,7 +69,7 @@ def test_the_groups_stand_in_their_order_and_share_no_parameter():
     names = re.findall(r"^(\w+) : ", "\n".join(PARAMETER_GROUPS.values()), re.MULTILINE)
     assert len(names) == len(set(names))
     assert set(names) | {"class_weight"} == set(defaults_of(RNNClassifier))
-    assert set(names) | {"loss"} == set(defaults_of(RNNRegressor))
+    assert set(names) | {"loss", "normalize_y"} == set(defaults_of(RNNRegressor))
 
 
 @needs_page

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+
+from sklearn_rnn._data.moments import Moments
 
 # The output layer's activation g, from raw scores (n, n_outputs) to predictions of the same shape.
 Activation = Callable[[np.ndarray], np.ndarray]
@@ -25,6 +27,7 @@ class ClassCoding:
 
     classes: np.ndarray
     is_multilabel: bool
+    is_provisional = False  # all classes are known from the first call on
 
     @classmethod
     def learn(cls, y: np.ndarray, classes: np.ndarray | None, name: str = "y") -> ClassCoding:
@@ -86,41 +89,125 @@ class ClassCoding:
 
 @dataclass(frozen=True)
 class ValueCoding:
-    """Real values, which are not coded.
+    """Real values y = mean + scale * score. Targets are (y - mean) / scale.
 
     Attributes
     ----------
-    n_outputs : int
+    mean, scale : ndarray of shape (n_outputs,), float64
+        Zeros and ones for values that are not normalised.
     is_flat : bool
         Whether y had no axis for the outputs.
+    is_normalized : bool
+    is_provisional : bool, default=False
+        Whether all values were without weight so far. Mean and scale are then learned from the next ones.
     """
 
-    n_outputs: int
+    mean: np.ndarray
+    scale: np.ndarray
     is_flat: bool
+    is_normalized: bool
+    is_provisional: bool = False
+    _units_of: dict[str, tuple[np.ndarray, np.ndarray]] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        # Scale and mean by dtype: a conversion at each step of a stream takes as long as the step.
+        with np.errstate(over="ignore"):  # in float32, of values that only float64 holds
+            units = {np.dtype(t).char: (self.scale.astype(t), self.mean.astype(t)) for t in (np.float32, np.float64)}
+        object.__setattr__(self, "_units_of", units)
 
     @classmethod
-    def learn(cls, y: np.ndarray) -> ValueCoding:
-        """Make the coding of checked values, (n,) or (n, n_outputs)."""
-        return cls(1 if y.ndim == 1 else y.shape[1], y.ndim == 1)
+    def learn(cls, y: np.ndarray, weights: np.ndarray, normalize: bool) -> ValueCoding:
+        """Make the coding of checked values, (n,) or (n, n_outputs), with weights, (n,)."""
+        is_flat, has_weight = y.ndim == 1, weights > 0
+        y = y[:, None] if is_flat else y
+        mean, scale = np.zeros(y.shape[1]), np.ones(y.shape[1])
+        if normalize and has_weight.any():
+            mean, scale = cls._mean_and_scale(*_statistics(y[has_weight], weights[has_weight]))
+        return cls(mean, scale, is_flat, normalize, is_provisional=normalize and not has_weight.any())
+
+    @staticmethod
+    def _mean_and_scale(mean: np.ndarray, spread: np.ndarray, is_constant: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return mean and scale for statistics of the values."""
+        # The rounding errors of large constants have a spread above 1. They must not become large targets.
+        return mean, np.where(is_constant, np.maximum(spread, 1.0), spread)
+
+    @property
+    def n_outputs(self) -> int:
+        """Columns of the targets."""
+        return len(self.mean)
 
     def encode(self, y: np.ndarray, dtype: Any, owner: str, name: str = "y") -> np.ndarray:
         """Return checked values as targets, (n, n_outputs)."""
         n_outputs = 1 if y.ndim == 1 else y.shape[1]
         if n_outputs != self.n_outputs:
             raise ValueError(f"{name} has {n_outputs} outputs, but {owner} was fitted on {self.n_outputs}.")
-        return y.astype(dtype, copy=False).reshape(-1, n_outputs)
+        y = y.reshape(-1, n_outputs)
+        if not self.is_normalized:
+            return y.astype(dtype, copy=False)
+        with np.errstate(over="ignore"):
+            targets = self._normalized(y).astype(dtype, copy=False)
+        if not np.isfinite(targets).all():
+            row, output = np.argwhere(~np.isfinite(targets))[0]
+            raise ValueError(
+                f"{name} contains {y[row, output]}, which is too far from the targets of the first training for "
+                f"{dtype}: target_mean_ is {self.mean[output]:.3g} and target_scale_ {self.scale[output]:.3g}. Correct "
+                "it, or call fit with warm_start=False."
+            )
+        return targets
+
+    def _normalized(self, y: np.ndarray) -> np.ndarray:
+        return (y - self.mean) / self.scale
 
     def decode(self, scores: np.ndarray, activate: Activation) -> np.ndarray:
         """Return values, (n,) or (n, n_outputs), for raw scores (n, n_outputs)."""
+        if self.is_normalized:
+            scale, mean = self._units_of[scores.dtype.char]
+            scores = scores * scale
+            scores += mean
         outputs = activate(scores)
         return outputs.ravel() if self.is_flat else outputs
 
     def score(self, scores: np.ndarray, targets: np.ndarray, weights: np.ndarray, activate: Activation) -> float:
-        """R^2 of raw scores against targets."""
+        """R^2 of raw scores against targets. It is the same in all units."""
         from sklearn.metrics import r2_score  # not at the top: this import takes longer than that of the whole package
 
-        return r2_score(targets, activate(scores), sample_weight=weights)
+        return r2_score(targets, self._predicted_targets(scores, activate), sample_weight=weights)
+
+    def _predicted_targets(self, scores: np.ndarray, activate: Activation) -> np.ndarray:
+        return activate(scores)
 
     def strata(self, targets: np.ndarray) -> None:
         """None: values have no classes for a stratified split."""
         return
+
+
+@dataclass(frozen=True)
+class PositiveCoding(ValueCoding):
+    """Values that are not negative, y = exp(mean + scale * score), for the log link. Targets are y / exp(mean).
+
+    ``mean`` is the logarithm of the values' mean. ``scale`` is the spread that log y has if y is log-normal with the
+    mean and the variance of the values: about their coefficient of variation where this is small. So scores have a
+    spread of about 1, however little the values vary. A scale of the values alone does not achieve this.
+    """
+
+    @staticmethod
+    def _mean_and_scale(mean: np.ndarray, spread: np.ndarray, is_constant: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        variation = np.divide(spread, mean, out=np.ones_like(mean), where=~is_constant)
+        log_mean = np.log(mean, out=np.zeros_like(mean), where=mean > 0)
+        return log_mean, np.where(is_constant, 1.0, np.sqrt(np.log1p(np.square(variation))))
+
+    def _normalized(self, y: np.ndarray) -> np.ndarray:
+        return y / np.exp(self.mean)
+
+    def _predicted_targets(self, scores: np.ndarray, activate: Activation) -> np.ndarray:
+        return activate(scores * self.scale)
+
+
+def _statistics(y: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean and spread of values (n, n_outputs) with positive weights (n,), and whether they are constant."""
+    # In units of a power of two, each output's squares neither overflow nor underflow. The division is exact.
+    exponent = np.frexp(np.abs(y).max(axis=0))[1]
+    moments = Moments(y.shape[1])
+    moments.add(np.ldexp(y, -exponent), weights)
+    is_constant = moments.is_constant(10 * np.finfo(np.float64).eps)
+    return np.ldexp(moments.mean, exponent), np.ldexp(moments.spread, exponent), is_constant

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 from sklearn.utils.class_weight import compute_class_weight
 
-from sklearn_rnn._data.coding import ClassCoding, ValueCoding
+from sklearn_rnn._data.coding import ClassCoding, PositiveCoding, ValueCoding
 from sklearn_rnn._data.sequences import BaseSequences
 from sklearn_rnn._data.targets import check_labels, check_y, known_targets
 from sklearn_rnn._data.weights import check_sum
@@ -33,8 +33,8 @@ class TargetReader(Protocol):
         The mask is None if every sequence or step has a target. ``name`` is the argument, for messages.
         """
 
-    def learn(self, y: np.ndarray, classes: np.ndarray | None) -> ClassCoding | ValueCoding:
-        """Return the coding of checked targets; ``classes`` are all that there will be, if known."""
+    def learn(self, y: np.ndarray, classes: np.ndarray | None, weights: np.ndarray) -> ClassCoding | ValueCoding:
+        """Return the coding of checked targets and their weights; ``classes`` are all that there will be, if known."""
 
     def reweigh(self, weights: np.ndarray, targets: np.ndarray, coding: Any) -> np.ndarray:
         """Return the samples' weights, class weights included."""
@@ -58,7 +58,7 @@ class LabelReader:
         y, is_known = known_targets(y, sequences, name) if self.per_step else (y, None)
         return check_labels(y, self.per_step, name), is_known
 
-    def learn(self, y: np.ndarray, classes: np.ndarray | None) -> ClassCoding:
+    def learn(self, y: np.ndarray, classes: np.ndarray | None, weights: np.ndarray) -> ClassCoding:
         return ClassCoding.learn(y, classes)
 
     def reweigh(self, weights: np.ndarray, targets: np.ndarray, coding: ClassCoding) -> np.ndarray:
@@ -90,10 +90,13 @@ class ValueReader:
     per_step : bool
     loss : str
         The estimator's loss: "poisson" needs values that are not negative.
+    normalize : bool
+        Whether the values are normalised for training.
     """
 
     per_step: bool
     loss: str
+    normalize: bool
 
     def check(self, y: Any, sequences: BaseSequences, dtype: Any, name: str) -> tuple[np.ndarray, np.ndarray | None]:
         y = check_y(y, sequences, per_step=self.per_step, numeric=True, dtype=dtype, name=name)
@@ -102,8 +105,9 @@ class ValueReader:
             raise ValueError(f"{name} contains {y.min()}, but loss='poisson' needs targets that are not negative.")
         return y, is_known
 
-    def learn(self, y: np.ndarray, classes: np.ndarray | None) -> ValueCoding:
-        return ValueCoding.learn(y)
+    def learn(self, y: np.ndarray, classes: np.ndarray | None, weights: np.ndarray) -> ValueCoding:
+        coding = PositiveCoding if self.loss == "poisson" else ValueCoding
+        return coding.learn(y, weights, self.normalize)
 
     def reweigh(self, weights: np.ndarray, targets: np.ndarray, coding: ValueCoding) -> np.ndarray:
         return weights

@@ -31,13 +31,13 @@ def check_y(
     numeric : bool
         Whether y contains numbers, and not labels. They must be finite; with ``per_step`` they may be NaN.
     dtype : dtype or None
-        Dtype of numeric targets.
+        Numeric targets must not be too large for this dtype.
     name : str, default="y"
         The argument, for messages.
 
     Returns
     -------
-    ndarray of shape (n,) or (n, n_outputs)
+    ndarray of shape (n,) or (n, n_outputs), float64 if numeric
         n is the number of sequences or, with ``per_step``, the number of all their steps.
 
     Raises
@@ -62,13 +62,12 @@ def _check_numbers(y: Any, sequences: BaseSequences, per_step: bool, dtype: Any,
     with naming_argument(name):
         y = check_array(y, dtype=np.float64, ensure_2d=False, ensure_all_finite=may_be_nan, input_name=name)
     with np.errstate(over="ignore"):
-        converted = y.astype(dtype, copy=False)
-    is_too_large = np.isinf(converted)
+        is_too_large = np.isinf(y.astype(dtype, copy=False))
     if is_too_large.any():
         raise ValueError(
             f"{name} contains {y[is_too_large][0]}, which is too large for the {dtype} of {sequences.name}."
         )
-    return converted
+    return y
 
 
 def _one_per_sequence(y: Any, name: str) -> Any:

@@ -95,7 +95,10 @@ def read_training_data(
         )
     if is_known is not None:
         weights = _weights_of_known(weights, is_known, is_chunk, names)
-    coding = reader.learn(y, classes) if known is None else known.coding
+    if known is None or known.coding.is_provisional:
+        coding = reader.learn(y, classes, weights if is_known is None else weights[is_known])
+    else:
+        coding = known.coding
     targets = _in_all_rows(coding.encode(y, schema.dtype, schema.owner, names.y), is_known)
     if known is None and not reader.per_step:
         warn_of_steps(y, sequences, names.y)

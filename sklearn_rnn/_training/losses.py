@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
-from scipy.special import expit, log_softmax, softmax, xlogy
+from scipy.special import expit, log_softmax, logit, softmax, xlogy
 
 from sklearn_rnn._network.links import EXP, IDENTITY, LOGISTIC, SOFTMAX, Link
 
@@ -25,6 +26,17 @@ class Loss(ABC):
     """
 
     link: Link = IDENTITY
+
+    def in_units(self, scale: np.ndarray) -> Loss:
+        """Return the loss of targets that are normalised with ``scale``, (n_outputs,), in their units."""
+        return self
+
+    def start_scores(self, targets: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        """Return raw scores, (n_outputs,), from which training starts, for targets (n, n_outputs) and weights (n,).
+
+        They are the scores of the best constant prediction: 0 for an identity link, because the targets are centred.
+        """
+        return np.zeros(targets.shape[1])
 
     @abstractmethod
     def per_sample(self, scores: np.ndarray, targets: np.ndarray) -> np.ndarray:
@@ -67,6 +79,9 @@ class MulticlassLogLoss(Loss):
     def derivative(self, scores: np.ndarray, targets: np.ndarray) -> np.ndarray:
         return softmax(scores, axis=1) - targets
 
+    def start_scores(self, targets: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        return np.log(_shares(targets, weights))
+
 
 class BinaryLogLoss(Loss):
     """Cross-entropy of the sigmoid, summed over outputs: one output for two classes, or one for each label."""
@@ -78,6 +93,9 @@ class BinaryLogLoss(Loss):
 
     def derivative(self, scores: np.ndarray, targets: np.ndarray) -> np.ndarray:
         return expit(scores) - targets
+
+    def start_scores(self, targets: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        return logit(_shares(targets, weights))
 
 
 class SquaredError(Loss):
@@ -101,7 +119,10 @@ class AbsoluteError(Loss):
 
 
 class Huber(Loss):
-    """Quadratic up to a distance of 1, linear beyond (Huber 1964, with k = 1); the mean over outputs."""
+    """Quadratic up to a distance of 1, linear beyond (Huber 1964, with k = 1); the mean over outputs.
+
+    In normalised units the distance is one spread of the targets.
+    """
 
     def per_sample(self, scores: np.ndarray, targets: np.ndarray) -> np.ndarray:
         distance = np.abs(scores - targets)
@@ -112,15 +133,41 @@ class Huber(Loss):
 
 
 class Poisson(Loss):
-    """Half the Poisson deviance with a log link: exp(s) - y s - y + y log(y), the mean over outputs."""
+    """Half the Poisson deviance with a log link: exp(s) - y s - y + y log(y), the mean over outputs.
+
+    In normalised units y is y / mean, s is ``scale`` times the raw score, and the deviance is divided by
+    exp(``scale``^2) - 1. For y / mean this is the index of dispersion, variance / mean, by which the quasi-Poisson
+    model divides (McCullagh and Nelder, Generalized Linear Models, 1989, section 6.2). So the loss of the constant
+    mean is about 1/2 for small scales, and its derivatives by the raw scores have a spread of about 1.
+
+    Parameters
+    ----------
+    scale : ndarray of shape (n_outputs,), or None
+        None: the units of the data.
+    """
 
     link = EXP
 
+    def __init__(self, scale: np.ndarray | None = None) -> None:
+        self._scale: Any = 1.0 if scale is None else scale
+        self._dispersion: Any = 1.0 if scale is None else np.expm1(np.square(scale))
+
+    def in_units(self, scale: np.ndarray) -> Poisson:
+        return Poisson(scale)
+
     def per_sample(self, scores: np.ndarray, targets: np.ndarray) -> np.ndarray:
-        return (self.link.predict(scores) - targets * scores - targets + xlogy(targets, targets)).mean(axis=1)
+        # In float64: the terms are much larger than their sum where y varies little.
+        s, y = scores * np.float64(self._scale), targets.astype(np.float64, copy=False)
+        return ((self.link.predict(s) - y * s - y + xlogy(y, y)) / self._dispersion).mean(axis=1)
 
     def derivative(self, scores: np.ndarray, targets: np.ndarray) -> np.ndarray:
-        return (self.link.predict(scores) - targets) / scores.shape[1]
+        s = scores * np.float64(self._scale)
+        derivative = (self.link.predict(s) - targets) * (self._scale / self._dispersion / scores.shape[1])
+        return derivative.astype(scores.dtype, copy=False)
+
+    def start_scores(self, targets: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        mean = _weighted_mean(targets, weights)
+        return np.log(np.where(mean > 0, mean, SMALLEST_SHARE)) / self._scale  # an output of zeros stays possible
 
 
 REGRESSION_LOSSES: dict[str, Callable[[], Loss]] = {
@@ -129,3 +176,18 @@ REGRESSION_LOSSES: dict[str, Callable[[], Loss]] = {
     "huber": Huber,
     "poisson": Poisson,
 }
+
+
+# ---- Means of targets --------------------------------------------------------------------------------
+
+SMALLEST_SHARE = 1e-3
+
+
+def _weighted_mean(targets: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Mean of targets (n, n_outputs), (n_outputs,), in float64."""
+    return np.average(targets, axis=0, weights=weights.astype(np.float64))
+
+
+def _shares(targets: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Weighted share of every class or label, (n_outputs,): a class that is still absent stays possible."""
+    return np.clip(_weighted_mean(targets, weights), SMALLEST_SHARE, 1 - SMALLEST_SHARE)

@@ -50,7 +50,7 @@ def gradient_flow(estimator, X, y, *, n_iterations=10, random_state=0):
         It has the attributes
 
         loss : float
-            The mean loss L.
+            The mean loss L, in the units of ``loss_curve_``.
         n_sequences : ndarray of shape (n_lags,), int
             Number of sequences of more than k steps, for every lag k. n_lags is the number of steps of the longest
             sequence.

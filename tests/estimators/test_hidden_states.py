@@ -22,7 +22,8 @@ def test_predictions_are_made_from_the_hidden_states(cell, readout):
     reg = regressor(cell=cell, readout=readout, hidden_layer_sizes=(4, 3)).fit(X, targets)
     for hidden, predicted in zip(reg.hidden_states(X), reg.predict(X)):
         scores = POOLS[readout](hidden) @ reg.weights_["readout.weight"] + reg.weights_["readout.bias"]
-        assert_allclose(predicted, scores[..., 0], rtol=1e-12, atol=1e-14)
+        expected = reg.target_mean_ + reg.target_scale_ * scores
+        assert_allclose(predicted, expected[..., 0], rtol=1e-12, atol=1e-14)
     clf = classifier(cell=cell, readout=readout).fit(X, labels)
     for hidden, probabilities in zip(clf.hidden_states(X), clf.predict_proba(X)):
         scores = POOLS[readout](hidden) @ clf.weights_["readout.weight"] + clf.weights_["readout.bias"]
@@ -44,7 +45,7 @@ def test_the_last_state_of_a_bidirectional_network_is_the_end_of_both_directions
         assert hidden.shape[1] == 6
         ends = np.concatenate([hidden[-1, :3], hidden[0, 3:]])
         scores = ends @ reg.weights_["readout.weight"] + reg.weights_["readout.bias"]
-        assert_allclose(predicted, scores[0], rtol=1e-12, atol=1e-14)
+        assert_allclose(predicted, (reg.target_mean_ + reg.target_scale_ * scores)[0], rtol=1e-12, atol=1e-14)
 
 
 def test_a_hidden_state_knows_only_the_steps_up_to_its_own():

@@ -33,7 +33,8 @@ def huber_center():
 )
 def test_each_loss_has_the_center_of_its_own_where_sequences_are_alike(loss, center):
     X = [np.zeros((2, 1))] * len(SKEWED)
-    reg = regressor(loss=loss, alpha=0, learning_rate="cosine", learning_rate_init=0.2, max_iter=150)
+    settings = {"alpha": 0, "learning_rate": "cosine", "learning_rate_init": 0.2, "max_iter": 150}
+    reg = regressor(loss=loss, normalize_y=False, **settings)  # Huber's threshold of 1 in the units of y
     predicted = reg.fit(X, SKEWED).predict(X)
     assert_allclose(predicted, center, rtol=0, atol=1e-3)
 
@@ -61,11 +62,11 @@ LOSSES = {
 @pytest.mark.parametrize("loss", LOSSES)
 def test_the_loss_curve_is_what_is_minimised(loss, readout):
     X, labels, targets = small_data(readout)
-    settings = {"readout": readout, "alpha": 0.3}
+    settings = {"readout": readout, "alpha": 0.3}  # the losses below are in the units of y
     if loss == "log_loss":
         estimator, method, y = classifier(**settings), "predict_proba", labels
     else:
-        estimator, method = regressor(loss=loss, **settings), "predict"
+        estimator, method = regressor(loss=loss, normalize_y=False, **settings), "predict"
         y = [2 * np.abs(target) for target in targets]
     # The loss of a full batch is computed with the weights before its update.
     before = clone(estimator).set_params(max_iter=2).fit(X, y, sample_weight=WEIGHTS)

@@ -50,4 +50,5 @@ def test_a_very_long_sequence_is_predicted_like_its_parts():
     t = np.arange(n_steps_at_once - 50, n_steps_at_once + 50)  # before and after the end of a chunk
     assert_allclose(hidden[t], np.tanh(long[t] @ W + hidden[t - 1] @ U + b), rtol=1e-10, atol=1e-13)
     scores = hidden @ reg.weights_["readout.weight"] + reg.weights_["readout.bias"]
-    assert_allclose(predicted, scores[:, 0], rtol=1e-10, atol=1e-13)
+    expected = reg.target_mean_ + reg.target_scale_ * scores
+    assert_allclose(predicted, expected[:, 0], rtol=1e-10, atol=1e-13)

@@ -199,3 +199,97 @@ def test_a_float32_loss_whose_squares_overflow_is_finite():
         value = SquaredError().value(scores, targets, np.array([1, 0.5], np.float32))
         assert np.isnan(SquaredError().value(scores * np.float32(np.nan), targets, np.ones(2, np.float32)))
     assert_allclose(value, 1e50, rtol=1e-6)
+
+
+# ---- Poisson in normalised units ---------------------------------------------------------------------
+
+
+SCALES = np.array([0.02, 0.6, 1.5])
+
+
+def test_the_poisson_loss_in_other_units_is_the_deviance_over_the_dispersion():
+    scores, weights = draw()
+    targets = draw_targets("poisson")
+    predicted = np.exp(SCALES * scores)
+    deviances = [
+        mean_poisson_deviance(targets[:, i], predicted[:, i], sample_weight=weights) / np.expm1(SCALES[i] ** 2)
+        for i in range(3)
+    ]
+    actual = mean_of(Poisson().in_units(SCALES), scores, targets, weights)
+    assert_allclose(actual, np.mean(deviances) / 2, rtol=1e-12, atol=0)
+
+
+def test_the_poisson_derivative_in_other_units_is_that_of_the_loss():
+    scores, targets, loss = draw()[0], draw_targets("poisson"), Poisson().in_units(SCALES)
+    step = 1e-6
+    numerical = np.empty_like(scores)
+    for i in range(3):
+        shift = step * np.eye(3)[i]
+        numerical[:, i] = (loss.per_sample(scores + shift, targets) - loss.per_sample(scores - shift, targets)) / (
+            2 * step
+        )
+    assert_allclose(loss.derivative(scores, targets), numerical, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("variation", [1e-4, 0.01, 0.5])
+def test_in_other_units_the_poisson_loss_of_the_mean_is_near_a_half(variation):
+    targets = 1 + variation * np.random.default_rng(0).choice([-1.0, 1.0], size=(2000, 1))
+    scale = np.sqrt(np.log1p([targets.std() ** 2])) / np.sqrt(targets.mean())
+    loss, zeros = Poisson().in_units(scale), np.zeros((2000, 1))
+    assert_allclose(loss.per_sample(zeros, targets).mean(), 0.5, rtol=0.15, atol=0)
+    assert_allclose(loss.derivative(zeros, targets).std(), 1, rtol=0.15, atol=0)
+
+
+def test_float32_is_enough_for_counts_that_vary_little():
+    generator = np.random.default_rng(0)
+    targets = 1 + 1e-3 * generator.normal(size=(100, 1))
+    scores, loss = generator.normal(size=(100, 1)), Poisson().in_units(np.array([1e-3]))
+    single = [array.astype(np.float32) for array in (scores, targets)]
+    assert loss.derivative(*single).dtype == np.float32
+    assert_allclose(loss.per_sample(*single), loss.per_sample(scores, targets), rtol=1e-2, atol=1e-4)
+    assert_allclose(loss.derivative(*single), loss.derivative(scores, targets), rtol=0, atol=1e-3)
+
+
+# ---- Scores to start from ----------------------------------------------------------------------------
+
+
+@each_loss
+def test_training_starts_from_the_best_constant_for_classes_and_counts(kind):
+    loss = LOSSES[kind]()
+    targets, (_, weights) = draw_targets(kind), draw()
+    scores = loss.start_scores(targets, weights)
+    assert scores.shape == (3,)
+    if kind in REGRESSION_LOSSES and kind != "poisson":
+        assert_array_equal(scores, np.zeros(3))
+        return
+    assert np.ptp(scores) > 0.05
+    gradient = loss.gradient(np.tile(scores, (N, 1)), targets, weights).sum(axis=0)
+    assert_allclose(gradient, np.zeros(3), rtol=0, atol=1e-12)
+
+
+def test_poisson_starts_from_the_mean_in_other_units_too():
+    targets, (_, weights) = draw_targets("poisson"), draw()
+    loss = Poisson().in_units(SCALES)
+    scores = np.tile(loss.start_scores(targets, weights), (N, 1))
+    assert_allclose(loss.gradient(scores, targets, weights).sum(axis=0), np.zeros(3), rtol=0, atol=1e-9)
+
+
+@each_loss
+def test_start_scores_count_weights_as_repetitions(kind):
+    loss, targets = LOSSES[kind](), draw_targets(kind)
+    repeats = np.random.default_rng(3).integers(3, size=N)
+    weighted = loss.start_scores(targets, repeats.astype(np.float32))
+    repeated = loss.start_scores(np.repeat(targets, repeats, axis=0), np.ones(repeats.sum()))
+    assert_allclose(weighted, repeated, rtol=1e-13, atol=0)
+
+
+@pytest.mark.parametrize(("kind", "score"), [("multiclass", np.log(1e-3)), ("binary", np.log(1e-3 / 0.999))])
+def test_absent_classes_start_as_rare_ones(kind, score):
+    targets = np.array([[1.0, 0.0], [1.0, 0.0]])
+    scores = LOSSES[kind]().start_scores(targets, np.ones(2))
+    assert_allclose(scores[1], score, rtol=1e-12, atol=0)
+    assert np.isfinite(scores).all()
+
+
+def test_counts_that_are_all_0_start_as_rare_ones():
+    assert_allclose(Poisson().start_scores(np.zeros((2, 1)), np.ones(2)), [np.log(1e-3)], rtol=1e-12, atol=0)
