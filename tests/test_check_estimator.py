@@ -37,7 +37,11 @@ CHECKS_LEFT_OUT = [
     "check_inplace_ensure_writeable",
 ]
 
-pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
+    # Some checks draw features with a mean of 100 and a spread of 1.
+    pytest.mark.filterwarnings("ignore:X has features that are far from scale:UserWarning"),
+]
 
 
 @pytest.mark.parametrize("estimator_class", ESTIMATORS)

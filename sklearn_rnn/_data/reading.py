@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from mmap import mmap
 from typing import Any, NamedTuple
@@ -47,6 +47,7 @@ def check_sequences(
     ensure_all_finite: bool | str = True,
     may_stay_mapped: bool = False,
     name: str = "X",
+    observe: Callable[[np.ndarray], None] | None = None,
 ) -> Any:
     """Check X in any of its forms.
 
@@ -67,6 +68,8 @@ def check_sequences(
         Whether an array in a memory-mapped file stays there.
     name : str, default="X"
         The argument, for messages.
+    observe : callable or None, default=None
+        Called with the rows of every chunk after they are checked, so that a file is read once for both.
 
     Returns
     -------
@@ -88,7 +91,7 @@ def check_sequences(
         sequences = check_steps(X, form, reader, None if reset else estimator.n_features_in_)
         if reset:
             _set_n_features(estimator, sequences.n_features)
-    check_finite(sequences, reader.owner, ensure_all_finite)
+    check_finite(sequences, reader.owner, ensure_all_finite, observe)
     return sequences
 
 
@@ -329,23 +332,39 @@ def as_dtype(sequences: Any, owner: str, dtype: Any) -> Any:
     return sequences
 
 
-def check_finite(sequences: Sequences | MappedSequences, owner: str, ensure_all_finite: bool | str) -> None:
-    """Refuse NaN and infinity. The error names the sequence and the step of the first one."""
-    if ensure_all_finite is False or not sequences.holds_floats:
+def check_finite(
+    sequences: Sequences | MappedSequences,
+    owner: str,
+    ensure_all_finite: bool | str,
+    observe: Callable[[np.ndarray], None] | None = None,
+) -> None:
+    """Refuse NaN and infinity; call ``observe``, if given, with the rows of every chunk."""
+    must_check = ensure_all_finite is not False and sequences.holds_floats
+    if not must_check and observe is None:
         return
     for first_row, rows in sequences.chunks():
-        # A finite sum means that all values are finite. Otherwise the sum may have overflowed: test every value.
-        with np.errstate(over="ignore", invalid="ignore"):
-            if np.isfinite(np.sum(rows)):
-                continue
-        is_bad = np.isinf(rows) if ensure_all_finite == "allow-nan" else ~np.isfinite(rows)
-        if not is_bad.any():
-            continue
-        row, feature = np.argwhere(is_bad)[0]
-        sequence, step = sequences.place_of(first_row + row)
-        value = "NaN" if np.isnan(rows[row, feature]) else "infinity"
-        raise ValueError(
-            f"{sequences.name} contains {value} in sequence {sequence}, step {step}, feature {feature}: {owner} does "
-            f"not accept {value}. Impute it, for instance with TimeDistributed(SimpleImputer()), or leave out "
-            "the sequence."
-        )
+        if must_check:
+            _check_finite_rows(sequences, owner, ensure_all_finite, first_row, rows)
+        if observe is not None:
+            observe(rows)
+
+
+def _check_finite_rows(
+    sequences: Sequences | MappedSequences, owner: str, ensure_all_finite: bool | str, first_row: int, rows: np.ndarray
+) -> None:
+    """Refuse NaN and infinity in a chunk. The error names the sequence and the step of the first one."""
+    # A finite sum means that all values are finite. Otherwise the sum may have overflowed: test every value.
+    with np.errstate(over="ignore", invalid="ignore"):
+        if np.isfinite(np.sum(rows)):
+            return
+    is_bad = np.isinf(rows) if ensure_all_finite == "allow-nan" else ~np.isfinite(rows)
+    if not is_bad.any():
+        return
+    row, feature = np.argwhere(is_bad)[0]
+    sequence, step = sequences.place_of(first_row + row)
+    value = "NaN" if np.isnan(rows[row, feature]) else "infinity"
+    raise ValueError(
+        f"{sequences.name} contains {value} in sequence {sequence}, step {step}, feature {feature}: {owner} does "
+        f"not accept {value}. Impute it, for instance with TimeDistributed(SimpleImputer()), or leave out "
+        "the sequence."
+    )

@@ -13,6 +13,7 @@ import numpy as np
 
 from sklearn_rnn._data.batches import Dataset
 from sklearn_rnn._data.coding import ClassCoding, ValueCoding
+from sklearn_rnn._data.feature_scale import ScaleCheck
 from sklearn_rnn._data.patches import Patches, choose_patches
 from sklearn_rnn._data.reading import check_sequences
 from sklearn_rnn._data.schema import InputSchema
@@ -134,8 +135,15 @@ def _read_sequences(estimator: Any, X: Any, name: str, schema: InputSchema | Non
     """Return the schema, learned from X but for the patches if it is None, and the steps of X, not yet in patches."""
     if schema is not None:
         return schema, schema.read(estimator, X, name)
+    scale_check = ScaleCheck()
     sequences = check_sequences(
-        estimator, X, reset=True, step_features=estimator.step_features, may_stay_mapped=True, name=name
+        estimator,
+        X,
+        reset=True,
+        step_features=estimator.step_features,
+        may_stay_mapped=True,
+        name=name,
+        observe=scale_check,
     )
     schema = InputSchema(
         owner=type(estimator).__name__,
@@ -144,4 +152,7 @@ def _read_sequences(estimator: Any, X: Any, name: str, schema: InputSchema | Non
         patches=Patches(),
         dtype=sequences.dtype,
     )
+    # The columns of a table are the features of a step only if a row is one step.
+    names = getattr(estimator, "feature_names_in_", None) if sequences.common_length == 1 else None
+    scale_check.warn(sequences, schema.owner, names)
     return schema, sequences
