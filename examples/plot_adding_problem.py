@@ -33,9 +33,10 @@ plt.show()
 # uniform number, which is 1/12. Only a network that remembers has a smaller error.
 #
 # The three cells have the same training. ``fit`` takes the validation sequences and records the loss on them after
-# every epoch. The loss of ``"squared_error"`` is *half* the squared error. ``validation_loss_curve_`` does not include
-# the penalty, so twice its values are mean squared errors. (``loss_curve_`` includes the penalty. Each of its values is
-# a mean over updates, and the weights changed between these updates.)
+# every epoch. The loss of ``"squared_error"`` is *half* the squared error, in units of the targets' spread,
+# ``target_scale_``. ``validation_loss_curve_`` does not include the penalty, so twice its values, times the square of
+# the spread, are mean squared errors. (``loss_curve_`` includes the penalty. Each of its values is a mean over updates,
+# and the weights changed between these updates.)
 
 errors = {}
 for cell in ("rnn", "lstm", "gru"):
@@ -50,7 +51,7 @@ for cell in ("rnn", "lstm", "gru"):
         random_state=0,
     )
     regressor.fit(X_train, y_train, X_val=X_val, y_val=y_val)
-    errors[cell] = 2 * np.array(regressor.validation_loss_curve_)
+    errors[cell] = 2 * regressor.target_scale_**2 * np.array(regressor.validation_loss_curve_)
     print(
         f"{cell:4}  validation: mean squared error {errors[cell][-1]:.5f}, R^2 {regressor.validation_scores_[-1]:.4f}  "
         f"(updates clipped: {regressor.clipped_fraction_:.1%})",

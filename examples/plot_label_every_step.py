@@ -55,7 +55,9 @@ for truncation, stride in ((None, None), (20, 20), (20, 10)):
     regressor.fit(X_train, y_train, X_val=X_test, y_val=y_test)
     n_batches = math.ceil(len(X_train) / BATCH_SIZE)
     windows = 1 if stride is None else math.ceil(200 / stride)
-    regressors[name], curves[name] = regressor, 2 * np.array(regressor.validation_loss_curve_)
+    regressors[name] = regressor
+    # The loss is half the squared error, in units of the targets' spread.
+    curves[name] = 2 * regressor.target_scale_**2 * np.array(regressor.validation_loss_curve_)
     print(
         f"{name:12}  at most {n_batches * windows:3d} updates an epoch; after {N_EPOCHS} epochs: test mean squared "
         f"error {curves[name][-1]:.4f}, R^2 {regressor.score(X_test, y_test):.4f}",

@@ -150,6 +150,7 @@ def make_balance(truncation, truncation_stride=None, seed=0):
         learning_rate_init=1.0,
         alpha=0.0,
         clip_norm=None,
+        normalize_y=False,
         random_state=seed,
     )
     return regressor.partial_fit(X, y).reset_state()  # a first call makes the network; its weights are replaced

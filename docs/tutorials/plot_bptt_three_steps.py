@@ -189,6 +189,7 @@ def one_update(x, y, weights, **parameters):
         momentum=0,
         learning_rate_init=LEARNING_RATE,
         alpha=0,
+        normalize_y=False,  # the loss above is in the units of y
         **settings,
     )
     estimator.partial_fit([x], [y])
