@@ -132,7 +132,7 @@ class BaseRNN(BaseEstimator, metaclass=ABCMeta):
         if self.early_stopping and validation is None:
             random_state = self._session.random_state
             dataset, validation = hold_out(dataset, known.coding, self.validation_fraction, random_state)
-        self._train(dataset, validation, begins_scaling=begins and self.normalize_readout)
+        self._train(dataset, validation, begins=begins)
 
     def _partial_fit(self, X, y, sample_weight, new_sequence, classes=None):
         """Pass over the data once; see ``partial_fit`` of the estimators."""

@@ -54,7 +54,7 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
     >>> from sklearn_rnn import RNNClassifier
     >>> from sklearn_rnn.datasets import load_japanese_vowels
     >>> X, y = load_japanese_vowels(subset="train", return_X_y=True)
-    >>> clf = RNNClassifier(max_iter=30, n_iter_no_change=30, learning_rate="cosine", random_state=0)
+    >>> clf = RNNClassifier(max_iter=30, random_state=0)
     >>> X_test, y_test = load_japanese_vowels(subset="test", return_X_y=True)
     >>> clf.fit(X, y).score(X_test, y_test) > 0.9
     True
@@ -72,15 +72,16 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
         *,
         cell="gru",
         activation="tanh",
-        bidirectional=False,
-        readout="last",
-        normalize_readout=False,
+        bidirectional="auto",
+        readout=("last", "mean", "max"),
+        normalize_readout=True,
         dropout=0.0,
         # Sequences
         step_features=1,
-        patch_size=1,
+        patch_size="auto",
         patch_stride=None,
         stateful=False,
+        normalize_features=True,
         # BPTT
         truncation=None,
         truncation_stride=None,
@@ -91,19 +92,19 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
         alpha=0.0001,
         batch_size="auto",
         shuffle=True,
-        learning_rate="constant",
+        learning_rate="cosine",
         learning_rate_init=0.003,
         power_t=0.5,
-        clip_norm=1.0,
+        clip_norm="auto",
         clip_value=None,
-        clip_update=None,
+        clip_update=1.0,
         momentum=0.9,
         nesterovs_momentum=True,
         beta_1=0.9,
-        beta_2=0.999,
+        beta_2=0.99,
         epsilon=1e-8,
         # Stopping
-        max_iter=200,
+        max_iter=100,
         max_fun=15000,
         tol=1e-4,
         n_iter_no_change=10,

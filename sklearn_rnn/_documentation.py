@@ -18,19 +18,19 @@ cell : {"gru", "lstm", "rnn"}, default="gru"
 activation : {"tanh", "relu", "logistic", "identity"}, default="tanh"
     The function f of cell "rnn". The gated cells have fixed activations: leave it at "tanh" for them.
 
-bidirectional : bool or "auto", default=False
+bidirectional : bool or "auto", default="auto"
     Whether every layer also reads the sequences in reverse order. Not supported together with
     ``truncation``, ``memory_budget``, ``stateful`` or ``stream``. "auto": True, unless one of the first
     three or readout "each" needs the order of time. Set False to use ``stream``.
 
-readout : {"last", "mean", "max", "each"} or tuple of {"last", "mean", "max"}, default="last"
+readout : {"last", "mean", "max", "each"} or tuple of {"last", "mean", "max"}, default=("last", "mean", "max")
     Input of the output layer. "last": h_T. "mean", "max": the mean or the maximum of h_t over a
     sequence's own steps. These three have one target per sequence. A tuple, such as ("last", "max"):
     several of them, side by side. "each": every h_t, with one target and one loss per step. In a
     bidirectional network, "last" is the final state of both directions.
 
-normalize_readout : bool, default=False
-    Whether ``fit`` trains the output layer as if each of its inputs had mean 0 and spread 1. The first
+normalize_readout : bool, default=True
+    Whether ``fit`` trains the output layer as if each of its inputs had mean 0 and spread 1. A first
     ``fit`` measures the states of the new network on the training data. The update of V is the solver's
     in units of the spread, from start values that are a tenth of the usual ones; the weights stay those
     of g(h V + c). Features that differ little between sequences are then learned as fast as others
@@ -45,7 +45,7 @@ step_features : int, default=1
     Number of features per step, for 2-D X only. Every row is a sequence of n_columns / step_features
     steps.
 
-patch_size : int or "auto", default=1
+patch_size : int or "auto", default="auto"
     Number of steps of data that the network reads at once. They are one network step with patch_size
     times the features. Zeros fill the front of a patch that begins before its sequence. Patches shorten
     the error's way back through the steps, which matters most on long series. Truncation and
@@ -64,6 +64,11 @@ stateful : bool, default=False
     ``partial_fit``, reset the state. The rows of a chunk are one batch, in their order. Errors flow back
     to the first step of the chunk at most. Every call draws new ``dropout`` masks, and counts as one
     epoch for ``learning_rate``. ``fit`` starts every sequence without a state.
+
+normalize_features : bool, default=True
+    Whether ``fit`` trains the first layer as if every feature had mean 0 and spread 1 over all steps. A
+    first ``fit`` measures them on the training data; a first ``partial_fit`` does not. The weights stay
+    those of x W + b [14]_.
 """,
     "BPTT": """\
 truncation : int, "auto", "unbiased" or None, default=None
@@ -109,7 +114,7 @@ batch_size : int or "auto", default="auto"
 shuffle : bool, default=True
     Whether every epoch draws a new order of the sequences.
 
-learning_rate : {"constant", "invscaling", "adaptive", "cosine"}, default="constant"
+learning_rate : {"constant", "invscaling", "adaptive", "cosine"}, default="cosine"
     Schedule over epochs, counted from 1. "invscaling" is learning_rate_init / epoch**power_t.
     "adaptive" divides the rate by 5 whenever ``fit`` would stop because of no improvement, down to 1e-6.
     "cosine" decreases along half a cosine to 0 at ``max_iter``, and training goes to this end unless
@@ -122,7 +127,7 @@ learning_rate_init : float, default=0.003
 power_t : float, default=0.5
     Exponent of "invscaling".
 
-clip_norm : float, "auto" or None, default=1.0
+clip_norm : float, "auto" or None, default="auto"
     If the Euclidean norm of the whole gradient is larger, the gradient is rescaled to this norm [6]_.
     "auto": 1.0, but None if ``clip_update`` limits the steps. Ignored by "lbfgs".
 
@@ -130,7 +135,7 @@ clip_value : float or None, default=None
     Largest absolute value of each component of the gradient, applied before ``clip_norm``. Ignored by
     "lbfgs".
 
-clip_update : float or None, default=None
+clip_update : float or None, default=1.0
     Limit of Adam's steps at sudden large gradients: of the root mean square of the gradient's components,
     each divided by the root of its second moment [13]_. If it is larger, the learning rate of this update
     is divided by the quotient. 1.0 is usual; then ``clip_norm`` should be None or large, because a clipped
@@ -145,7 +150,7 @@ nesterovs_momentum : bool, default=True
 beta_1 : float in [0, 1), default=0.9
     Decay of Adam's first moment.
 
-beta_2 : float in [0, 1), default=0.999
+beta_2 : float in [0, 1), default=0.99
     Decay of Adam's second moment, and of the average of "rmsprop" (usually 0.9 to 0.99). "rmsprop" does
     not correct the start of this average: its first steps are 1 / sqrt(1 - beta_2) times as long.
 
@@ -153,7 +158,7 @@ epsilon : float, default=1e-8
     Keeps "adam" and "rmsprop" from dividing by zero.
 """,
     "Stopping": """\
-max_iter : int, default=200
+max_iter : int, default=100
     Number of epochs for ``learning_rate="cosine"``, else the largest number of epochs (of iterations, for
     "lbfgs").
 

@@ -62,7 +62,7 @@ class RNNRegressor(RegressorMixin, BaseRNN):
     >>> from sklearn_rnn import RNNRegressor
     >>> from sklearn_rnn.datasets import make_noisy_sines
     >>> X, y = make_noisy_sines(300, random_state=0)
-    >>> reg = RNNRegressor(max_iter=50, learning_rate="cosine", random_state=0)
+    >>> reg = RNNRegressor(max_iter=30, random_state=0)
     >>> reg.fit(X[:200], y[:200]).score(X[200:], y[200:]) > 0.8
     True
     """
@@ -80,15 +80,16 @@ class RNNRegressor(RegressorMixin, BaseRNN):
         *,
         cell="gru",
         activation="tanh",
-        bidirectional=False,
-        readout="last",
-        normalize_readout=False,
+        bidirectional="auto",
+        readout=("last", "mean", "max"),
+        normalize_readout=True,
         dropout=0.0,
         # Sequences
         step_features=1,
-        patch_size=1,
+        patch_size="auto",
         patch_stride=None,
         stateful=False,
+        normalize_features=True,
         # BPTT
         truncation=None,
         truncation_stride=None,
@@ -99,19 +100,19 @@ class RNNRegressor(RegressorMixin, BaseRNN):
         alpha=0.0001,
         batch_size="auto",
         shuffle=True,
-        learning_rate="constant",
+        learning_rate="cosine",
         learning_rate_init=0.003,
         power_t=0.5,
-        clip_norm=1.0,
+        clip_norm="auto",
         clip_value=None,
-        clip_update=None,
+        clip_update=1.0,
         momentum=0.9,
         nesterovs_momentum=True,
         beta_1=0.9,
-        beta_2=0.999,
+        beta_2=0.99,
         epsilon=1e-8,
         # Stopping
-        max_iter=200,
+        max_iter=100,
         max_fun=15000,
         tol=1e-4,
         n_iter_no_change=10,

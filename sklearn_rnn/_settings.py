@@ -38,6 +38,7 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "patch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
     "patch_stride": [Interval(Integral, 1, None, closed="left"), None],
     "stateful": ["boolean"],
+    "normalize_features": ["boolean"],
     # BPTT
     "truncation": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto", "unbiased"}), None],
     "truncation_stride": [Interval(Integral, 1, None, closed="left"), None],
@@ -205,9 +206,10 @@ def check_architecture(estimator: Any, fitted: dict[str, Any]) -> None:
     """Refuse to continue training if the parameters describe another network than the fitted one."""
     for name, value in architecture_of(estimator).items():
         if value != fitted[name]:
+            chosen = ", as 'auto' chooses now," if value is not getattr(estimator, name) == "auto" else ","
             raise ValueError(
-                f"{name}={value!r}, but the fitted network has {name}={fitted[name]!r}: training continues only with "
-                "the same architecture. To train a new network, call fit with warm_start=False."
+                f"{name}={value!r}{chosen} but the fitted network has {name}={fitted[name]!r}: training continues only "
+                "with the same architecture. To train a new network, call fit with warm_start=False."
             )
 
 

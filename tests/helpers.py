@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
+from sklearn_rnn import RNNClassifier, RNNRegressor
 from sklearn_rnn._data.batches import Dataset
 from sklearn_rnn._data.sequences import Sequences
 from sklearn_rnn._network import kernels
@@ -55,6 +56,31 @@ def run_python(program, *arguments, kernel=None, timeout=300, exit_status=0):
     )
     assert process.returncode == exit_status, f"exit status {process.returncode}\n{process.stdout}\n{process.stderr}"
     return process.stdout
+
+
+# Plain networks and training, whatever the defaults are: tests of single parameters begin with these.
+PLAIN = {
+    "bidirectional": False,
+    "readout": "last",
+    "normalize_readout": False,
+    "normalize_features": False,
+    "patch_size": 1,
+    "learning_rate": "constant",
+    "clip_norm": 1.0,
+    "clip_update": None,
+    "beta_2": 0.999,
+    "random_state": 0,
+}
+
+
+def plain_classifier(*sizes, **settings):
+    """An RNNClassifier with the settings of ``PLAIN``, and others."""
+    return RNNClassifier(*sizes, **PLAIN | settings)
+
+
+def plain_regressor(*sizes, **settings):
+    """An RNNRegressor with the settings of ``PLAIN``, and others."""
+    return RNNRegressor(*sizes, **PLAIN | settings)
 
 
 def make_sequences(lengths=RAGGED, n_features=2, *, seed=0, dtype=np.float64):

@@ -5,13 +5,13 @@ from copy import deepcopy
 
 import numpy as np
 import pytest
-from helpers import make_sequences
+from helpers import PLAIN, make_sequences
 from numpy.testing import assert_array_equal
 from sklearn.exceptions import NotFittedError
 
 from sklearn_rnn import RNNClassifier, RNNRegressor
 
-SMALL = {
+SMALL = PLAIN | {
     "hidden_layer_sizes": (3,),
     "max_iter": 2,
     "n_iter_no_change": np.inf,

@@ -1,7 +1,7 @@
 """Ragged sequences with a target at every step, and small estimators for them."""
 
 import numpy as np
-from helpers import make_sequences
+from helpers import PLAIN, make_sequences
 
 from sklearn_rnn import RNNClassifier, RNNRegressor
 
@@ -14,7 +14,13 @@ TARGETS = np.split(_generator.normal(size=sum(LENGTHS)), _ends)
 # Weights of the ten sequences.
 WEIGHTS = np.array([1.0, 0.0, 2.0, 0.5, 1.0, 3.0, 0.1, 1.0, 4.0, 0.3])
 
-SMALL = {"hidden_layer_sizes": (3,), "max_iter": 3, "n_iter_no_change": np.inf, "random_state": 0, "readout": "each"}
+SMALL = PLAIN | {
+    "hidden_layer_sizes": (3,),
+    "max_iter": 3,
+    "n_iter_no_change": np.inf,
+    "random_state": 0,
+    "readout": "each",
+}
 
 
 def classifier(**params):

@@ -25,7 +25,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-from helpers import make_sequences
+from helpers import PLAIN, make_sequences
 from numpy.testing import assert_array_equal
 from sklearn import config_context
 
@@ -179,7 +179,7 @@ class quiet:  # noqa: N801
 
 # ---- Cases ---------------------------------------------------------------------------------------------
 
-SETTINGS = {"hidden_layer_sizes": (2,), "max_iter": 2, "random_state": 0, "learning_rate_init": 0.05}
+SETTINGS = PLAIN | {"hidden_layer_sizes": (2,), "max_iter": 2, "learning_rate_init": 0.05}
 X = make_sequences((2, 1, 3, 2))
 X_EACH = np.stack(make_sequences((6, 6, 6)))
 TARGETS = np.array([0.5, 1.0, -0.5, 2.0])
@@ -287,6 +287,8 @@ STATEFUL = {"readout": "each", "truncation": 3, "stateful": True}
 CLASSES = {"classes": np.unique(LABELS)}
 NEW_SEQUENCE = {"new_sequence": np.array([True, False, False])}
 LONG = regressor(readout="each", cell="lstm")
+# An update goes to the coordinates of training and back: it changes bits of the weights, however small its step is.
+SCALED = {"normalize_readout": True, "readout": ("last", "max"), "bidirectional": True}
 BUDGETED = LONG.set_params(memory_budget=smallest_budget(LONG, X_EACH))
 
 CASES = {
@@ -319,6 +321,17 @@ CASES = {
     ),
     "X_val": Case(
         regressor(early_stopping=True), "fit", (X, TARGETS), {"X_val": X[:2], "y_val": TARGETS[:2]}, n_before=1
+    ),
+    "scaled readout": Case(regressor(**SCALED), "fit", (X, TARGETS), has_one_update=False),
+    "scaled readout, warm fit": Case(
+        classifier(**SCALED, warm_start=True, patch_size=3, patch_stride=2),
+        "fit",
+        (X, LABELS),
+        n_before=1,
+        has_one_update=False,
+    ),
+    "scaled readout, L-BFGS": Case(
+        regressor(**SCALED, solver="lbfgs"), "fit", (X, TARGETS), n_before=1, has_one_update=False
     ),
     "L-BFGS": Case(regressor(solver="lbfgs"), "fit", (X, TARGETS), n_before=1),
     "budget": Case(BUDGETED, "fit", (X_EACH, TARGETS_EACH), n_trained=3),

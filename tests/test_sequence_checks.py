@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from helpers import PLAIN
 from sequence_checks import (
     applicable_checks,
     assert_bits_do_not_depend_on_n_jobs,
@@ -15,7 +16,7 @@ from sklearn_rnn._network import blocks
 from sklearn_rnn.preprocessing import TimeDistributed
 
 TWO_EPOCHS = {"max_iter": 2, "n_iter_no_change": np.inf}
-SMALL = {"hidden_layer_sizes": (4,), "random_state": 0} | TWO_EPOCHS
+SMALL = PLAIN | {"hidden_layer_sizes": (4,), "random_state": 0} | TWO_EPOCHS
 
 
 def classifier(**params):

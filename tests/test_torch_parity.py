@@ -11,12 +11,13 @@ from helpers import (
     make_dataset,
     make_network,
     make_sequences,
+    plain_classifier,
+    plain_regressor,
     randomize,
     updates_of,
 )
 from numpy.testing import assert_allclose
 
-from sklearn_rnn import RNNClassifier, RNNRegressor
 from sklearn_rnn._training.losses import REGRESSION_LOSSES, BinaryLogLoss, MulticlassLogLoss
 
 torch = import_torch()
@@ -218,7 +219,7 @@ def test_outputs_are_those_of_torch(cell, activation, sizes, bidirectional, leng
     sequences = make_sequences(lengths)
     y = make_labels(sequences, readout)
     X = np.stack(sequences) if lengths == EQUAL else sequences
-    classifier = RNNClassifier(
+    classifier = plain_classifier(
         sizes,
         cell=cell,
         activation=activation,
@@ -374,12 +375,13 @@ def test_weights_after_20_updates_are_those_of_torch(cell, bidirectional, readou
     weights = np.repeat(sample_weight, lengths) if readout == "each" else sample_weight
     settings, make_optimizer = SOLVERS[solver]
     clipping = {"clip_value": 0.1, "clip_norm": 0.2}
-    regressor = RNNRegressor(
+    regressor = plain_regressor(
         (3, 2),
         cell=cell,
         bidirectional=bidirectional,
         readout=readout,
         alpha=alpha,
+        normalize_y=False,  # torch gets the targets themselves
         **settings,
         **clipping,
     )
@@ -409,7 +411,9 @@ def test_weights_and_unknown_targets_of_steps_are_weighted_losses_of_torch(cell,
     is_known[[0, 4, 7, 13]] = False  # the second sequence has no target
     y = np.where(is_known[:, None], targets, np.nan)
     settings, make_optimizer = SOLVERS[solver]
-    regressor = RNNRegressor((3, 2), cell=cell, bidirectional=bidirectional, readout="each", **settings)
+    regressor = plain_regressor(
+        (3, 2), cell=cell, bidirectional=bidirectional, readout="each", normalize_y=False, **settings
+    )
     start = train(regressor, sequences, np.split(y, ends), np.split(weights, ends))
 
     witness = TorchNetwork(start, cell, "tanh", "each")
@@ -462,7 +466,7 @@ def test_training_in_windows_is_torch_with_states_detached_between(
     y = make_labels(sequences, "each")
     sample_weight = np.array([1.5, 0.5, 1, 2])
     alpha = 0.1
-    classifier = RNNClassifier(
+    classifier = plain_classifier(
         sizes,
         cell=cell,
         activation=activation,

@@ -54,9 +54,9 @@ class ScaleCheck:
         others = "" if len(far) <= N_SHOWN else f" and {len(far) - N_SHOWN} more"
         warn_user(
             f"{sequences.name} has features that are far from scale, {len(far)} of {len(mean)}: {', '.join(shown)}"
-            f"{others}. Networks learn badly from a feature whose mean is more than {LARGEST_MEAN} spreads from 0, or "
-            f"whose spread (standard deviation) is above {LARGEST_SPREAD} or below {SMALLEST_SPREAD}. Scale the "
-            f"features: {_remedy(sequences, owner)}."
+            f"{others}. Their mean is more than {LARGEST_MEAN} spreads from 0, or their spread (standard deviation) is "
+            f"above {LARGEST_SPREAD} or below {SMALLEST_SPREAD}. Check their units, and scale the features: "
+            f"{_remedy(sequences, owner)}."
         )
 
     def _far_features(self) -> np.ndarray:

@@ -37,13 +37,9 @@ class Patches(NamedTuple):
     def of(self, sequences: Sequences | MappedSequences) -> BaseSequences:
         """Return sequences whose steps are the patches.
 
-        Patches that overlap, and those of a file, are made when a batch needs them: they would take more memory.
+        They are made when a batch needs them: patches that overlap would take more memory, and those of a file all.
         """
-        if self.size == 1:
-            return sequences
-        if self.n_shared or not isinstance(sequences, Sequences):
-            return PatchedSequences(sequences, self)
-        return self.join(sequences)
+        return sequences if self.size == 1 else PatchedSequences(sequences, self)
 
     def join(self, sequences: Sequences) -> Sequences:
         """Make all patches now."""

@@ -59,7 +59,7 @@ class PredictionStream:
     >>> import numpy as np
     >>> from sklearn_rnn import RNNRegressor
     >>> X = np.sin(np.arange(40.0)).reshape(4, 10, 1)
-    >>> reg = RNNRegressor(8, max_iter=2, n_iter_no_change=np.inf, random_state=0).fit(X, [0, 1, 0, 1])
+    >>> reg = RNNRegressor(8, bidirectional=False, max_iter=2, random_state=0).fit(X, [0, 1, 0, 1])
     >>> stream = reg.stream()
     >>> for x in X[0]:
     ...     prediction = stream.step(x)
@@ -71,7 +71,7 @@ class PredictionStream:
         if model.network.is_bidirectional:
             raise ValueError(
                 "bidirectional=True does not go with streams: the reverse pass begins at the end of the whole "
-                "sequence, which a stream has not seen. Fit with bidirectional=False."
+                "sequence, which a stream has not seen. Fit with bidirectional=False ('auto' means True here)."
             )
         if isinstance(n_sequences, bool) or not isinstance(n_sequences, Integral):
             raise TypeError(f"n_sequences must be an integer of at least 1, got {n_sequences!r}.")
@@ -117,9 +117,9 @@ class PredictionStream:
         Parameters
         ----------
         x : array-like of shape (n_sequences, step_features)
-            The next step of each sequence. With patches: the next ``patch_stride_`` steps, of shape (n_sequences,
-            patch_stride_, step_features) or (n_sequences, patch_stride_ * step_features). For a single sequence the
-            first axis may be left out. Fastest is a C-contiguous array of the dtype in which the estimator was fitted.
+            The next step of each sequence. With patches: the next s = ``patch_stride_`` steps, of shape (n_sequences,
+            s, step_features) or (n_sequences, s * step_features). For a single sequence the first axis may be left out.
+            Fastest is a C-contiguous array of the dtype in which the estimator was fitted.
 
         Returns
         -------
@@ -215,8 +215,8 @@ class PredictionStream:
         "layer_0.h" (n_sequences, n_units), for LSTM also "layer_0.c", then "layer_1.h", …. For readouts "mean" and
         "max" the pools of the steps so far, "readout.sum" and "readout.maximum" (-inf before the first step). "n_steps"
         (n_sequences,), the number of network steps so far. With patches that overlap, "previous_steps" (n_sequences,
-        patch_size_ - patch_stride_, step_features), the last steps of data. Assign such a dict to continue from that
-        state.
+        ``patch_size_ - patch_stride_``, step_features), the last steps of data. Assign such a dict to continue from
+        that state.
         """
         return self._running.copied_arrays()
 

@@ -110,8 +110,7 @@ class RecurrentNetwork:
         # In the order of a network state.
         self.directions = [direction for layer in self.layers for direction in layer]
         self.n_hidden = n_features
-        self._pool_names = pool_names(readout)
-        self.n_pooled = self.n_hidden * max(1, len(self._pool_names))
+        self.n_pooled = self.n_hidden * max(1, len(pool_names(readout)))
         self.n_units = sum(direction.n_units for direction in self.directions)
         self.parameters = Parameters(self._parameter_shapes(), dtype)
         self._initialize(random_state)
@@ -193,7 +192,9 @@ class RecurrentNetwork:
 
         With another ``readout`` than the network's, the output layer sees this one in the place of each of its own.
         """
-        names = self._pool_names if readout is None else (readout,) * max(1, len(self._pool_names))
+        names = pool_names(self.readout)
+        if readout is not None:
+            names = (readout,) * max(1, len(names))
         return make_pool(names, lengths, self.n_hidden, self.dtype)
 
     def final_hidden(self, state: list[np.ndarray]) -> np.ndarray:
@@ -445,7 +446,7 @@ class RecurrentNetwork:
             See :class:`RunningArrays`.
         """
         layers, running = [weights[d.name] for d in self.directions], engines.RunningArrays(states, pooled, n_steps)
-        return self.engine.stepper(self.recurrence, layers, weights.output, self._pool_names, running)
+        return self.engine.stepper(self.recurrence, layers, weights.output, pool_names(self.readout), running)
 
 
 class PreparedWeights:

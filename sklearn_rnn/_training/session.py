@@ -19,7 +19,7 @@ from sklearn_rnn._training.losses import Loss
 from sklearn_rnn._training.memory.model import memory_estimate
 from sklearn_rnn._training.monitor import Best, Monitor
 from sklearn_rnn._training.optimizers import LearningRate, Optimizer
-from sklearn_rnn._training.output_scaling import OutputScaling, begin_scaling
+from sklearn_rnn._training.scaling import Scaling, begin_scaling
 from sklearn_rnn._training.settings import TrainingSettings
 from sklearn_rnn._training.trainer import Diverged, Trainer, train
 from sklearn_rnn._training.truncation.policy import Truncation
@@ -39,8 +39,8 @@ class TrainingSession:
     optimizer : Optimizer, or None for L-BFGS
     schedule : LearningRate
     truncation : Truncation
-    scaling : OutputScaling, or None
-        The coordinates in which the output layer is trained; None for the network's own.
+    scaling : Scaling, or None
+        The coordinates of training; None for the network's own.
     history : History
     carried_state : list of ndarray, or None
         Network state in which the next stateful chunk begins, of its sequences in their order; None for zeros.
@@ -51,7 +51,7 @@ class TrainingSession:
     optimizer: Optimizer | None
     schedule: LearningRate
     truncation: Truncation
-    scaling: OutputScaling | None = None
+    scaling: Scaling | None = None
     history: History = field(default_factory=History)
     carried_state: list[np.ndarray] | None = None
 
@@ -80,13 +80,13 @@ class TrainingSession:
         validation: Dataset | None = None,
         *,
         is_partial: bool = False,
-        begins_scaling: bool = False,
+        begins: bool = False,
         state: list[np.ndarray] | None = None,
     ) -> Best:
         """Train a model in place; for one epoch if ``is_partial``.
 
-        With ``begins_scaling`` the inputs of the output layer are measured first. With ``state`` the sequences continue
-        from there, together in one batch; the arrays are written to.
+        With ``begins`` the inputs of the layers that are to be scaled are measured first. With ``state`` the sequences
+        continue from there, together in one batch; the arrays are written to.
 
         Returns
         -------
@@ -96,8 +96,9 @@ class TrainingSession:
         if settings.memory_budget is not None:
             memory_estimate(model.network, dataset.sequences.lengths, settings)
         parameters = model.network.parameters.vector
-        if begins_scaling:
-            self.scaling = begin_scaling(model.network, dataset, settings.n_jobs)
+        if begins:
+            scaled = {"of_features": settings.normalize_features, "of_readout": settings.normalize_readout}
+            self.scaling = begin_scaling(model.network, dataset, settings.n_jobs, **scaled)
         monitor = Monitor(
             self.history,
             parameters,

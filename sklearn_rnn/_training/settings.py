@@ -24,6 +24,8 @@ class TrainingSettings:
     clip_value: float | None = None
     alpha: float = 0.0
     dropout: float = 0.0
+    normalize_features: bool = False
+    normalize_readout: bool = False
     max_iter: int = 200
     max_fun: int = 15000
     tol: float = 1e-4

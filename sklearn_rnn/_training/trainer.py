@@ -20,7 +20,7 @@ from sklearn_rnn._training.memory.model import BlockMemory, shares_of
 from sklearn_rnn._training.memory.revolve import State
 from sklearn_rnn._training.monitor import Monitor
 from sklearn_rnn._training.optimizers import LearningRate, Optimizer
-from sklearn_rnn._training.output_scaling import OutputScaling
+from sklearn_rnn._training.scaling import Scaling
 from sklearn_rnn._training.settings import TrainingSettings
 from sklearn_rnn._training.truncation.policy import Windows
 from sklearn_rnn._utils.warnings import warn_user, without_overflow_warnings
@@ -46,8 +46,8 @@ class Trainer:
     state : list of ndarray, or None
         Network state before the first step of every sequence, in their order; those that have been trained on have the
         state after their last step there. None for zeros, which are left as they are.
-    scaling : OutputScaling, or None
-        The coordinates in which the output layer is trained; None for the network's own.
+    scaling : Scaling, or None
+        The coordinates of training; None for the network's own.
 
     Attributes
     ----------
@@ -65,7 +65,7 @@ class Trainer:
         random_state: np.random.RandomState,
         run: Callable[..., Iterable[Any]] = map,
         state: State | None = None,
-        scaling: OutputScaling | None = None,
+        scaling: Scaling | None = None,
     ) -> None:
         self.network = network
         self._scaling = scaling

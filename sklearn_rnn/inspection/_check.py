@@ -21,6 +21,6 @@ def check_problem(estimator: Any, X: Any, y: Any) -> tuple[Model, Loss, Dataset]
     if model.network.is_bidirectional:
         raise ValueError(
             "estimator has bidirectional=True: its reverse passes end at a sequence's first step, and so a step has no "
-            "single distance from the loss. Fit with bidirectional=False."
+            "single distance from the loss. Fit with bidirectional=False ('auto' means True here)."
         )
     return model, *training_problem(estimator, X, y)

@@ -85,7 +85,7 @@ def cross_val_predict_steps(
     >>> rng = np.random.default_rng(0)
     >>> X = [rng.normal(size=(n_steps, 2)) for n_steps in (5, 3, 8, 4, 6)]
     >>> y = [x.sum(axis=1) for x in X]
-    >>> reg = RNNRegressor((8,), readout="each", max_iter=5, learning_rate="cosine", random_state=0)
+    >>> reg = RNNRegressor((8,), readout="each", max_iter=5, random_state=0)
     >>> [predicted.shape for predicted in cross_val_predict_steps(reg, X, y)]
     [(5,), (3,), (8,), (4,), (6,)]
     """

@@ -5,7 +5,7 @@ import warnings
 
 import numpy as np
 import pytest
-from helpers import make_sequences
+from helpers import PLAIN, make_sequences
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -15,7 +15,7 @@ from sklearn_rnn.preprocessing import TimeDistributed
 
 LENGTHS = (40, 30, 50, 60, 20)
 TARGETS = np.arange(5.0)
-SMALL = {"hidden_layer_sizes": (2,), "max_iter": 1, "n_iter_no_change": np.inf, "random_state": 0}
+SMALL = PLAIN | {"hidden_layer_sizes": (2,), "max_iter": 1, "n_iter_no_change": np.inf, "random_state": 0}
 
 
 def sequences(n_features=3, dtype=np.float64, **columns):

@@ -7,7 +7,7 @@ from unittest.mock import patch
 
 import numpy as np
 import pytest
-from helpers import make_sequences, run_python
+from helpers import make_sequences, plain_classifier, plain_regressor, run_python
 from numpy.testing import assert_array_equal
 from sequence_checks import assert_same_bits, assert_same_weights, object_array, outputs
 from sklearn.base import clone
@@ -22,7 +22,13 @@ from sklearn_rnn._data.sequences import MappedSequences
 from sklearn_rnn.preprocessing import TimeDistributed
 
 N_SEQUENCES, N_STEPS, N_FEATURES = 40, 10, 3
-SMALL = {"hidden_layer_sizes": (4,), "batch_size": 16, "max_iter": 3, "n_iter_no_change": np.inf, "random_state": 0}
+SMALL = {
+    "hidden_layer_sizes": (4,),
+    "batch_size": 16,
+    "max_iter": 3,
+    "n_iter_no_change": np.inf,
+    "random_state": 0,
+}
 
 
 # ---- Files -------------------------------------------------------------------------------------------
@@ -127,7 +133,7 @@ def assert_same_as_in_memory(estimator, X, X_in_memory, y, **fit_params):
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_numbers_of_any_kind_are_read_as_in_memory(dtype, tmp_path):
     X = make_X(dtype)
-    estimator = RNNClassifier(**SMALL)
+    estimator = plain_classifier(**SMALL)
     assert_same_as_in_memory(estimator, saved(X, tmp_path), X, make_y(estimator))
 
 
@@ -137,7 +143,7 @@ def test_files_may_be_laid_out_in_any_way(layout, dtype, tmp_path):
     X = make_X(dtype)
     mapped = layout(X, tmp_path)
     assert_array_equal(mapped, X)
-    estimator = RNNClassifier(**SMALL)
+    estimator = plain_classifier(**SMALL)
     assert_same_as_in_memory(estimator, mapped, X, make_y(estimator))
 
 
@@ -169,7 +175,7 @@ def test_no_setting_makes_a_difference(settings, make_estimator, tmp_path):
 @pytest.mark.parametrize("settings", [{}, {"readout": "each"}, {"patch_size": 4}])
 def test_threads_read_their_own_blocks(settings, tmp_path):
     X = make_X("i2")
-    estimator = RNNClassifier(**SMALL | settings, n_jobs=2)
+    estimator = plain_classifier(**SMALL | settings, n_jobs=2)
     with patch.multiple(
         "sklearn_rnn._network.blocks", SMALLEST_BLOCK=2, USUAL_BLOCK=2, LARGEST_BLOCK=4, SMALLEST_WORK=1
     ):
@@ -178,7 +184,7 @@ def test_threads_read_their_own_blocks(settings, tmp_path):
 
 def test_validation_data_may_be_mapped_and_all_else_not(tmp_path):
     X = make_X("f4")
-    estimator = RNNClassifier(**SMALL)
+    estimator = plain_classifier(**SMALL)
     y = make_y(estimator)
     validation = {"X_val": X[:9], "y_val": y[:9], "sample_weight_val": np.arange(9)}
     expected = clone(estimator).fit(X, y, **validation)
@@ -188,7 +194,7 @@ def test_validation_data_may_be_mapped_and_all_else_not(tmp_path):
 
 def test_sample_weights_go_with_their_sequences(tmp_path):
     X = make_X("i2")
-    estimator = RNNRegressor(**SMALL | {"early_stopping": True})
+    estimator = plain_regressor(**SMALL | {"early_stopping": True})
     weights = np.random.default_rng(2).integers(0, 3, N_SEQUENCES)
     assert_same_as_in_memory(estimator, saved(X, tmp_path), X, make_y(estimator), sample_weight=weights)
 
@@ -197,7 +203,7 @@ def test_partial_fit_reads_slices_of_a_file(tmp_path):
     X = make_X("i2")
     mapped = saved(X, tmp_path)
     y = make_y(RNNClassifier())
-    actual, expected = (RNNClassifier(**SMALL, patch_size=2) for _ in range(2))
+    actual, expected = (plain_classifier(**SMALL, patch_size=2) for _ in range(2))
     for start in range(0, N_SEQUENCES, 15):
         part = slice(start, start + 15)
         assert_stays_mapped(mapped[part])
@@ -210,7 +216,7 @@ def test_partial_fit_reads_slices_of_a_file(tmp_path):
 def test_a_network_in_float32_reads_other_numbers_as_float32(dtype, tmp_path):
     X, other = make_X("f4"), make_X(dtype)
     y = make_y(RNNClassifier())
-    actual, expected = (RNNClassifier(**SMALL).fit(X, y) for _ in range(2))
+    actual, expected = (plain_classifier(**SMALL).fit(X, y) for _ in range(2))
     mapped = saved(other, tmp_path)
     assert_same_bits(outputs(actual, mapped), outputs(expected, other))
     actual.partial_fit(mapped, y)
@@ -221,7 +227,7 @@ def test_a_network_in_float32_reads_other_numbers_as_float32(dtype, tmp_path):
 
 def test_one_dimension_in_a_file_is_refused_as_in_memory(tmp_path):
     X = np.ones(5)
-    estimator = RNNRegressor(**SMALL)
+    estimator = plain_regressor(**SMALL)
     for x in (X, saved(X, tmp_path)):
         with pytest.raises(ValueError, match=r"^Expected 2D array, got 1D array instead"):
             estimator.fit(x, np.ones(5))
@@ -243,7 +249,7 @@ def test_integers_are_rounded_as_in_memory(tmp_path):
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_rows_of_a_mapped_table_are_sequences(layout, dtype, tmp_path):
     X = make_X(dtype).reshape(N_SEQUENCES, -1)
-    estimator = RNNClassifier(**SMALL, step_features=3, patch_size=4, early_stopping=True)
+    estimator = plain_classifier(**SMALL, step_features=3, patch_size=4, early_stopping=True)
     assert_same_as_in_memory(estimator, layout(X, tmp_path), X, make_y(estimator))
 
 
@@ -256,14 +262,14 @@ def test_ragged_sequences_may_each_have_their_file(dtypes, make_form, tmp_path):
     X = [(4 * x).astype(dtypes[i % len(dtypes)]) for i, x in enumerate(make_sequences(RAGGED))]
     mapped = make_form([saved(x, tmp_path) for x in X])
     for settings in ({"early_stopping": True}, {"readout": "each"}, {"patch_size": 5}):
-        estimator = RNNClassifier(**SMALL | settings)
+        estimator = plain_classifier(**SMALL | settings)
         assert_same_as_in_memory(estimator, mapped, make_form(X), make_y(estimator, RAGGED))
 
 
 def test_univariate_ragged_sequences_may_be_parts_of_one_file(tmp_path):
     X = np.split(make_X("f4").ravel()[: sum(RAGGED)], np.cumsum(RAGGED)[:-1])
     mapped = np.split(saved(np.concatenate(X), tmp_path), np.cumsum(RAGGED)[:-1])
-    estimator = RNNRegressor(**SMALL)
+    estimator = plain_regressor(**SMALL)
     assert_same_as_in_memory(estimator, mapped, X, make_y(estimator, RAGGED))
 
 
@@ -272,7 +278,7 @@ def test_grid_search_splits_a_mapped_array(tmp_path):
     y = make_y(RNNClassifier())
     grid = {"cell": ["rnn", "gru"]}
     actual, expected = (
-        GridSearchCV(RNNClassifier(**SMALL), grid, cv=3, error_score="raise").fit(data, y)
+        GridSearchCV(plain_classifier(**SMALL), grid, cv=3, error_score="raise").fit(data, y)
         for data in (other_axes_in_the_file(X, tmp_path), X)
     )
     assert_array_equal(actual.cv_results_["mean_test_score"], expected.cv_results_["mean_test_score"])
@@ -307,7 +313,7 @@ def test_only_the_sequences_of_a_batch_are_read(tmp_path):
 def test_a_pickled_estimator_does_not_hold_the_data(tmp_path):
     X = make_X("f4")
     mapped = saved(X, tmp_path)
-    estimator = RNNClassifier(**SMALL | {"early_stopping": True}).fit(mapped, make_y(RNNClassifier()))
+    estimator = plain_classifier(**SMALL | {"early_stopping": True}).fit(mapped, make_y(RNNClassifier()))
     pickled = pickle.dumps(estimator)
     assert X[0].tobytes() not in pickled
     assert str(tmp_path).encode() not in pickled
@@ -401,11 +407,11 @@ def assert_refused_alike(estimator, mapped, X, y, error=ValueError):
 def test_a_value_that_is_not_finite_is_named_with_its_place(dtype, value, name, checked_at_once, tmp_path):
     X = make_X(dtype)
     y = make_y(RNNClassifier())
-    fitted = RNNRegressor(**SMALL, patch_size=3).fit(X, y)
+    fitted = plain_regressor(**SMALL, patch_size=3).fit(X, y)
     X[17, 4, 2] = X[17, 5, 0] = X[30, 0, 0] = value
     mapped = other_axes_in_the_file(X, tmp_path)
     with patch("sklearn_rnn._data.sequences.VALUES_PER_CHECK", checked_at_once):
-        for estimator in (fitted, RNNRegressor(**SMALL)):
+        for estimator in (fitted, plain_regressor(**SMALL)):
             message = assert_refused_alike(estimator, mapped, X, y)
             assert message.startswith(f"X contains {name} in sequence 17, step 4, feature 2: RNNRegressor does not")
 
@@ -415,24 +421,24 @@ def test_a_value_that_is_not_finite_is_found_in_lists_and_tables(tmp_path):
     y = make_y(RNNClassifier())
     X[-1, -1, -1] = np.nan
     mapped = saved(X, tmp_path)
-    fitted = RNNRegressor(**SMALL).fit(make_X("f4"), y)
+    fitted = plain_regressor(**SMALL).fit(make_X("f4"), y)
     message = assert_refused_alike(fitted, list(mapped), list(X), y)
     assert message.startswith("X contains NaN in sequence 39, step 9, feature 2: ")
     rows = X.reshape(N_SEQUENCES, -1)
-    message = assert_refused_alike(RNNRegressor(**SMALL), mapped.reshape(rows.shape), rows, y)
+    message = assert_refused_alike(plain_regressor(**SMALL), mapped.reshape(rows.shape), rows, y)
     assert message.startswith("X contains NaN in sequence 39, step 29, feature 0: ")
 
 
 def test_finite_values_whose_sum_overflows_are_accepted(tmp_path):
     X = np.full((N_SEQUENCES, N_STEPS, N_FEATURES), np.finfo("f4").max, "f4")
-    estimator = RNNRegressor(**SMALL, cell="rnn")
+    estimator = plain_regressor(**SMALL, cell="rnn")
     estimator.fit(np.zeros_like(X), make_y(estimator))
     assert_array_equal(estimator.predict(saved(X, tmp_path)), estimator.predict(X))
 
 
 def test_values_beyond_float32_are_refused_by_a_float32_network(tmp_path):
     y = make_y(RNNRegressor())
-    fitted = RNNRegressor(**SMALL).fit(make_X("f4"), y)
+    fitted = plain_regressor(**SMALL).fit(make_X("f4"), y)
     X = make_X()
     X[2, 1, 0] = 1e300
     before = pickle.dumps(fitted)
@@ -459,7 +465,7 @@ OTHER_SHAPES = {
 def test_other_shapes_are_refused_as_in_memory(change, tmp_path):
     X = make_X("f4")
     y = make_y(RNNClassifier())
-    fitted = RNNRegressor(**SMALL, warm_start=True).fit(X, y)
+    fitted = plain_regressor(**SMALL, warm_start=True).fit(X, y)
     assert_refused_alike(fitted, change(saved(X, tmp_path)), change(X), y)
 
 
@@ -467,10 +473,10 @@ def test_a_table_with_other_columns_is_refused_as_in_memory(tmp_path):
     X = make_X("f4").reshape(N_SEQUENCES, -1)
     y = make_y(RNNClassifier())
     mapped = saved(X, tmp_path)
-    fitted = RNNRegressor(**SMALL, step_features=3, warm_start=True).fit(mapped, y)
+    fitted = plain_regressor(**SMALL, step_features=3, warm_start=True).fit(mapped, y)
     assert fitted.n_features_in_ == N_STEPS * N_FEATURES
     assert_refused_alike(fitted, mapped[:, 3:], X[:, 3:], y)
-    assert_refused_alike(RNNRegressor(**SMALL, step_features=7), mapped, X, y)
+    assert_refused_alike(plain_regressor(**SMALL, step_features=7), mapped, X, y)
 
 
 @pytest.mark.parametrize("dtype", ["c8", "S3"])
@@ -479,9 +485,9 @@ def test_what_are_no_real_numbers_is_refused_as_in_memory(dtype, tmp_path):
     if dtype == "S3":
         X[...] = b"abc"
     y = make_y(RNNClassifier())
-    assert_refused_alike(RNNRegressor(**SMALL), saved(X, tmp_path), X, y, error=(ValueError, TypeError))
+    assert_refused_alike(plain_regressor(**SMALL), saved(X, tmp_path), X, y, error=(ValueError, TypeError))
 
 
 def test_targets_of_another_number_are_refused_as_in_memory(tmp_path):
     X = make_X("f4")
-    assert_refused_alike(RNNRegressor(**SMALL), saved(X, tmp_path), X, make_y(RNNRegressor())[1:])
+    assert_refused_alike(plain_regressor(**SMALL), saved(X, tmp_path), X, make_y(RNNRegressor())[1:])

@@ -42,10 +42,10 @@ def test_patches_of_one_step_are_the_steps():
 
 
 @each_patch
-def test_patches_that_overlap_are_made_for_a_batch_alone(patches):
+def test_patches_are_made_for_a_batch_alone(patches):
     sequences = numbered(np.array([8, 8, 8]))
     patched = patches.of(sequences)
-    assert isinstance(patched, PatchedSequences) == (patches.stride < patches.size)
+    assert isinstance(patched, PatchedSequences)
     packing = packing_of_equal_lengths(2, patched.lengths[0])
     rows = patched.subset(np.array([2, 1, 0])).packed_rows(np.array([0, 2]), packing)
     third, first = (by_hand(sequences.rows[start : start + 8], patches) for start in (16, 0))

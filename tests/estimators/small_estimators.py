@@ -1,13 +1,13 @@
 """Small estimators, data to fit them on, and comparisons of their weights."""
 
 import numpy as np
-from helpers import make_sequences
+from helpers import PLAIN, make_sequences
 from numpy.testing import assert_allclose, assert_array_equal
 
 from sklearn_rnn import RNNClassifier, RNNRegressor
 
 LENGTHS = (5, 3, 7, 4, 2, 6, 3, 5, 1, 4)
-SMALL = {"hidden_layer_sizes": (3,), "max_iter": 3, "n_iter_no_change": np.inf, "random_state": 0}
+SMALL = PLAIN | {"hidden_layer_sizes": (3,), "max_iter": 3, "n_iter_no_change": np.inf, "random_state": 0}
 READOUTS = ["last", "mean", "max", ("last", "max", "mean"), "each"]
 # Number of gates of each cell.
 GATES = {"rnn": 1, "gru": 3, "lstm": 4}

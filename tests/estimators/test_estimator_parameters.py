@@ -98,5 +98,5 @@ def test_automatic_networks_of_streams_read_forward():
     clf = classifier(bidirectional="auto", stateful=True).partial_fit(X, labels, classes=[0, 1, 2])
     assert "layer_0.reverse.input" not in clf.weights_
     clf.set_params(stateful=False)
-    with pytest.raises(ValueError, match=r"^bidirectional=True, but the fitted network has bidirectional=False"):
+    with pytest.raises(ValueError, match=r"^bidirectional=True, as 'auto' chooses now, but the fitted network has"):
         clf.partial_fit(X, labels)

@@ -11,7 +11,7 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
-from helpers import make_sequences, randomize, run_python
+from helpers import PLAIN, make_sequences, randomize, run_python
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.sparse import csr_matrix
 from sklearn.exceptions import NotFittedError
@@ -22,7 +22,7 @@ from sklearn_rnn._network import engines, kernels
 ENGINES = ["numpy"] if kernels.name == "numpy" else ["compiled", "numpy"]
 CELLS = ["rnn", "lstm", "gru"]
 READOUTS = ["last", "mean", "max", ("last", "max", "mean"), "each"]
-SETTINGS = {"hidden_layer_sizes": (5,), "max_iter": 1, "n_iter_no_change": np.inf, "random_state": 0}
+SETTINGS = PLAIN | {"hidden_layer_sizes": (5,), "max_iter": 1, "n_iter_no_change": np.inf, "random_state": 0}
 N, N_STEPS, N_FEATURES = 4, 9, 2
 CHUNKS = (1, 3, 1, 4)  # number of steps of each
 
@@ -233,7 +233,7 @@ def test_estimators_of_rows_stream_any_whole_steps(engine, readout, step_feature
 
 def test_a_list_of_sequences_streams(engine):
     X = make_sequences((5, 2, 6), N_FEATURES)
-    reg = RNNRegressor(**SETTINGS, readout="each").fit(X, [x[:, 0] for x in X])
+    reg = RNNRegressor(**SETTINGS | {"readout": "each"}).fit(X, [x[:, 0] for x in X])
     objects = np.empty(3, dtype=object)
     objects[:] = X
     for form in (X, tuple(X), objects):

@@ -5,13 +5,22 @@ import pickle
 
 import numpy as np
 import pytest
-from helpers import NO_MASKS, copied, make_sequences, randomize, truncated, updates_of
+from helpers import (
+    NO_MASKS,
+    copied,
+    make_sequences,
+    plain_classifier,
+    plain_regressor,
+    randomize,
+    truncated,
+    updates_of,
+)
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sklearn_rnn import RNNClassifier, RNNRegressor
+from sklearn_rnn import RNNRegressor
 from sklearn_rnn._base import training_problem
 from sklearn_rnn._training.bptt import Backpropagation
 from sklearn_rnn._training.gradient_trace import trace
@@ -37,7 +46,7 @@ def make_fitted(cell="gru", readout="last", dtype=np.float64, **parameters):
     sequences = make_sequences(LENGTHS, dtype=dtype)
     generator = np.random.default_rng(4)
     y = [generator.normal(size=(n, 2)) for n in LENGTHS] if readout == "each" else generator.normal(size=(5, 2))
-    regressor = RNNRegressor((3, 4), cell=cell, readout=readout, max_iter=1, random_state=0, **parameters)
+    regressor = plain_regressor((3, 4), cell=cell, readout=readout, max_iter=1, random_state=0, **parameters)
     regressor.fit(sequences, y)
     randomize(regressor.weights_)
     return regressor, sequences, y
@@ -273,7 +282,7 @@ def test_every_form_of_x_is_taken(function, form):
     generator = np.random.default_rng(0)
     X = generator.normal(size=(6, 4, 2) if form == "array" else (6, 8))
     y = np.arange(6) % 3
-    classifier = RNNClassifier((3,), step_features=2, max_iter=1, class_weight="balanced", random_state=0).fit(X, y)
+    classifier = plain_classifier((3,), step_features=2, max_iter=1, class_weight="balanced", random_state=0).fit(X, y)
     listed = [x.reshape(4, 2) for x in X]
     same = copy.deepcopy(classifier)
     same.fit(listed, y)
@@ -325,13 +334,13 @@ def test_losses_without_weight_have_no_gradient_to_follow():
     X = make_sequences((4, 6))
     y = [np.arange(len(x)) % 2 for x in X]  # both end in class 1
     settings = {"readout": "each", "class_weight": {0: 1, 1: 0}, "max_iter": 1, "n_iter_no_change": np.inf}
-    classifier = RNNClassifier((3,), random_state=0, **settings).fit(X, y)
+    classifier = plain_classifier((3,), random_state=0, **settings).fit(X, y)
     message = "^y has no target with weight at the last step of any sequence, but only losses of last steps are used"
     with pytest.raises(ValueError, match=message):
         gradient_flow(classifier, X, y)
     assert np.isfinite(gradient_flow(classifier, X, [1 - labels for labels in y]).loss)
     assert np.isfinite(truncation_bias(classifier, X, y, [2]).cosine).all()
-    regressor = RNNRegressor((3,), random_state=0, readout="each", max_iter=1, n_iter_no_change=np.inf)
+    regressor = plain_regressor((3,), random_state=0, readout="each", max_iter=1, n_iter_no_change=np.inf)
     y = [np.append(np.ones(len(x) - 1), np.nan) for x in X]
     regressor.fit(X, y)
     with pytest.raises(ValueError, match=message):

@@ -296,7 +296,7 @@ def test_a_search_scores_steps_with_the_weights_of_fit_if_it_scores_sequences_wi
     ends = np.array([labels[-1] for labels in LABELS])
     are_weighted = []
     for estimator, y, scoring in (
-        (classifier(readout="last"), ends, {"accuracy": "accuracy"}),
+        (classifier(readout="last", learning_rate_init=0.1, max_iter=50), ends, {"accuracy": "accuracy"}),
         (classifier(), LABELS, {"accuracy": make_step_scorer("accuracy"), "f1": make_step_scorer("f1_macro")}),
         (classifier(), LABELS, make_step_scorer("accuracy")),
     ):

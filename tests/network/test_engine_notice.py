@@ -4,7 +4,7 @@ import pickle
 import textwrap
 
 import pytest
-from helpers import run_python
+from helpers import PLAIN, run_python
 
 from sklearn_rnn import RNNClassifier, RNNRegressor
 from sklearn_rnn._network import kernels
@@ -12,7 +12,7 @@ from sklearn_rnn._network.engines import notice
 
 X = [[[0.0], [1.0], [2.0]], [[2.0], [1.0], [0.0]], [[0.0], [1.0], [1.0]], [[3.0], [1.0], [0.0]]]
 y = [0, 1, 0, 1]
-SETTINGS = {"hidden_layer_sizes": 3, "max_iter": 2, "random_state": 0}
+SETTINGS = PLAIN | {"hidden_layer_sizes": 3, "max_iter": 2, "random_state": 0}
 
 START = """
 import pickle

@@ -12,12 +12,13 @@ from helpers import (
     make_regression,
     make_sequences,
     numerical_gradient,
+    plain_classifier,
+    plain_regressor,
     updates_of,
 )
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import expit
 
-from sklearn_rnn import RNNClassifier, RNNRegressor
 from sklearn_rnn._network import engines
 from sklearn_rnn._network.cells import CELLS
 from sklearn_rnn._network.cells.cell import (
@@ -113,7 +114,13 @@ class OtherGRU(GRUCell):
         return super().forward(x, packing, state + 1, *arguments, **keywords)
 
 
-SETTINGS = {"hidden_layer_sizes": (4, 3), "max_iter": 3, "n_iter_no_change": np.inf, "batch_size": 3, "random_state": 0}
+SETTINGS = {
+    "hidden_layer_sizes": (4, 3),
+    "max_iter": 3,
+    "n_iter_no_change": np.inf,
+    "batch_size": 3,
+    "random_state": 0,
+}
 X, Y = make_sequences((6, 4, 9, 1, 9, 7)), np.array([0, 1, 2, 0, 1, 2])
 CHUNKS = np.random.default_rng(3).normal(size=(4, 12, 2))
 # A new cell, a new readout, both; each with known cells or readouts.
@@ -170,7 +177,7 @@ def test_names_that_nobody_registered_are_refused(monkeypatch):
     monkeypatch.delitem(READOUTS, "sum")
     for settings in ({"cell": "leaky"}, {"readout": "sum"}):
         with pytest.raises(ValueError, match=r"must be a str among \{'\w+', '\w+', '\w+'(, 'each')?\}"):
-            RNNRegressor(**settings).fit(X, Y)
+            plain_regressor(**settings).fit(X, Y)
 
 
 # ---- Gradients -----------------------------------------------------------------------------------------
@@ -210,11 +217,11 @@ def test_a_memory_budget_changes_no_bit(serving, cell, readout, monkeypatch):
     monkeypatch.setattr(segments, "SMALLEST_SEGMENT", 8)
     sequences = make_sequences((60, 33, 71))
     y = targets_of(sequences, readout, Y[:3])
-    without = RNNRegressor(cell=cell, readout=readout, **SETTINGS)
+    without = plain_regressor(cell=cell, readout=readout, **SETTINGS)
     estimate = without.memory_estimate(sequences)
     budget = 2 * estimate.smallest
     assert budget < estimate.full
-    with_budget = RNNRegressor(cell=cell, readout=readout, memory_budget=budget, **SETTINGS)
+    with_budget = plain_regressor(cell=cell, readout=readout, memory_budget=budget, **SETTINGS)
     assert with_budget.memory_estimate(sequences).n_forward_passes > 1
     assert_bits(with_budget.fit(sequences, y).weights_, without.fit(sequences, y).weights_)
 
@@ -223,13 +230,13 @@ def test_a_memory_budget_changes_no_bit(serving, cell, readout, monkeypatch):
 
 
 @each_extension
-@pytest.mark.parametrize("make_estimator", [RNNClassifier, RNNRegressor])
+@pytest.mark.parametrize("make_estimator", [plain_classifier, plain_regressor])
 def test_both_estimators_fit_predict_and_are_trained_further(serving, cell, readout, make_estimator):
     estimator = fit(make_estimator, cell, readout)
     assert estimator.loss_curve_[-1] < estimator.loss_curve_[0]
     predicted = estimator.predict(X)
     assert len(predicted) == len(X)
-    if make_estimator is RNNClassifier:
+    if make_estimator is plain_classifier:
         assert set(flat(predicted)) <= {0, 1, 2}
     before = weights_of(estimator)
     estimator.partial_fit(X, targets_of(X, readout, Y))
@@ -240,8 +247,8 @@ def test_both_estimators_fit_predict_and_are_trained_further(serving, cell, read
 @pytest.mark.parametrize("truncation", [3, "unbiased"])
 def test_truncation_learns_and_cuts_the_gradient(serving, cell, readout, truncation):
     stride = {"truncation_stride": 3} if truncation == "unbiased" else {}
-    truncated = fit(RNNRegressor, cell, readout, truncation=truncation, **stride)
-    whole = fit(RNNRegressor, cell, readout)
+    truncated = fit(plain_regressor, cell, readout, truncation=truncation, **stride)
+    whole = fit(plain_regressor, cell, readout)
     assert truncated.loss_curve_[-1] < truncated.loss_curve_[0]
     assert any((truncated.weights_[name] != array).any() for name, array in weights_of(whole).items())
 
@@ -249,7 +256,7 @@ def test_truncation_learns_and_cuts_the_gradient(serving, cell, readout, truncat
 @each_extension
 def test_windows_beyond_the_end_are_none(serving, cell, readout):
     assert_bits(
-        weights_of(fit(RNNRegressor, cell, readout, truncation=9)), weights_of(fit(RNNRegressor, cell, readout))
+        weights_of(fit(plain_regressor, cell, readout, truncation=9)), weights_of(fit(plain_regressor, cell, readout))
     )
 
 
@@ -257,7 +264,7 @@ def test_states_continue_from_chunk_to_chunk(serving):
     """With a negligible learning rate, chunks have the same hidden states as the whole sequences."""
     targets = np.cumsum(CHUNKS[..., 0], axis=1)
     settings = {"cell": "leaky", "readout": "each", "hidden_layer_sizes": (4,), "learning_rate_init": 1e-300}
-    reg = RNNRegressor(**settings, stateful=True, random_state=0)
+    reg = plain_regressor(**settings, stateful=True, random_state=0)
     for start in range(0, 12, 4):
         reg.partial_fit(CHUNKS[:, start : start + 4], targets[:, start : start + 4])
     (state,) = reg._session.carried_state
@@ -268,7 +275,7 @@ def test_states_continue_from_chunk_to_chunk(serving):
 
 @pytest.mark.parametrize(("cell", "readout"), [("leaky", "each"), ("leaky", "sum"), ("gru", "sum")])
 def test_chunks_that_continue_are_learned(serving, cell, readout):
-    reg = RNNRegressor(cell=cell, readout=readout, hidden_layer_sizes=(4,), stateful=True, random_state=0)
+    reg = plain_regressor(cell=cell, readout=readout, hidden_layer_sizes=(4,), stateful=True, random_state=0)
     targets = np.cumsum(CHUNKS[..., 0], axis=1)
     for start in range(0, 12, 4):
         y = targets[:, start : start + 4]
@@ -282,7 +289,7 @@ def test_chunks_that_continue_are_learned(serving, cell, readout):
 
 @each_extension
 def test_a_stream_step_by_step_is_predict_at_once(serving, cell, readout):
-    reg = fit(RNNRegressor, cell, readout)
+    reg = fit(plain_regressor, cell, readout)
     stream, chunks = reg.stream(4), reg.stream(4)
     by_steps = np.array([stream.step(CHUNKS[:, t]) for t in range(12)])
     for t, predicted in enumerate(by_steps):
@@ -294,7 +301,7 @@ def test_a_stream_step_by_step_is_predict_at_once(serving, cell, readout):
 
 
 def test_a_streams_state_has_the_cells_and_the_pools_names(serving):
-    stream = fit(RNNRegressor, "leaky", "sum").stream(2)
+    stream = fit(plain_regressor, "leaky", "sum").stream(2)
     assert list(stream.state) == ["layer_0.h", "layer_0.m", "layer_1.h", "layer_1.m", "readout.sum", "n_steps"]
     stream.step(CHUNKS[:2, 0])
     state, expected = stream.state, stream.step(CHUNKS[:2, 1])
@@ -308,7 +315,7 @@ def test_a_streams_state_has_the_cells_and_the_pools_names(serving):
 
 @each_extension
 def test_pickles_continue(serving, cell, readout):
-    reg = fit(RNNRegressor, cell, readout)
+    reg = fit(plain_regressor, cell, readout)
     stream = reg.stream(4)
     stream.step(CHUNKS[:, 0])
     pickled, pickled_stream = pickle.dumps(reg), pickle.dumps(stream)
@@ -334,7 +341,7 @@ def test_kernels_run_all_that_they_know_and_nothing_else():
     swish = CELLS["rnn"]("swish")
     assert compiled.recurrence(swish) is swish
     for cell, readout, is_compiled in (("gru", "max", True), ("gru", "sum", False), ("leaky", "max", False)):
-        assert (fit(RNNRegressor, cell, readout).stream()._stepper is not None) == is_compiled
+        assert (fit(plain_regressor, cell, readout).stream()._stepper is not None) == is_compiled
 
 
 def test_a_subclass_of_a_compiled_cell_runs_its_own_equations(serving, monkeypatch):
@@ -342,7 +349,7 @@ def test_a_subclass_of_a_compiled_cell_runs_its_own_equations(serving, monkeypat
     gru, other = (make_network(cell, sizes=(3,)) for cell in ("gru", "other gru"))
     assert_array_equal(other.parameters.vector, gru.parameters.vector)
     hidden = [
-        RNNRegressor(cell=cell, **SETTINGS | {"max_iter": 1}).fit(X, Y).hidden_states(X)[0][0]
+        plain_regressor(cell=cell, **SETTINGS | {"max_iter": 1}).fit(X, Y).hidden_states(X)[0][0]
         for cell in ("gru", "other gru")
     ]
     assert np.abs(hidden[0] - hidden[1]).max() > 0.01

@@ -11,7 +11,7 @@ from time import sleep
 
 import numpy as np
 import pytest
-from helpers import make_sequences, run_python
+from helpers import PLAIN, make_sequences, run_python
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 
@@ -23,7 +23,7 @@ from sklearn_rnn._training.trainer import norm_of
 LENGTHS = (5, 3, 7, 4, 2, 6, 3, 5)
 TARGETS = np.array([0.5, 1.0, 0.0, 2.0, 3.5, 1.0, 0.3, 1.2])
 LABELS = np.array([0, 1, 0, 1, 1, 0, 1, 0])
-SMALL = {"hidden_layer_sizes": (3,), "random_state": 0, "n_iter_no_change": np.inf}
+SMALL = PLAIN | {"hidden_layer_sizes": (3,), "random_state": 0, "n_iter_no_change": np.inf}
 
 N_EPOCHS = 6
 BATCH_SIZE = 4
@@ -189,7 +189,7 @@ def test_the_norm_of_the_gradient_can_be_clipped_so_that_training_goes_on():
 @pytest.mark.parametrize("clip_value", [None, 0.3])
 def test_clipping_saves_training_in_float32_where_the_squares_of_gradients_overflow(size, clip_norm, clip_value):
     settings = {"solver": "sgd", "learning_rate_init": 0.1 / clip_norm, "max_iter": 4}
-    settings |= {"clip_norm": clip_norm, "clip_value": clip_value}
+    settings |= {"clip_norm": clip_norm, "clip_value": clip_value, "normalize_y": False}
     X_val = sequences(np.float32)
     float32 = regressor(**settings).fit(sequences(np.float32), TARGETS * size, X_val=X_val, y_val=TARGETS * size)
     float64 = regressor(**settings).fit(sequences(), TARGETS * size)
@@ -464,7 +464,7 @@ def test_a_tape_that_memory_cannot_hold_is_a_memory_error_and_changes_nothing(n_
         generator = np.random.default_rng(0)
         X, y = generator.normal(size=(64, 20, 1)), generator.normal(size=64)
         large_X, large_y = generator.normal(size=(128, 1000, 1)), generator.normal(size=128)
-        options = {"batch_size": 128, "max_iter": 2, "n_iter_no_change": np.inf, "random_state": 0}
+        options = {"batch_size": 128, "max_iter": 2, "patch_size": 1, "bidirectional": False, "random_state": 0}
         regressor = RNNRegressor((64,), cell="lstm", n_jobs=int(sys.argv[1]), **options).fit(X, y)
         expected, before = regressor.predict(X), pickle.dumps(regressor)
 

@@ -9,12 +9,11 @@ from copy import deepcopy
 
 import numpy as np
 import pytest
-from helpers import make_sequences, run_python
+from helpers import make_sequences, plain_classifier, plain_regressor, run_python
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
-from sklearn_rnn import RNNClassifier, RNNRegressor
 from sklearn_rnn._training import history
 from sklearn_rnn._training.optimizers import Adam
 
@@ -38,7 +37,7 @@ def regressor(**settings):
         "normalize_y": False,  # otherwise the targets of the first chunk decide on the units
         "random_state": 0,
     }
-    return RNNRegressor(**defaults | settings)
+    return plain_regressor(**defaults | settings)
 
 
 def chunks(X, y, size=WINDOW):
@@ -113,7 +112,7 @@ def test_classifiers_go_on_too():
     labels = np.where(y > np.repeat(medians, WINDOW, axis=1), "up", "down")
 
     def classifier():
-        return RNNClassifier((5,), readout="each", stateful=True, truncation=WINDOW, random_state=0)
+        return plain_classifier((5,), readout="each", stateful=True, truncation=WINDOW, random_state=0)
 
     whole = classifier().partial_fit(X, labels, classes=["down", "up"])
     parts = fed(classifier(), chunks(X, labels), classes=["down", "up"])
@@ -255,7 +254,7 @@ def test_a_stream_may_begin_without_weight_and_tell_of_it(capsys):
 def test_a_class_weight_may_leave_a_chunk_without_weight():
     X, y = stream_data()
     labels = (y > 0).astype(int)
-    classifier = RNNClassifier((5,), readout="each", stateful=True, class_weight={0: 1, 1: 0}, random_state=0)
+    classifier = plain_classifier((5,), readout="each", stateful=True, class_weight={0: 1, 1: 0}, random_state=0)
     before = deepcopy(classifier.partial_fit(X, labels, classes=[0, 1]))
     classifier.partial_fit(X, np.ones_like(labels))
     assert_same_weights(before, classifier)

@@ -4,8 +4,8 @@ import re
 
 import numpy as np
 import pytest
+from helpers import plain_classifier, plain_regressor
 
-from sklearn_rnn import RNNClassifier, RNNRegressor
 from sklearn_rnn._training import session
 from sklearn_rnn._training.memory.budget import in_bytes
 
@@ -30,7 +30,7 @@ def test_other_budgets_stay_as_they_are():
     "text", ["64", "MB", "64 M", "-1MB", "0MB", "64mb", "much", "0.5B", "9" * 400 + "GB", "9" * 305 + "GB", True]
 )
 def test_words_that_are_no_budget(text):
-    estimator = RNNClassifier(memory_budget=text)
+    estimator = plain_classifier(memory_budget=text)
     with pytest.raises(
         ValueError, match=re.escape(f"memory_budget={text!r} is not a number with one of the units B, kB")
     ):
@@ -41,12 +41,12 @@ def test_words_that_are_no_budget(text):
 @pytest.mark.parametrize("budget", [0, -5, 1.5])
 def test_numbers_that_are_no_budget(budget):
     with pytest.raises(ValueError, match="The 'memory_budget' parameter"):
-        RNNClassifier(memory_budget=budget).fit([[0.0], [1.0]], [0, 1])
+        plain_classifier(memory_budget=budget).fit([[0.0], [1.0]], [0, 1])
 
 
 def test_a_budget_that_is_too_small_is_refused_before_training():
     X, y = np.random.default_rng(0).normal(size=(3, 50, 2)), [0, 1, 0]
-    estimator = RNNClassifier(memory_budget=100)
+    estimator = plain_classifier(memory_budget=100)
     with pytest.raises(
         ValueError, match=r"memory_budget=100 bytes is too little: .* need \d+ bytes at the least"
     ) as error:
@@ -64,7 +64,7 @@ def test_a_budget_that_is_too_small_is_refused_before_training():
 def test_one_block_too_little_is_told_in_words_while_training(n_jobs, monkeypatch):
     """Where the check beforehand should ever miss it."""
     monkeypatch.setattr(session, "memory_estimate", lambda *_: None)
-    estimator = RNNRegressor(memory_budget=1000, n_jobs=n_jobs)
+    estimator = plain_regressor(memory_budget=1000, n_jobs=n_jobs)
     with pytest.raises(ValueError, match="memory_budget=1000 bytes is too little"):
         estimator.fit(np.random.default_rng(0).normal(size=(40, 50, 2)), np.arange(40.0))
     assert not hasattr(estimator, "weights_")
@@ -72,4 +72,4 @@ def test_one_block_too_little_is_told_in_words_while_training(n_jobs, monkeypatc
 
 def test_bidirectional_networks_refuse_a_budget():
     with pytest.raises(ValueError, match="memory_budget='1MB' does not go with bidirectional=True, whose reverse pass"):
-        RNNClassifier(memory_budget="1MB", bidirectional=True).fit([[0.0], [1.0]], [0, 1])
+        plain_classifier(memory_budget="1MB", bidirectional=True).fit([[0.0], [1.0]], [0, 1])

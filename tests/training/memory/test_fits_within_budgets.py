@@ -3,10 +3,9 @@
 import numpy as np
 import pytest
 from held_memory import LENGTHS, each_cell, each_readout
-from helpers import each_engine, make_network, make_regression, make_sequences, truncated, updates_of
+from helpers import each_engine, make_network, make_regression, make_sequences, plain_regressor, truncated, updates_of
 from numpy.testing import assert_array_equal
 
-from sklearn_rnn import RNNRegressor
 from sklearn_rnn._network import blocks
 from sklearn_rnn._training.dropout import DropoutMasks
 from sklearn_rnn._training.losses import SquaredError
@@ -45,8 +44,8 @@ def test_a_budget_changes_no_bit_of_a_fit(small_segments, monkeypatch, readout, 
     sequences = make_sequences(LENGTHS)
     y = [np.sin(x[:, 0]) for x in sequences] if readout == "each" else np.arange(6.0)
     settings = {"readout": readout, "dropout": 0.2, "batch_size": 4, "max_iter": 3, "random_state": 0}
-    without = RNNRegressor((4, 3), **settings).fit(sequences, y)
-    estimator = RNNRegressor((4, 3), memory_budget=20_000, n_jobs=n_jobs, **settings)
+    without = plain_regressor((4, 3), **settings).fit(sequences, y)
+    estimator = plain_regressor((4, 3), memory_budget=20_000, n_jobs=n_jobs, **settings)
     estimate = estimator.memory_estimate(sequences)
     assert estimate.smallest < 20_000 < estimate.full
     estimator.fit(sequences, y)
@@ -61,8 +60,8 @@ def test_long_sequences_are_cut_without_a_budget_too(dtype, budget):
     X = np.random.default_rng(0).normal(size=(2, 9000, 1)).astype(dtype)
     y = [0.0, 1.0]
     settings = {"hidden_layer_sizes": (16,), "max_iter": 2, "random_state": 0}
-    without = RNNRegressor(**settings).fit(X, y)
-    estimator = RNNRegressor(memory_budget=budget, **settings)
+    without = plain_regressor(**settings).fit(X, y)
+    estimator = plain_regressor(memory_budget=budget, **settings)
     estimate = estimator.memory_estimate(X)
     assert estimate.planned <= budget < estimate.full
     assert 1 < estimate.n_forward_passes <= 2
@@ -79,10 +78,10 @@ def test_the_smallest_budget_suffices_for_every_batch_of_every_epoch(readout, tr
     y = [x[:, 0] for x in sequences] if readout == "each" else np.arange(80.0)
     settings = {"readout": readout, "truncation": truncation, "dropout": 0.2, "batch_size": 33, "random_state": 0}
     settings |= {"hidden_layer_sizes": (48, 32), "max_iter": 2, "cell": "rnn", "clip_norm": 0.1}
-    smallest = RNNRegressor(**settings).memory_estimate(sequences).smallest
-    without = RNNRegressor(**settings).fit(sequences, y)
+    smallest = plain_regressor(**settings).memory_estimate(sequences).smallest
+    without = plain_regressor(**settings).fit(sequences, y)
     for n_jobs in (1, 2):
-        estimator = RNNRegressor(memory_budget=smallest, n_jobs=n_jobs, **settings).fit(sequences, y)
+        estimator = plain_regressor(memory_budget=smallest, n_jobs=n_jobs, **settings).fit(sequences, y)
         for name, weights in without.weights_.items():
             assert_array_equal(estimator.weights_[name], weights)
 
@@ -90,8 +89,8 @@ def test_the_smallest_budget_suffices_for_every_batch_of_every_epoch(readout, tr
 def test_lbfgs_takes_a_budget(small_segments):
     sequences, y = make_sequences(LENGTHS), np.arange(6.0)
     settings = {"solver": "lbfgs", "max_iter": 5, "random_state": 0, "hidden_layer_sizes": (4,)}
-    without = RNNRegressor(**settings).fit(sequences, y)
-    estimator = RNNRegressor(memory_budget="9kB", **settings)
+    without = plain_regressor(**settings).fit(sequences, y)
+    estimator = plain_regressor(memory_budget="9kB", **settings)
     assert estimator.memory_estimate(sequences).n_forward_passes > 1
     estimator.fit(sequences, y)
     for name, weights in without.weights_.items():

@@ -5,11 +5,10 @@ import itertools
 import numpy as np
 import pytest
 from held_memory import each_cell, each_readout, held_bytes, many_segments, smallest_budget
-from helpers import each_engine, make_network, make_sequences
+from helpers import each_engine, make_network, make_sequences, plain_regressor
 from numpy.testing import assert_allclose
 from sklearn import config_context
 
-from sklearn_rnn import RNNRegressor
 from sklearn_rnn._data.packing import Packing
 from sklearn_rnn._network import network as network_module
 from sklearn_rnn._network.network import NetworkBuffers, RecurrentNetwork
@@ -61,9 +60,9 @@ def test_a_budget_that_is_too_small_is_told_the_smallest(small_segments):
 
 def test_a_budget_of_all_tapes_is_never_refused():
     X = np.random.default_rng(0).normal(size=(33, 40, 2))  # in blocks of 17 and 16
-    estimate = RNNRegressor().memory_estimate(X)
+    estimate = plain_regressor().memory_estimate(X)
     assert estimate.smallest <= estimate.full
-    assert RNNRegressor(memory_budget=estimate.full).memory_estimate(X) == estimate
+    assert plain_regressor(memory_budget=estimate.full).memory_estimate(X) == estimate
 
 
 @each_readout
@@ -72,7 +71,7 @@ def test_a_budget_of_all_tapes_is_never_refused():
 def test_the_forward_passes_that_are_told_are_those_that_are_run(small_segments, monkeypatch, readout, setting, share):
     X = np.random.default_rng(0).normal(size=(4, 600, 1))
     y = X[..., 0] if readout == "each" else X[:, 0, 0]
-    estimator = RNNRegressor((4,), readout=readout, truncation=setting[0], truncation_stride=setting[1], max_iter=1)
+    estimator = plain_regressor((4,), readout=readout, truncation=setting[0], truncation_stride=setting[1], max_iter=1)
     if share is not None:
         estimator.memory_budget = int(share * estimator.memory_estimate(X).full)
     told = estimator.memory_estimate(X).n_forward_passes
@@ -90,7 +89,7 @@ def test_the_forward_passes_that_are_told_are_those_that_are_run(small_segments,
 
 def test_the_estimate_leaves_the_estimator_as_it_is():
     X = np.random.default_rng(0).normal(size=(3, 50, 2))
-    estimator = RNNRegressor(memory_budget="1MB")
+    estimator = plain_regressor(memory_budget="1MB")
     before = dict(vars(estimator))
     estimator.memory_estimate(X)
     assert vars(estimator) == before
@@ -106,17 +105,17 @@ def test_the_estimate_is_that_of_the_longest_batch_and_of_a_window(monkeypatch):
     sequences = make_sequences(lengths, 1)
 
     def full(**settings):
-        return RNNRegressor((8,), **settings).memory_estimate(sequences).full
+        return plain_regressor((8,), **settings).memory_estimate(sequences).full
 
-    assert full(batch_size=2) == RNNRegressor((8,)).memory_estimate([sequences[0], sequences[2]]).full
+    assert full(batch_size=2) == plain_regressor((8,)).memory_estimate([sequences[0], sequences[2]]).full
     assert full(batch_size=4) > full(batch_size=2)
     assert full(truncation=50, readout="each") < 0.35 * full(readout="each")
     assert full(truncation=50) < 0.5 * full()
     assert full(truncation=1000) == full()
     assert full(patch_size=4) < 0.3 * full()
     with config_context(assume_finite=True):
-        halved = RNNRegressor((16,)).memory_estimate([x.astype(np.float32) for x in sequences])
-    assert halved.full == RNNRegressor((16,)).memory_estimate(sequences).full / 2
+        halved = plain_regressor((16,)).memory_estimate([x.astype(np.float32) for x in sequences])
+    assert halved.full == plain_regressor((16,)).memory_estimate(sequences).full / 2
 
 
 @each_engine

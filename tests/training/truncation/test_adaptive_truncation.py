@@ -6,10 +6,9 @@ from copy import deepcopy
 
 import numpy as np
 import pytest
-from helpers import make_network, make_regression, truncated
+from helpers import make_network, make_regression, plain_classifier, plain_regressor, truncated
 from numpy.testing import assert_array_equal
 
-from sklearn_rnn import RNNClassifier, RNNRegressor
 from sklearn_rnn._base import model_of, training_problem
 from sklearn_rnn._training.losses import SquaredError
 from sklearn_rnn._training.truncation import adaptive
@@ -264,7 +263,7 @@ def lagged_data(lag, n_steps=200, n_sequences=12):
 def regressor(**settings):
     defaults = {"hidden_layer_sizes": (16,), "readout": "each", "truncation": "auto", "random_state": 0}
     defaults |= {"max_iter": 31, "n_iter_no_change": np.inf, "alpha": 0}
-    return RNNRegressor(**defaults | settings)
+    return plain_regressor(**defaults | settings)
 
 
 @pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
@@ -337,7 +336,7 @@ def test_a_mapped_array_gives_the_bits_of_one_in_memory(tmp_path):
 def test_gradients_that_do_not_decay_or_overflow_give_no_warnings():
     settings = {"cell": "rnn", "activation": "identity", "truncation": "auto", "random_state": 0}
     y = np.arange(4.0)
-    still = RNNRegressor((5,), max_iter=1, n_iter_no_change=np.inf, **settings).fit(np.zeros((4, 200, 1)), y)
+    still = plain_regressor((5,), max_iter=1, n_iter_no_change=np.inf, **settings).fit(np.zeros((4, 200, 1)), y)
     assert 1 <= still.truncation_ <= 200
     still.weights_["layer_0.recurrent"][...] = 1e30
     with pytest.warns(match="learning_rate_init: training stopped"):
@@ -349,7 +348,7 @@ def test_zero_weights_and_classes_are_no_obstacle():
     labels = (X[:, -1, 0] > 0).astype(int)
     weights = np.zeros(12)
     weights[[labels.argmin(), labels.argmax()]] = 1
-    classifier = RNNClassifier((4,), truncation="auto", max_iter=2, n_iter_no_change=np.inf, random_state=0)
+    classifier = plain_classifier((4,), truncation="auto", max_iter=2, n_iter_no_change=np.inf, random_state=0)
     assert 1 <= classifier.fit(X, labels, sample_weight=weights).truncation_ <= 30
 
 

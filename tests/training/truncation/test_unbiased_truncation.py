@@ -5,10 +5,19 @@ import re
 
 import numpy as np
 import pytest
-from helpers import NO_MASKS, Backpropagation, assert_all_close, copied, make_network, make_regression, updates_of
+from helpers import (
+    NO_MASKS,
+    Backpropagation,
+    assert_all_close,
+    copied,
+    make_network,
+    make_regression,
+    plain_classifier,
+    plain_regressor,
+    updates_of,
+)
 from numpy.testing import assert_allclose, assert_array_equal
 
-from sklearn_rnn import RNNClassifier, RNNRegressor
 from sklearn_rnn._training.losses import SquaredError
 from sklearn_rnn._training.settings import TrainingSettings
 from sklearn_rnn._training.trainer import Trainer
@@ -191,7 +200,7 @@ def regressor(**settings):
         "max_iter": 3,
         "n_iter_no_change": np.inf,
     }
-    return RNNRegressor(**{"hidden_layer_sizes": (4,)} | defaults | settings)
+    return plain_regressor(**{"hidden_layer_sizes": (4,)} | defaults | settings)
 
 
 @pytest.mark.parametrize("readout", READOUTS)
@@ -234,7 +243,7 @@ def test_what_it_does_not_go_with(setting):
     name, value = next(iter(setting.items()))
     message = re.escape(f"truncation='unbiased' does not go with {name}={value!r}")
     with pytest.raises(ValueError, match=message):
-        RNNClassifier(truncation="unbiased", **setting).fit([[0.0], [1.0]], [0, 1])
+        plain_classifier(truncation="unbiased", **setting).fit([[0.0], [1.0]], [0, 1])
 
 
 def test_a_window_is_a_named_tuple():
