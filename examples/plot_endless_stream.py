@@ -63,10 +63,22 @@ print(f"a chunk: X {X.shape}, y {y.shape}; {is_new.sum()} of {N_TANKS} streams s
 # first chunk does not show the spread of later levels. But we know that levels are between 0 and 1, which a network can
 # learn as they are: ``normalize_y=False``.
 #
+# The default schedule of the learning rate ends with ``max_iter`` in ``fit``. On a stream there is no end, so
+# ``partial_fit`` keeps the rate. Here the rate shall decrease with the number of chunks: ``"invscaling"``.
+#
 # Does memory grow? We measure it at the beginning and at the end. ``tracemalloc`` measures the peak memory of Python
 # and NumPy during a call. The size of the pickle measures the memory of the estimator.
 
-SETTINGS = {"hidden_layer_sizes": (16,), "readout": "each", "truncation": 20, "normalize_y": False, "random_state": 0}
+SETTINGS = {
+    "hidden_layer_sizes": (16,),
+    "readout": "each",
+    "truncation": 20,
+    "normalize_y": False,
+    "learning_rate": "invscaling",
+    "learning_rate_init": 0.02,
+    "power_t": 0.3,
+    "random_state": 0,
+}
 N_CHUNKS = 1500
 
 tanks = make_tanks(seed=0)

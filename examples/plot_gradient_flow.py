@@ -10,8 +10,10 @@ Over many steps this product becomes very small or very large, unless the matric
 
 # %%
 # The target of the adding problem is the sum of two marked numbers, one in each half of 100 steps. We look at networks
-# before training, because their start decides whether they can learn the problem at all. One epoch with a tiny learning
-# rate almost keeps the start values. Then we set the recurrent weights and biases in place, through ``weights_``.
+# before training, because their start decides whether they can learn the problem at all. The networks read in one
+# direction and step by step (``patch_size=1``), and predict from the last state. So there is one way back from the loss
+# to each step. One epoch with a tiny learning rate almost keeps the start values. Then we set the recurrent weights and
+# biases in place, through ``weights_``.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -28,9 +30,11 @@ def make_network(cell):
     regressor = RNNRegressor(
         hidden_layer_sizes=(N_UNITS,),
         cell=cell,
+        bidirectional=False,
+        readout="last",
+        patch_size=1,
         learning_rate_init=1e-9,
         max_iter=1,
-        n_iter_no_change=np.inf,
         random_state=0,
     )
     return regressor.fit(X, y)
@@ -108,7 +112,8 @@ assert 0.97 < factors["gru, open gates"] < 1 < factors["lstm, open gates"] < 1.0
 #   vanishes faster.
 # * **Exploding.** With the large weights one step can make an error three times as large. The actual error, with its
 #   parts in all directions, grows by a fifth per step. Over the sequence it grows by a factor of several hundred
-#   million. An update of this size ruins the weights. ``clip_norm`` prevents such updates.
+#   million. An update of this size ruins the weights. ``clip_norm`` prevents such updates, and so does ``clip_update``,
+#   the default with Adam.
 # * **Gates help.** The GRU's error is multiplied by 0.98 per step. This is the factor of its update gate, although its
 #   recurrent weights are the small ones. The LSTM's error decreases once, because the output gate passes only a part of
 #   c to h. After that the error flows back in c, and does not decrease.

@@ -47,9 +47,7 @@ for truncation, stride in ((None, None), (20, 20), (20, 10)):
         truncation_stride=stride,
         batch_size=BATCH_SIZE,
         learning_rate_init=0.01,
-        learning_rate="cosine",
         max_iter=N_EPOCHS,
-        n_iter_no_change=np.inf,
         random_state=0,
     )
     regressor.fit(X_train, y_train, X_val=X_test, y_val=y_test)

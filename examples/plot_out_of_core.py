@@ -158,12 +158,15 @@ for name, weights in regressors["NumPy"].weights_.items():
 # cases the targets are read into memory, because they are small. ``predict`` and the other methods take mapped arrays
 # in the same way.
 #
+# The sequences have 100 steps, so the default ``patch_size="auto"`` reads patches of ten steps. ``fit`` and
+# ``partial_fit`` make them batch by batch too.
+#
 # (The first measurement includes about 3 MB of scikit-learn's modules, which early stopping imports.)
 
 
 def train_at_once(mmap_mode):
     X, y = (np.load(folder / name, mmap_mode=mmap_mode) for name in ("X.npy", "y.npy"))
-    regressor = RNNRegressor(**SETTINGS, early_stopping=True, max_iter=3, n_iter_no_change=np.inf)
+    regressor = RNNRegressor(**SETTINGS, early_stopping=True, max_iter=3)
     return regressor.fit(X, y)
 
 
@@ -191,7 +194,8 @@ plt.show()
 # Every chunk is new to the network. So the loss of a chunk during training is a loss on unseen sequences.
 #
 # Which one to choose? ``partial_fit`` reads a file from its start to its end, which is the fastest way on every disk.
-# But it shuffles within a chunk only. So the sequences should be in random order in the file. ``fit`` selects every
+# But it shuffles within a chunk only. So the sequences should be in random order in the file. The first chunk also
+# decides on the patches and on the :ref:`units of the targets <target-units>`. ``fit`` selects every
 # batch from the whole file. This is fast on a solid-state disk, or if the system keeps most of the file in its cache.
 # ``fit`` reads fastest if the values of a sequence are side by side. It takes any view of a map: slices, or
 # ``X.swapaxes(1, 2)`` of a file with the axes case, channel, time. It converts other dtypes than float32 and float64

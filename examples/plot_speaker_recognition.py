@@ -48,7 +48,7 @@ for name, X, y in (("training", X_train, y_train), ("test", X_test, y_test)):
     )
 
 # %%
-# This figure has some utterances, as the network sees them: one row per coefficient, time from left to right.
+# This figure has some utterances: one row per coefficient, time from left to right.
 
 fig, axes = plt.subplots(1, 4, figsize=(9, 2.6), sharey=True, layout="constrained")
 for ax, i in zip(axes, (0, 1, 30, 31)):
@@ -63,19 +63,19 @@ plt.show()
 # ------------------------
 #
 # :class:`~sklearn_rnn.preprocessing.TimeDistributed` fits the scaler on the steps of all utterances together. The
-# network is a GRU of 64 units, which predicts from its last state. With ``n_iter_no_change=np.inf`` it trains for all
-# of its ``max_iter`` epochs. With ``truncation=5`` the error flows back through the last 5 steps of an utterance only,
-# with ``None`` through all steps.
+# network is a GRU of 64 units, which predicts from its last state and from the mean and the maximum of all its states.
+# With ``truncation=5`` the error flows back within windows of 5 steps only, with ``None`` through all steps. Truncation
+# needs a network that reads in one direction, so we set ``bidirectional=False`` for all candidates. ``clip_norm``
+# limits the gradient, and ``clip_update``, which is on by default, the steps of Adam. We turn the second off to see the
+# first.
 
 pipeline = make_pipeline(
     TimeDistributed(StandardScaler()),
     RNNClassifier(
-        hidden_layer_sizes=(64,),
-        cell="gru",
+        bidirectional=False,
+        clip_update=None,
         batch_size=32,
-        learning_rate="cosine",
         max_iter=40,
-        n_iter_no_change=np.inf,
         random_state=0,
     ),
 )

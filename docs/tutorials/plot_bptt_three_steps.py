@@ -185,6 +185,8 @@ def one_update(x, y, weights, **parameters):
     estimator = RNNRegressor(
         hidden_layer_sizes=len(weights["b"]),
         cell="rnn",
+        bidirectional=False,
+        readout="last",
         solver="sgd",
         momentum=0,
         learning_rate_init=LEARNING_RATE,
