@@ -129,7 +129,8 @@ power_t : float, default=0.5
 
 clip_norm : float, "auto" or None, default="auto"
     If the Euclidean norm of the whole gradient is larger, the gradient is rescaled to this norm [6]_.
-    "auto": 1.0, but None if ``clip_update`` limits the steps. Ignored by "lbfgs".
+    "auto": 1.0, or 1e9 if ``clip_update`` limits the steps, which only prevents an overflow. Ignored by
+    "lbfgs".
 
 clip_value : float or None, default=None
     Largest absolute value of each component of the gradient, applied before ``clip_norm``. Ignored by

@@ -241,14 +241,18 @@ def training_settings(
 ) -> TrainingSettings:
     """Return the settings for training on ``n_sequences``."""
     batch_size = min(64, n_sequences) if estimator.batch_size == "auto" else estimator.batch_size
-    limits_updates = estimator.solver == "adam" and estimator.clip_update is not None
     special = {
         "batch_size": n_sequences if in_one_batch else batch_size,
-        "clip_norm": (None if limits_updates else 1.0) if estimator.clip_norm == "auto" else estimator.clip_norm,
+        "clip_norm": _automatic_clip_norm(estimator) if estimator.clip_norm == "auto" else estimator.clip_norm,
         "truncation": truncation,
         "memory_budget": in_bytes(estimator.memory_budget),
     }
     return TrainingSettings(**special, **{name: getattr(estimator, name) for name in SAME_NAMES - special.keys()})
+
+
+def _automatic_clip_norm(estimator: Any) -> float:
+    """Return 1 or, where ``clip_update`` limits the steps, a norm whose square is far from an overflow in float32."""
+    return 1e9 if estimator.solver == "adam" and estimator.clip_update is not None else 1.0
 
 
 def begin_session(estimator: Any, network: RecurrentNetwork, random_state: np.random.RandomState) -> TrainingSession:

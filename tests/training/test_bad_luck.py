@@ -184,6 +184,17 @@ def test_the_norm_of_the_gradient_can_be_clipped_so_that_training_goes_on():
     assert estimator.clipped_fraction_ == 1
 
 
+def test_the_defaults_survive_gradients_whose_squares_overflow_in_float32():
+    settings = {"hidden_layer_sizes": (3,), "random_state": 0, "normalize_y": False, "max_iter": 20}
+    X = sequences(np.float32)
+    reg = RNNRegressor(**settings, learning_rate="constant", learning_rate_init=0.1).fit(X, 1e25 * TARGETS)
+    assert reg.n_iter_ >= 10
+    assert reg.gradient_norms_[0] > 1.8e19
+    assert reg.clipped_fraction_ == 1
+    start = RNNRegressor(**settings | {"max_iter": 1}, learning_rate_init=1e-30).fit(X, 1e25 * TARGETS)
+    assert np.abs(reg.weights_["readout.weight"] - start.weights_["readout.weight"]).max() > 0.1
+
+
 # The last one multiplies the gradient by 1e-42, which float32 rounds to two digits.
 @pytest.mark.parametrize(("size", "clip_norm"), [(1e20, 1.0), (1e25, 1.0), (1e30, 1e-12)])
 @pytest.mark.parametrize("clip_value", [None, 0.3])
