@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 from _measure import version_of
+from _plain import PLAIN
 
 N_UNITS, LEARNING_RATE, BATCH_SIZE, CLIP_NORM = 64, 0.003, 32, 1.0
 PREDICTED_AT_ONCE = 256  # sequences: the number that this package uses
@@ -64,12 +65,12 @@ class ThisPackage:
             cell=cell,
             learning_rate_init=LEARNING_RATE,
             batch_size=BATCH_SIZE,
-            clip_norm=CLIP_NORM,
             alpha=0.0,
             max_iter=n_epochs,
             n_iter_no_change=np.inf,
             random_state=seed,
             n_jobs=self.n_threads,
+            **PLAIN | {"clip_norm": CLIP_NORM},
         )
 
     def fit(self, problem, cell, n_epochs, seed):

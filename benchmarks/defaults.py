@@ -25,6 +25,7 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+from _plain import PLAIN
 from chaos import compare_twins
 from joblib import Parallel, delayed
 from sklearn.datasets import load_digits
@@ -63,18 +64,7 @@ ROWS = {
     "beta_2=0.999": {"beta_2": 0.999},
     "max_iter=50": {"max_iter": 50},
     "max_iter=200": {"max_iter": 200},
-    "a plain GRU": {
-        "bidirectional": False,
-        "readout": "last",
-        "normalize_features": False,
-        "normalize_readout": False,
-        "patch_size": 1,
-        "learning_rate": "constant",
-        "clip_norm": 1.0,
-        "clip_update": None,
-        "beta_2": 0.999,
-        "max_iter": 200,
-    },
+    "a plain GRU": PLAIN | {"max_iter": 200},
 }
 GRID = {
     "hidden_layer_sizes": [(64,), (128,)],

@@ -12,6 +12,7 @@ import argparse
 import warnings
 
 import numpy as np
+from _plain import PLAIN
 from joblib import Parallel, delayed
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import StandardScaler
@@ -21,12 +22,10 @@ from sklearn_rnn.datasets import load_japanese_vowels
 from sklearn_rnn.preprocessing import TimeDistributed
 
 CELLS = ("rnn", "lstm", "gru")
-SETTINGS = {
+SETTINGS = PLAIN | {
     "hidden_layer_sizes": (64,),
-    "readout": "last",
     "learning_rate_init": 0.003,
     "batch_size": 32,
-    "clip_norm": 1.0,
     "alpha": 0.0,
     "max_iter": 100,
     "n_iter_no_change": np.inf,

@@ -14,12 +14,13 @@ import argparse
 import time
 
 import numpy as np
+from _plain import PLAIN
 
 from sklearn_rnn import RNNClassifier, RNNRegressor
 from sklearn_rnn.datasets import make_adding_problem, make_temporal_order
 
 CHUNK, MOST_SEQUENCES = 1000, 100_000
-SETTINGS = {"hidden_layer_sizes": (64,), "batch_size": 50, "learning_rate_init": 0.003, "clip_norm": 1.0}
+SETTINGS = PLAIN | {"hidden_layer_sizes": (64,), "batch_size": 50, "learning_rate_init": 0.003}
 
 
 def learn_adding(cell, n_steps, seed):

@@ -114,10 +114,14 @@ def this_package(case, n_threads):
 
 def prediction_of_regressor(case, x, n_threads):
     """Return a function that predicts with a public estimator, trained for one epoch."""
+    from _plain import PLAIN
+
     from sklearn_rnn import RNNRegressor
 
     X = np.ascontiguousarray(x.swapaxes(0, 1))
-    regressor = RNNRegressor(case.n_units, cell=case.cell, max_iter=1, n_iter_no_change=np.inf, n_jobs=n_threads)
+    regressor = RNNRegressor(
+        case.n_units, cell=case.cell, max_iter=1, n_iter_no_change=np.inf, n_jobs=n_threads, **PLAIN
+    )
     regressor.fit(np.concatenate([X, -X]), [0.0, 1.0])
     return lambda: regressor.predict(X)
 

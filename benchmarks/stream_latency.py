@@ -29,11 +29,13 @@ STEPS_A_CALL = 200
 
 def make_stream(cell, n_features, n_units, kind):
     """Return a stream of an estimator with one epoch of training, and one step of data."""
+    from _plain import PLAIN
+
     from sklearn_rnn import RNNClassifier, RNNRegressor
 
     X = np.random.default_rng(0).standard_normal((6, 20, n_features), dtype=np.float32)
     estimator = RNNRegressor if kind == "target" else RNNClassifier
-    settings = {"cell": cell, "max_iter": 1, "n_iter_no_change": np.inf, "random_state": 0}
+    settings = PLAIN | {"cell": cell, "max_iter": 1, "n_iter_no_change": np.inf, "random_state": 0}
     return estimator(n_units, **settings).fit(X, np.arange(6) % 3).stream(), X[0, :1]
 
 
