@@ -63,14 +63,13 @@ class ThisPackage:
         return self.make(
             N_UNITS,
             cell=cell,
-            learning_rate_init=LEARNING_RATE,
             batch_size=BATCH_SIZE,
             alpha=0.0,
             max_iter=n_epochs,
             n_iter_no_change=np.inf,
             random_state=seed,
             n_jobs=self.n_threads,
-            **PLAIN | {"clip_norm": CLIP_NORM},
+            **PLAIN | {"clip_norm": CLIP_NORM, "learning_rate_init": LEARNING_RATE},
         )
 
     def fit(self, problem, cell, n_epochs, seed):

@@ -24,7 +24,6 @@ from sklearn_rnn.preprocessing import TimeDistributed
 CELLS = ("rnn", "lstm", "gru")
 SETTINGS = PLAIN | {
     "hidden_layer_sizes": (64,),
-    "learning_rate_init": 0.003,
     "batch_size": 32,
     "alpha": 0.0,
     "max_iter": 100,

@@ -20,7 +20,7 @@ from sklearn_rnn import RNNClassifier, RNNRegressor
 from sklearn_rnn.datasets import make_adding_problem, make_temporal_order
 
 CHUNK, MOST_SEQUENCES = 1000, 100_000
-SETTINGS = PLAIN | {"hidden_layer_sizes": (64,), "batch_size": 50, "learning_rate_init": 0.003}
+SETTINGS = PLAIN | {"hidden_layer_sizes": (64,), "batch_size": 50}
 
 
 def learn_adding(cell, n_steps, seed):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from inspect import signature
 
 # numpydoc has no subheadings within "Parameters": the groups give the order. docs/user_guide/parameters.rst shows them.
 PARAMETER_GROUPS = {
@@ -121,8 +122,8 @@ learning_rate : {"constant", "invscaling", "adaptive", "cosine"}, default="cosin
     ``early_stopping`` stops it. ``partial_fit``, which knows no end, keeps ``learning_rate_init``. Ignored
     by "lbfgs".
 
-learning_rate_init : float, default=0.003
-    The first learning rate.
+learning_rate_init : float, default={learning_rate_init}
+    The first learning rate. The classifier's default is 0.003 and the regressor's 0.01.
 
 power_t : float, default=0.5
     Exponent of "invscaling".
@@ -290,7 +291,12 @@ REFERENCES = """\
 
 def document_rnn(cls):
     """Fill ``{parameters}``, ``{attributes}`` and ``{references}`` of a class's docstring."""
-    shared = {"parameters": PARAMETERS, "attributes": ATTRIBUTES, "references": REFERENCES}
+    rate = str(signature(cls).parameters["learning_rate_init"].default)
+    shared = {
+        "parameters": PARAMETERS.replace("{learning_rate_init}", rate),
+        "attributes": ATTRIBUTES,
+        "references": REFERENCES,
+    }
     indented = {name: textwrap.indent(text, "    ").strip() for name, text in shared.items()}
     if cls.__doc__ is not None:  # it is under python -OO
         cls.__doc__ = cls.__doc__.format(**indented)

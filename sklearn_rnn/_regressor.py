@@ -101,7 +101,7 @@ class RNNRegressor(RegressorMixin, BaseRNN):
         batch_size="auto",
         shuffle=True,
         learning_rate="cosine",
-        learning_rate_init=0.003,
+        learning_rate_init=0.01,
         power_t=0.5,
         clip_norm="auto",
         clip_value=None,

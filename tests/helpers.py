@@ -66,6 +66,7 @@ PLAIN = {
     "normalize_features": False,
     "patch_size": 1,
     "learning_rate": "constant",
+    "learning_rate_init": 0.003,
     "clip_norm": 1.0,
     "clip_update": None,
     "beta_2": 0.999,
