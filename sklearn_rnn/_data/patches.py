@@ -43,6 +43,8 @@ class Patches(NamedTuple):
 
     def join(self, sequences: Sequences) -> Sequences:
         """Make all patches now."""
+        if self.size == 1:
+            return sequences
         n_patches = self.count_in(sequences.lengths)
         n_missing = n_patches * self.stride + self.n_shared - sequences.lengths
         padded = np.zeros((sequences.n_rows + n_missing.sum(), sequences.n_features), sequences.dtype)

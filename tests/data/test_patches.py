@@ -39,6 +39,7 @@ def test_patches_end_a_stride_apart_with_zeros_in_front(patches):
 def test_patches_of_one_step_are_the_steps():
     sequences = numbered()
     assert Patches().of(sequences) is sequences
+    assert Patches().join(sequences) is sequences
 
 
 @each_patch
