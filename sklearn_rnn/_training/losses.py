@@ -157,11 +157,11 @@ class Poisson(Loss):
 
     def per_sample(self, scores: np.ndarray, targets: np.ndarray) -> np.ndarray:
         # In float64: the terms are much larger than their sum where y varies little.
-        s, y = scores * np.float64(self._scale), targets.astype(np.float64, copy=False)
+        s, y = scores.astype(np.float64) * self._scale, targets.astype(np.float64, copy=False)
         return ((self.link.predict(s) - y * s - y + xlogy(y, y)) / self._dispersion).mean(axis=1)
 
     def derivative(self, scores: np.ndarray, targets: np.ndarray) -> np.ndarray:
-        s = scores * np.float64(self._scale)
+        s = scores.astype(np.float64) * self._scale
         derivative = (self.link.predict(s) - targets) * (self._scale / self._dispersion / scores.shape[1])
         return derivative.astype(scores.dtype, copy=False)
 
