@@ -6,8 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from sklearn_rnn._data.sequences import BaseSequences
-
 
 def is_missing(values: np.ndarray) -> np.ndarray:
     """Return where an array has NaN, None, NaT or pandas.NA, as an array of bool of its shape."""
@@ -32,13 +30,15 @@ def as_array(values: Any) -> np.ndarray:
     return array
 
 
-def known_steps(y: np.ndarray, sequences: BaseSequences, name: str) -> np.ndarray:
+def known_steps(y: np.ndarray, lengths: Any, name: str) -> np.ndarray:
     """Return the steps whose target is known.
 
     Parameters
     ----------
     y : ndarray of shape (n_rows,) or (n_rows, n_outputs)
-    sequences : Sequences
+        Of all sequences, one after another.
+    lengths : array-like of shape (n_sequences,), int
+        Number of steps of each sequence.
     name : str
         The argument, for messages.
 
@@ -55,7 +55,9 @@ def known_steps(y: np.ndarray, sequences: BaseSequences, name: str) -> np.ndarra
     is_known = np.asarray(~missing.all(axis=1))
     in_part = np.flatnonzero(missing.any(axis=1) & is_known)
     if len(in_part):
-        i, step = sequences.place_of(in_part[0])
+        ends = np.cumsum(lengths)
+        i = int(np.searchsorted(ends, in_part[0], side="right"))
+        step = in_part[0] - ends[i] + lengths[i]
         raise ValueError(
             f"{name}[{i}][{step}] is {y[in_part[0]]}, with only a part of the outputs known: give all outputs of a "
             "step or none, or fit one estimator for each output."

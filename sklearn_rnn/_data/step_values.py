@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from sklearn_rnn._data.missing import as_array, is_missing
+from sklearn_rnn._data.missing import as_array
 from sklearn_rnn._data.reading import naming_argument
 
 
@@ -91,17 +91,3 @@ def target_parts(y: Any) -> list[np.ndarray]:
 def without_objects(labels: np.ndarray) -> np.ndarray:
     """Return known labels with the dtype of their values: scikit-learn does not know numbers in object arrays."""
     return np.array(labels.tolist()) if labels.dtype == object else labels
-
-
-def is_unknown(values: np.ndarray) -> np.ndarray:
-    """Tell at which of n rows a target is unknown: None, NaN or pandas.NA, in any of its outputs.
-
-    Parameters
-    ----------
-    values : ndarray of shape (n,) or (n, n_outputs)
-
-    Returns
-    -------
-    ndarray of shape (n,), bool
-    """
-    return np.asarray(is_missing(values).reshape(len(values), -1).any(axis=1))

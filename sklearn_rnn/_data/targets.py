@@ -110,7 +110,7 @@ def _join_steps(y: Any, sequences: BaseSequences, name: str) -> np.ndarray:
 
 def known_targets(y: np.ndarray, sequences: BaseSequences, name: str = "y") -> tuple[np.ndarray, np.ndarray | None]:
     """Return the known targets of steps, and a mask (n_rows,) of the steps that have one; None if all have one."""
-    is_known = known_steps(y, sequences, name)
+    is_known = known_steps(y, sequences.lengths, name)
     known = y if is_known.all() else y[is_known]
     # None makes an array of objects: numbers become numbers again.
     if known.dtype == object and len(known) and all(isinstance(label, (Number, np.bool_)) for label in known.flat):

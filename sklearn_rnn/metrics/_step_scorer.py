@@ -9,7 +9,8 @@ import numpy as np
 from sklearn.metrics import get_scorer, make_scorer
 from sklearn.utils import get_tags
 
-from sklearn_rnn._data.step_values import check_per_step, is_unknown, join, parts_of, target_parts, without_objects
+from sklearn_rnn._data.missing import known_steps
+from sklearn_rnn._data.step_values import check_per_step, join, parts_of, target_parts, without_objects
 
 RESPONSES = ("predict", "predict_proba", "decision_function")
 
@@ -44,7 +45,7 @@ def make_step_scorer(score, **kwargs):
             Sequences, as the estimator reads them.
         y : array-like of shape (n_sequences, n_steps) or (n_sequences, n_steps, n_outputs), or a list or object \
                 array of per-sequence arrays of shape (n_steps_i,) or (n_steps_i, n_outputs)
-            True targets. None, NaN and pandas.NA are unknown. A step of several outputs counts only if all are known.
+            True targets. None, NaN and pandas.NA are unknown: all outputs of a step, or none.
         sample_weight : array-like of shape (n_sequences,) or (n_sequences, n_steps), or a list or object array of \
                 per-sequence arrays of shape (n_steps_i,), default=None
             Weights of the sequences, repeated for each step, or of the steps. None: 1 for each step.
@@ -156,7 +157,7 @@ class KnownSteps:
         parts = target_parts(y)
         joined = join(parts)
         self.lengths = [len(part) for part in parts]
-        self.known = ~is_unknown(joined)
+        self.known = known_steps(joined, self.lengths, "y")
         if not self.known.any():
             raise ValueError(f"y has {len(joined)} steps, but none with a known target: there is nothing to score.")
         self.targets = without_objects(joined[self.known])

@@ -8,8 +8,9 @@ from sklearn.model_selection import cross_val_predict
 from sklearn.model_selection._validation import _enforce_prediction_order
 from sklearn.utils._param_validation import StrOptions, validate_params
 
+from sklearn_rnn._data.missing import known_steps
 from sklearn_rnn._data.reading import form_of
-from sklearn_rnn._data.step_values import check_per_step, is_unknown, join, target_parts, without_objects
+from sklearn_rnn._data.step_values import check_per_step, join, target_parts, without_objects
 
 METHODS = ("predict", "predict_proba", "predict_log_proba", "decision_function")
 
@@ -111,7 +112,7 @@ def cross_val_predict_steps(
 def _classes_of(targets: list[np.ndarray]) -> np.ndarray:
     """Return the sorted labels of all steps."""
     joined = join(targets)
-    return np.unique(without_objects(joined[~is_unknown(joined)]))
+    return np.unique(without_objects(joined[known_steps(joined, [len(part) for part in targets], "y")]))
 
 
 class OneObjectPerSequence(BaseEstimator):

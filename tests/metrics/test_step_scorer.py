@@ -190,13 +190,16 @@ def test_steps_with_unknown_values_are_left_out():
     assert make_step_scorer("r2")(estimator, X, spoiled(TARGETS, None, PLACES)) == expected
 
 
-def test_a_step_of_several_outputs_counts_if_all_are_known():
+def test_steps_of_several_outputs_are_left_out_whole_and_never_in_part():
     y = [np.column_stack([targets, targets**2]) for targets in TARGETS]
     estimator = regressor().fit(X, y)
-    y[0][2, 1] = np.nan
-    known = np.arange(sum(LENGTHS)) != 2
+    y[1][2] = np.nan
+    known = np.arange(sum(LENGTHS)) != LENGTHS[0] + 2
     expected = metrics.r2_score(joined(y)[known], joined(estimator.predict(X))[known])
     assert make_step_scorer("r2")(estimator, X, y) == expected
+    y[1][2, 0] = 0.0
+    with pytest.raises(ValueError, match=r"^y\[1\]\[2\] is \[ 0\. nan\], with only a part of the outputs known"):
+        make_step_scorer("r2")(estimator, X, y)
 
 
 # ---- In scikit-learn's searches and cross-validation ---------------------------------------------------
