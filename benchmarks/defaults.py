@@ -174,6 +174,16 @@ def search(path, seed, n_jobs):
     return found.score(X_test, y_test), found.best_params_
 
 
+def search_all(paths, n_seeds, n_jobs):
+    """Print the test accuracies of searches on sets of the archive, and their mean."""
+    scores = []
+    for path in paths:
+        found = [search(path, seed, n_jobs) for seed in range(n_seeds)]
+        scores += [score for score, _ in found]
+        print(f"{path.stem:20}", *(f"{score:.3f} {best}" for score, best in found), flush=True)
+    print(f"{'mean':20} {np.mean(scores):.3f}")
+
+
 def share_of_chaotic_fits(parameters, n_problems, n_jobs):
     """Return the share of random problems in which rounding errors change a probability by more than 1e-7."""
     pairs = Parallel(n_jobs)(delayed(compare_twins)(parameters, 10_000 + k) for k in range(n_problems))
@@ -225,10 +235,7 @@ def main():
     arguments = parser.parse_args()
     paths = sorted(arguments.ucr.glob("*.npz")) if arguments.ucr else []
     if arguments.grid:
-        results = [[search(path, seed, arguments.n_jobs) for seed in range(arguments.seeds)] for path in paths]
-        for path, of_seeds in zip(paths, results):
-            print(f"{path.stem:20}", *(f"{score:.3f} {best}" for score, best in of_seeds))
-        print("mean", np.mean([[score for score, _ in of_seeds] for of_seeds in results]))
+        search_all(paths, arguments.seeds, arguments.n_jobs)
         return
     of_tasks, of_sets = study(arguments.rows, paths, arguments.seeds, arguments.problems, arguments.n_jobs)
     if paths:
