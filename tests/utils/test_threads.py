@@ -333,14 +333,16 @@ def test_a_thread_keeps_blas_at_one_thread_while_another_is_interrupted():
 
 
 def test_an_interrupt_while_the_calling_thread_waits_for_others_lets_them_end():
-    helper = threading.Event()
+    helper, caller = threading.Event(), threading.Event()
     ended = []
 
     def work(item):
         if threading.current_thread() is threading.main_thread():
+            caller.set()
             assert helper.wait(timeout=60)
             signal.raise_signal(signal.SIGINT)
         helper.set()
+        assert caller.wait(timeout=60)  # otherwise this thread may take both items
         threading.Event().wait(0.2)
         ended.append(item)
 
