@@ -138,10 +138,10 @@ clip_value : float or None, default=None
     "lbfgs".
 
 clip_update : float or None, default=1.0
-    Limit of Adam's steps at sudden large gradients: of the root mean square of the gradient's components,
-    each divided by the root of its second moment [13]_. If it is larger, the learning rate of this update
-    is divided by the quotient. 1.0 is usual; then ``clip_norm`` should be None or large, because a clipped
-    gradient hides from the second moment that a step was too long. Only for "adam".
+    Limit of the steps of "adam" and "rmsprop" at sudden large gradients: of the root mean square of the
+    gradient's components, each divided by the root of its second moment [13]_. If it is larger, the
+    learning rate of this update is divided by the quotient. 1.0 is usual; then ``clip_norm`` should be None
+    or large, because a clipped gradient hides from the second moment that a step was too long.
 
 momentum : float in [0, 1], default=0.9
     Momentum of "sgd".

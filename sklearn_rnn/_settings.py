@@ -252,7 +252,7 @@ def training_settings(
 
 def _automatic_clip_norm(estimator: Any) -> float:
     """Return 1 or, where ``clip_update`` limits the steps, a norm whose square is far from an overflow in float32."""
-    return 1e9 if estimator.solver == "adam" and estimator.clip_update is not None else 1.0
+    return 1e9 if estimator.solver in ("adam", "rmsprop") and estimator.clip_update is not None else 1.0
 
 
 def begin_session(estimator: Any, network: RecurrentNetwork, random_state: np.random.RandomState) -> TrainingSession:

@@ -112,17 +112,28 @@ class Adam(Optimizer):
 
 
 class RMSprop(Optimizer):
-    """RMSprop (Tieleman & Hinton 2012, lecture 6.5); ``beta_2`` is the decay of its average."""
+    """RMSprop (Tieleman & Hinton 2012, lecture 6.5); ``beta_2`` is the decay of its average.
 
-    def __init__(self, n_parameters: int, dtype: DTypeLike, beta_2: float, epsilon: float) -> None:
-        self.beta_2, self.epsilon = beta_2, epsilon
+    The average begins at 0 and has no correction: the first steps are up to ``1 / sqrt(1 - beta_2)`` times as long as
+    later ones. With ``clip_update`` they are not: if the root mean square of ``gradient / sqrt(average)`` is larger,
+    the learning rate is divided by the quotient (Shazeer & Stern 2018, section 6, over all parameters together).
+    """
+
+    def __init__(
+        self, n_parameters: int, dtype: DTypeLike, beta_2: float, epsilon: float, clip_update: float | None = None
+    ) -> None:
+        self.beta_2, self.epsilon, self.clip_update = beta_2, epsilon, clip_update
         self.uncentered_variance = np.zeros(n_parameters, dtype)
 
     def update(self, parameters: np.ndarray, gradient: np.ndarray, learning_rate: float) -> None:
         variance = self.uncentered_variance
         variance *= self.beta_2
         variance += (1 - self.beta_2) * gradient * gradient
-        parameters -= learning_rate * gradient / (np.sqrt(variance) + self.epsilon)
+        step = gradient / (np.sqrt(variance) + self.epsilon)
+        if self.clip_update is not None:
+            size = sqrt(np.mean(step * step, dtype=np.float64))
+            learning_rate /= max(1.0, size / self.clip_update)
+        parameters -= learning_rate * step
 
     def reset(self) -> None:
         self.uncentered_variance[...] = 0
@@ -135,7 +146,9 @@ SOLVERS: dict[str, Callable[[int, np.dtype, Any], Optimizer | None]] = {
         n, dtype, parameters.beta_1, parameters.beta_2, parameters.epsilon, parameters.clip_update
     ),
     "sgd": lambda n, dtype, parameters: SGD(n, dtype, parameters.momentum, parameters.nesterovs_momentum),
-    "rmsprop": lambda n, dtype, parameters: RMSprop(n, dtype, parameters.beta_2, parameters.epsilon),
+    "rmsprop": lambda n, dtype, parameters: RMSprop(
+        n, dtype, parameters.beta_2, parameters.epsilon, parameters.clip_update
+    ),
     "lbfgs": lambda n, dtype, parameters: None,
 }
 

@@ -128,7 +128,8 @@ def test_partial_fit_keeps_the_initial_rate_of_a_cosine():
         ({"solver": "adam", "clip_update": 1.0}, None),
         ({"solver": "adam", "clip_update": None}, 1.0),
         ({"solver": "sgd", "clip_update": 1.0}, 1.0),
-        ({"solver": "rmsprop", "clip_update": 1.0}, 1.0),
+        ({"solver": "rmsprop", "clip_update": 1.0}, None),
+        ({"solver": "rmsprop", "clip_update": None}, 1.0),
     ],
     ids=str,
 )

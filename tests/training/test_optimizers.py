@@ -14,6 +14,7 @@ OPTIMIZERS = {
     "adam": lambda dtype: Adam(N, dtype, beta_1=0.9, beta_2=0.999, epsilon=1e-8),
     "adam with clip_update": lambda dtype: Adam(N, dtype, beta_1=0.9, beta_2=0.999, epsilon=1e-8, clip_update=0.5),
     "rmsprop": lambda dtype: RMSprop(N, dtype, beta_2=0.9, epsilon=1e-8),
+    "rmsprop with clip_update": lambda dtype: RMSprop(N, dtype, beta_2=0.9, epsilon=1e-8, clip_update=0.5),
 }
 
 each_optimizer = pytest.mark.parametrize("name", OPTIMIZERS)
@@ -96,9 +97,9 @@ def test_clip_update_divides_the_rate_of_a_step_whose_gradient_is_suddenly_large
     assert np.argmax(sizes) == 4
 
 
-def test_clip_update_leaves_steps_at_gradients_of_zero_as_they_are():
-    path = take_steps(Adam(N, np.float64, 0.9, 0.999, epsilon=1e-8, clip_update=1.0), np.zeros((2, N)))
-    assert_array_equal(path, np.zeros((2, N)))
+@pytest.mark.parametrize("name", ["adam with clip_update", "rmsprop with clip_update"])
+def test_clip_update_leaves_steps_at_gradients_of_zero_as_they_are(name):
+    assert_array_equal(take_steps(OPTIMIZERS[name](np.float64), np.zeros((2, N))), np.zeros((2, N)))
 
 
 def test_rmsprop_divides_by_the_root_of_the_mean_square():
@@ -107,6 +108,19 @@ def test_rmsprop_divides_by_the_root_of_the_mean_square():
     squares = np.array([gradients[0] ** 2 / 4, (0.75 * gradients[0] ** 2 + gradients[1] ** 2) / 4])
     expected = -np.cumsum(0.2 * gradients / (np.sqrt(squares) + 0.1), axis=0)
     assert_allclose(actual, expected, rtol=1e-12, atol=1e-15)
+
+
+def test_clip_update_divides_the_rate_of_rmsprop_s_long_first_steps():
+    gradients, beta_2, limit, rate = draw_gradients(3), 0.99, 0.8, 0.2
+    variance, path, sizes = np.zeros(N), [np.zeros(N)], []
+    for gradient in gradients:
+        variance = beta_2 * variance + (1 - beta_2) * gradient**2
+        step = gradient / (np.sqrt(variance) + 1e-8)
+        sizes.append(np.sqrt(np.mean(step**2)))
+        path.append(path[-1] - rate / max(1, sizes[-1] / limit) * step)
+    actual = take_steps(RMSprop(N, np.float64, beta_2, epsilon=1e-8, clip_update=limit), gradients, rate)
+    assert_allclose(actual, path[1:], rtol=1e-12, atol=1e-15)
+    assert_allclose(sizes[0], 10, rtol=1e-6)
 
 
 @each_optimizer
