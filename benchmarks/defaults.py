@@ -9,9 +9,8 @@ sets). The last columns are the mean seconds of processor time of a fit, and the
 ``chaos.py`` in which rounding errors change a probability by more than 1e-7.
 
 With ``--ucr`` the first column is the mean accuracy over sets of the UCR archive (Dau et al. 2018) on their own test
-splits, and a second table has the sets one by one. A set is a file NAME.npz of ``values`` (all steps of all series, one
-after another), ``lengths`` and ``y`` (one of each series) and ``n_train`` (the first ones are the training split). The
-archive is not part of this package. The scores on Japanese Vowels are on a third of its training utterances, drawn by
+splits, and a second table has the sets one by one; ``_archive.py`` has the formats. The archive is not part of this
+package. The scores on Japanese Vowels are on a third of its training utterances, drawn by
 class: the test utterances are not used.
 
 ``--grid`` searches 12 candidates with 3 folds on every set of the archive instead, as a user would who has time.
@@ -25,6 +24,7 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+from _archive import find_sets, load_set
 from _plain import PLAIN
 from chaos import compare_twins
 from joblib import Parallel, delayed
@@ -138,14 +138,6 @@ TASKS = {
 }
 
 
-def load_set(path):
-    """Return (X_train, y_train, X_test, y_test) of a set of the UCR archive."""
-    with np.load(path) as arrays:
-        ends, y, n_train = np.cumsum(arrays["lengths"]), arrays["y"], int(arrays["n_train"])
-        X = [x[:, np.newaxis] for x in np.split(arrays["values"], ends[:-1])]
-    return X[:n_train], y[:n_train], X[n_train:], y[n_train:]
-
-
 # ---- Fits ------------------------------------------------------------------------------------------------------------
 
 
@@ -233,7 +225,7 @@ def main():
     parser.add_argument("--n-jobs", type=int, default=2)
     parser.add_argument("--output", help="file for the table, as reStructuredText")
     arguments = parser.parse_args()
-    paths = sorted(arguments.ucr.glob("*.npz")) if arguments.ucr else []
+    paths = list(find_sets(arguments.ucr).values()) if arguments.ucr else []
     if arguments.grid:
         search_all(paths, arguments.seeds, arguments.n_jobs)
         return
