@@ -1,5 +1,6 @@
-"""Preprocessing of sequences: any transformer of scikit-learn, applied to every step."""
+"""Preprocessing of sequences: from tables to sequences and back, and transformers of steps."""
 
+from sklearn_rnn.preprocessing._frames import frame_from_sequences, sequences_from_frame
 from sklearn_rnn.preprocessing._time_distributed import TimeDistributed
 
-__all__ = ["TimeDistributed"]
+__all__ = ["TimeDistributed", "frame_from_sequences", "sequences_from_frame"]

@@ -1,0 +1,457 @@
+"""From long data frames, with a row for each step, to sequences; and from values of sequences back to the rows."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+
+from sklearn_rnn._data.missing import is_missing
+from sklearn_rnn._data.step_values import parts_of
+from sklearn_rnn.preprocessing._tables import as_table
+
+
+def sequences_from_frame(
+    frame, by, order=None, features=None, target=None, static=None, *, target_per="sequence", groups=None
+):
+    """Cut a long data frame, with one row for each step, into sequences.
+
+    Rows with the same value in ``by`` are the steps of one sequence. The sequences come in the order in which they
+    first appear in the frame; their rows need not stand together.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame, polars.DataFrame or pyarrow.Table
+        One row for each step of each sequence.
+    by : str or list of str
+        Column that tells the sequences apart, or several: each combination of values is a sequence.
+    order : str or list of str, default=None
+        Column that orders the steps of a sequence: numbers, times, or text with ISO dates. With several columns, the
+        later ones decide between equal values of the earlier ones. None: the order of the rows in the frame.
+    features : str or list of str, default=None
+        Columns of X. None: all columns except those of ``by``, ``order``, ``target`` and ``groups``.
+    target : str or list of str, default=None
+        Column of y, or several.
+    static : str or list of str, default=None
+        Columns of X that belong to the whole sequence, such as the age of a patient. Their value may stand in some
+        rows of the sequence only: it is repeated in all. They are added to ``features``.
+    target_per : {"sequence", "step"}, default="sequence"
+        Whether a sequence has one target, or each of its steps has one (``readout="each"``). A target of the sequence
+        may stand in some of its rows only.
+    groups : str, default=None
+        Column with the group of each sequence. None: the first column of ``by``. So ``by=["patient", "visit"]``
+        gives a sequence for each visit, and the patients as groups.
+
+    Returns
+    -------
+    X : list of data frames of shape (n_steps_i, n_features)
+        The features of each sequence, as frames of the library that ``frame`` is of. Frames of pandas keep their
+        index.
+    y : ndarray of shape (n_sequences,) or (n_sequences, n_targets), list of n_sequences ndarrays of shape \
+            (n_steps_i,) or (n_steps_i, n_targets), or None
+        Targets of sequences or, with ``target_per="step"``, of steps; with a second axis if ``target`` is a list.
+        None without ``target``. Unknown targets are NaN or None.
+    groups : ndarray of shape (n_sequences,)
+        For scikit-learn's splitters, such as :class:`~sklearn.model_selection.GroupKFold`.
+
+    Raises
+    ------
+    TypeError
+        If ``frame`` is no data frame, and for columns of ``order`` that cannot be sorted.
+    ValueError
+        For missing columns; for missing values in ``by``, ``order`` and ``groups``; if two steps of a sequence have
+        the same place in the order; if a target, a static column or a group changes within a sequence.
+
+    See Also
+    --------
+    frame_from_sequences : Predictions beside the rows that they belong to.
+    sliding_windows : Windows of long series, for forecasts.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sklearn_rnn.preprocessing import sequences_from_frame
+    >>> log = pd.DataFrame(
+    ...     {
+    ...         "patient": ["b", "a", "b", "a", "b"],
+    ...         "hour": [2, 0, 0, 1, 1],
+    ...         "pulse": [71.0, 90.0, 64.0, 88.0, 66.0],
+    ...         "age": [30, 61, 30, 61, 30],
+    ...         "ill": [False, True, False, True, False],
+    ...     }
+    ... )
+    >>> X, y, groups = sequences_from_frame(log, by="patient", order="hour", target="ill")
+    >>> X[0]
+       pulse  age
+    2   64.0   30
+    4   66.0   30
+    0   71.0   30
+    >>> y, groups.tolist()
+    (array([False,  True]), ['b', 'a'])
+    """
+    if target_per not in ("sequence", "step"):
+        raise ValueError(f"target_per={target_per!r} is not known: it must be 'sequence' or 'step'.")
+    table = as_table(frame)
+    rows = SequenceRows(table, by, order)
+    columns = Columns(table, rows, features, target, static, groups)
+    data = table
+    for column in columns.static:
+        data = data.with_rows_of(column, rows.each_from(rows.of_known_value(column, "static")))
+    X = data.select(columns.features).take(rows.sorted).split(rows.lengths)
+    return X, _targets(rows, target, target_per), rows.groups(columns.groups)
+
+
+def frame_from_sequences(values, frame, by, order=None, *, name="prediction", indices=None):
+    """Put values of sequences or steps, such as predictions, beside the rows of the frame that they belong to.
+
+    Parameters
+    ----------
+    values : array-like of shape (n_sequences,) or (n_sequences, n_columns), array-like of shape \
+            (n_sequences, n_steps) or (n_sequences, n_steps, n_columns), or list of n_sequences array-likes of shape \
+            (n_steps_i,) or (n_steps_i, n_columns)
+        One value (or row) for each sequence, which is repeated in all of its rows, or for each step. The sequences
+        and their steps are in the order of ``sequences_from_frame``.
+    frame : pandas.DataFrame, polars.DataFrame or pyarrow.Table
+        The frame that :func:`sequences_from_frame` cut.
+    by, order : str or list of str
+        As for :func:`sequences_from_frame`.
+    name : str or list of str, default="prediction"
+        Name of the new column. With a list, ``values`` have an axis more, with one column for each name.
+    indices : array-like of shape (n_sequences,), int, default=None
+        Places of these sequences among all of the frame, such as the ``test`` of a splitter. The rows of other
+        sequences get a missing value. None: ``values`` have all sequences.
+
+    Returns
+    -------
+    data frame
+        A copy of ``frame``, in its own order of rows, with the new columns at the end.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As :func:`sequences_from_frame`; if the numbers of sequences, steps or columns do not agree; if the frame has
+        a column of this name.
+
+    See Also
+    --------
+    sequences_from_frame : The way from the frame to sequences.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sklearn_rnn.preprocessing import frame_from_sequences, sequences_from_frame
+    >>> log = pd.DataFrame({"machine": [7, 7, 3, 7], "hour": [1, 0, 0, 2], "load": [0.2, 0.1, 0.9, 0.3]})
+    >>> X, _, _ = sequences_from_frame(log, by="machine", order="hour")
+    >>> running_maximum = [x["load"].cummax() for x in X]
+    >>> frame_from_sequences(running_maximum, log, by="machine", order="hour", name="highest")
+       machine  hour  load  highest
+    0        7     1   0.2      0.2
+    1        7     0   0.1      0.1
+    2        3     0   0.9      0.9
+    3        7     2   0.3      0.3
+    """
+    table = as_table(frame)
+    rows = SequenceRows(table, by, order)
+    names = _names(name)
+    for new in names:
+        if new in table.columns or names.count(new) > 1:
+            raise ValueError(f"name={new!r} is the name of another column: choose a new one.")
+    indices = _checked_indices(indices, len(rows))
+    steps = _values_of_steps(values, rows, indices, name)
+    places = np.concatenate([rows.rows_of(i) for i in indices]) if len(indices) else np.array([], int)
+    missing = np.ones(len(table), bool)
+    missing[places] = False
+    for k, new in enumerate(names):
+        column = np.zeros(len(table), steps.dtype)
+        column[places] = steps[:, k] if steps.ndim > 1 else steps
+        table = table.with_values(new, column, missing)
+    return table.frame
+
+
+class SequenceRows:
+    """The rows of each sequence of a long table.
+
+    Parameters
+    ----------
+    table : Table
+    by, order : str, list of str, or None
+        Arguments of :func:`sequences_from_frame`.
+
+    Attributes
+    ----------
+    table : Table
+    by, orders : list of str
+    sorted : ndarray of shape (n_rows,), int
+        The rows of the first sequence in the order of its steps, then those of the second, and so on.
+    lengths : ndarray of shape (n_sequences,), int
+        Steps of each sequence.
+    sequence_of_row : ndarray of shape (n_rows,), int
+        The sequence that each row of the table belongs to.
+    """
+
+    def __init__(self, table, by, order):
+        self.table = table
+        self.by = _names(by)
+        if not self.by:
+            raise ValueError("by is empty: name the column that tells the sequences apart.")
+        if not len(table):
+            raise ValueError("frame has no rows: at least one step of one sequence is needed.")
+        table.check_columns(self.by, "by")
+        self._keys = [self._without_missing(column, "by") for column in self.by]
+        self.sequence_of_row = _numbered(self._keys)
+        self.lengths = np.bincount(self.sequence_of_row)
+        self.orders = _names(order)
+        table.check_columns(self.orders, "order")
+        keys = [_sortable(self._without_missing(column, "order"), column) for column in self.orders]
+        self.sorted = np.lexsort([*keys[::-1], self.sequence_of_row])  # stable: the last key is the first to decide
+        self._starts = np.cumsum(self.lengths) - self.lengths
+        if self.orders:
+            self._refuse_ties(keys)
+
+    def __len__(self):
+        return len(self.lengths)
+
+    def rows_of(self, i):
+        """Return the rows of a sequence, in the order of its steps."""
+        return self.sorted[self._starts[i] : self._starts[i] + self.lengths[i]]
+
+    def split(self, values):
+        """Return values (n_rows, ...) of the table's rows, as a list with the steps of each sequence."""
+        return np.split(values[self.sorted], self._starts[1:])
+
+    def each_from(self, row_of_sequence):
+        """Return, for every row of the table, the row of its sequence in ``row_of_sequence`` (n_sequences,)."""
+        return row_of_sequence[self.sequence_of_row]
+
+    def of_known_value(self, column, argument):
+        """Return a row of each sequence, (n_sequences,), with the sequence's one value of a column.
+
+        Raises
+        ------
+        ValueError
+            If the column has several values within a sequence. Missing ones do not count.
+        """
+        values = self.table.values(column)
+        known_rows = self.sorted[~is_missing(values)[self.sorted]]
+        row_of_sequence = self.sorted[self._starts]
+        row_of_sequence[self.sequence_of_row[known_rows][::-1]] = known_rows[::-1]  # the first one is written last
+        expected_rows = self.each_from(row_of_sequence)[known_rows]
+        differs = np.flatnonzero(values[known_rows] != values[expected_rows])
+        if len(differs):
+            row, first = known_rows[differs[0]], expected_rows[differs[0]]
+            raise ValueError(
+                f"{argument}={column!r} changes within the sequence {self.describe(row)}: it is "
+                f"{_shown(values[first])} in row {first}, and {_shown(values[row])} in row {row}. {REMEDIES[argument]}"
+            )
+        return row_of_sequence
+
+    def groups(self, column):
+        """Return the value of a column for each sequence, (n_sequences,)."""
+        if column in self.by:
+            return self._keys[self.by.index(column)][self.sorted[self._starts]]
+        self.table.check_columns([column], "groups")
+        rows = self.of_known_value(column, "groups")
+        values = self.table.values(column)[rows]
+        missing = np.flatnonzero(is_missing(values))
+        if len(missing):
+            raise ValueError(
+                f"groups={column!r} is missing in the sequence {self.describe(rows[missing[0]])}: every sequence "
+                "needs a group."
+            )
+        return values
+
+    def describe(self, row):
+        """Name the sequence of a row: patient='a', visit=2."""
+        return ", ".join(f"{column}={_shown(key[row])}" for column, key in zip(self.by, self._keys))
+
+    def _without_missing(self, column, argument):
+        values = self.table.values(column)
+        missing = np.flatnonzero(is_missing(values))
+        if len(missing):
+            remedy = (
+                "fill them, or leave these rows out, as they belong to no sequence"
+                if argument == "by"
+                else "fill them, or leave these rows out, as they have no place in their sequence"
+            )
+            raise ValueError(
+                f"{argument}={column!r} has {len(missing)} missing values, the first in row {missing[0]}: {remedy}."
+            )
+        return values
+
+    def _refuse_ties(self, keys):
+        is_tied = np.diff(self.sequence_of_row[self.sorted]) == 0
+        for key in keys:
+            is_tied &= key[self.sorted[1:]] == key[self.sorted[:-1]]
+        ties = np.flatnonzero(is_tied)
+        if not len(ties):
+            return
+        first, second = self.sorted[ties[0]], self.sorted[ties[0] + 1]
+        values = ", ".join(f"{column}={_shown(self.table.values(column)[first])}" for column in self.orders)
+        shown = repr(self.orders[0]) if len(self.orders) == 1 else repr(self.orders)
+        raise ValueError(
+            f"order={shown} does not decide between rows {first} and {second}: in the sequence {self.describe(first)} "
+            f"both have {values}. Leave out one of them, add a column that decides "
+            f"(order=[{self.orders[0]!r}, ...]), or sort the frame yourself and leave order out."
+        )
+
+
+class Columns:
+    """The roles of a frame's columns.
+
+    Parameters
+    ----------
+    table : Table
+    rows : SequenceRows
+    features, target, static, groups : str, list of str, or None
+        Arguments of :func:`sequences_from_frame`.
+
+    Attributes
+    ----------
+    features : list of str
+        All columns of X, in their order.
+    static : list of str
+        Those of them that are repeated within each sequence.
+    groups : str
+    """
+
+    def __init__(self, table, rows, features, target, static, groups):
+        self.static = _names(static)
+        self.groups = rows.by[0] if groups is None else groups
+        targets = _names(target)
+        table.check_columns(targets, "target")
+        table.check_columns(self.static, "static")
+        others = {*rows.by, *rows.orders, *targets, self.groups}
+        if features is None:
+            chosen = [column for column in table.columns if column not in others or column in self.static]
+        else:
+            chosen = _names(features)
+            table.check_columns(chosen, "features")
+            chosen = [*chosen, *(column for column in self.static if column not in chosen)]
+        self.features = list(dict.fromkeys(chosen))
+        if not self.features:
+            raise ValueError(
+                f"features is {features!r}, and no column is left for X: frame has only the columns {table.columns}."
+            )
+        for column in targets:
+            if column in self.features:
+                argument = "static" if column in self.static else "features"
+                raise ValueError(
+                    f"{argument} contains the target {column!r}: X must not hold the answer. Leave it out."
+                )
+
+
+REMEDIES = {
+    "target": "For a target at every step pass target_per='step'; otherwise make one value of each sequence first.",
+    "static": "If it may change from step to step, name it in features instead.",
+    "groups": "A sequence belongs to one group: choose another column, or add this one to by.",
+}
+
+
+def _targets(rows, target, target_per):
+    """Return y: an array with a target for each sequence, or a list with the targets of its steps."""
+    columns = _names(target)
+    if not columns:
+        return None
+    if target_per == "sequence":
+        y = [rows.table.values(column)[rows.of_known_value(column, "target")] for column in columns]
+    else:
+        y = [rows.table.values(column) for column in columns]
+    y = y[0] if not isinstance(target, (list, tuple)) else _side_by_side(y)
+    return y if target_per == "sequence" else rows.split(y)
+
+
+def _side_by_side(columns):
+    if len({column.dtype.kind in "biuf" for column in columns}) > 1:  # NumPy would make text of the numbers
+        columns = [column.astype(object) for column in columns]
+    return np.column_stack(columns)
+
+
+def _values_of_steps(values, rows, indices, name):
+    """Return values for the steps of some sequences, one after the other: (n_steps,) or (n_steps, n_columns)."""
+    parts = parts_of(values, "values")
+    if len(parts) != len(indices):
+        remedy = "pass the places of these sequences as indices" if len(parts) < len(rows) else "pass one for each"
+        raise ValueError(f"values has {len(parts)} entries for {len(indices)} sequences of frame: {remedy}.")
+    if not parts:
+        raise ValueError("values is empty: at least one sequence is needed.")
+    n_axes = 1 if isinstance(name, (list, tuple)) else 0  # of the value of a step
+    steps = []
+    for i, part, length in zip(range(len(parts)), parts, rows.lengths[indices].tolist()):
+        if part.ndim == n_axes:
+            part = np.repeat(part[np.newaxis], length, axis=0)
+        is_right = part.ndim == n_axes + 1 and len(part) == length and (n_axes == 0 or part.shape[1] == len(name))
+        if not is_right:
+            raise ValueError(
+                f"values[{i}] has shape {parts[i].shape}, but name={name!r} and the {length} steps of this sequence "
+                f"need {_needed_shapes(name, length)}. For several columns pass a list of names."
+            )
+        steps.append(part)
+    return np.concatenate(steps)
+
+
+def _needed_shapes(name, length):
+    if isinstance(name, (list, tuple)):
+        return f"an array of shape ({len(name)},) or ({length}, {len(name)})"
+    return f"one value, or an array of shape ({length},)"
+
+
+def _checked_indices(indices, n_sequences):
+    """Return the places of sequences as an array of int."""
+    if indices is None:
+        return np.arange(n_sequences)
+    places = np.asarray(indices)
+    if places.ndim != 1 or places.dtype.kind not in "iu":
+        raise TypeError(
+            f"indices must be a list or 1-D array of int, the places of the sequences, but it is {indices!r}."
+        )
+    if len(places) and not (places.min() >= 0 and places.max() < n_sequences):
+        raise ValueError(f"indices goes from {places.min()} to {places.max()}, but frame has {n_sequences} sequences.")
+    if len(np.unique(places)) < len(places):
+        raise ValueError("indices names a sequence twice: its rows have room for one value.")
+    return places
+
+
+def _names(columns):
+    """Return one name, several or None as a list."""
+    if columns is None:
+        return []
+    return list(columns) if isinstance(columns, (list, tuple)) else [columns]
+
+
+def _numbered(keys):
+    """Number the combinations of values in several columns by their first appearance: (n_rows,), int."""
+    numbers: dict = {}
+    combinations = zip(*(key.tolist() for key in keys))
+    return np.array([numbers.setdefault(combination, len(numbers)) for combination in combinations])
+
+
+def _sortable(values, column):
+    """Return values that NumPy sorts as the user means them: text is read as ISO dates, or refused."""
+    if values.dtype.kind in "US" or (values.dtype == object and any(isinstance(value, str) for value in values)):
+        return _dates_of_text(values, column)
+    if values.dtype != object:
+        return values
+    try:
+        return np.unique(values, return_inverse=True)[1]
+    except TypeError as error:
+        raise TypeError(f"order={column!r} cannot be sorted: {error}.") from error
+
+
+def _dates_of_text(values, column):
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # NumPy warns that it drops a time zone
+            return values.astype("datetime64")
+    except (TypeError, ValueError, Warning) as error:
+        raise TypeError(
+            f"order={column!r} holds text such as {_shown(values[0])}, which is no ISO date: its alphabetical order "
+            "may not be the order of the steps. Convert it to numbers or times first, for instance with "
+            "pandas.to_numeric or pandas.to_datetime."
+        ) from error
+
+
+def _shown(value):
+    """Return the repr of a value, without NumPy's type."""
+    if isinstance(value, (np.datetime64, np.timedelta64)):
+        return str(value)
+    return repr(value.item() if isinstance(value, np.generic) else value)
