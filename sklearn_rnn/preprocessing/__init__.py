@@ -2,5 +2,6 @@
 
 from sklearn_rnn.preprocessing._frames import frame_from_sequences, sequences_from_frame
 from sklearn_rnn.preprocessing._time_distributed import TimeDistributed
+from sklearn_rnn.preprocessing._windows import sliding_windows
 
-__all__ = ["TimeDistributed", "frame_from_sequences", "sequences_from_frame"]
+__all__ = ["TimeDistributed", "frame_from_sequences", "sequences_from_frame", "sliding_windows"]
