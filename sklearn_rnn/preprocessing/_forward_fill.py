@@ -1,0 +1,502 @@
+"""ForwardFill: gaps in sequences, filled with the last value before them."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from numbers import Integral
+
+import numpy as np
+from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
+from sklearn.utils._param_validation import Interval
+from sklearn.utils.validation import _check_feature_names, _check_feature_names_in, check_is_fitted
+
+from sklearn_rnn._data.missing import is_missing
+from sklearn_rnn._data.reading import check_sequences
+from sklearn_rnn._utils.atomic import draft_of
+from sklearn_rnn.preprocessing._tables import as_table, is_frame
+
+
+class ForwardFill(TransformerMixin, BaseEstimator):
+    """Fill the gaps in each sequence with the last value before them.
+
+    A gap is a missing value: NaN or, in data frames, also None and NA. Values never cross from one sequence into the
+    next, and never come from later steps. A gap at the start of a sequence has no value before it. It stays: fill it
+    with ``TimeDistributed(SimpleImputer())``, the next step of the pipeline.
+
+    Parameters
+    ----------
+    add_indicator : bool, default=False
+        Whether to add a feature for each feature that has gaps in ``fit``: 1 in gaps, 0 elsewhere.
+    add_elapsed : bool, default=False
+        Whether to add a feature for each feature that has gaps in ``fit``: the steps since its last value, or the
+        time since it if there is a column ``time``. It is 0 where the value is known. Before the first value it
+        counts from the first step.
+    time : str or int, default=None
+        Feature that holds the time of each step: a name for lists of data frames, a place among the features of a
+        step for any other X. Times must be known, and must not decrease within a sequence. They are numbers of any
+        unit or, in data frames, date-times, which give seconds. This feature is not filled. None: the steps count.
+    step_features : int, default=1
+        Number of features per step, for 2-D X only. Each row of 2-D X is a sequence of n_columns /
+        ``step_features`` steps, one after the other. Not used for 3-D X and lists.
+
+    Attributes
+    ----------
+    missing_features_ : ndarray of shape (n_missing_features,), int
+        Places, among the features of a step, of those with gaps in ``fit``.
+    n_features_in_ : int
+        Number of columns of 2-D X; number of features per step of any other X.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,), object
+        Column names, if X was a data frame, or a list of data frames, whose column names are all strings.
+
+    See Also
+    --------
+    TimeDistributed : A transformer of scikit-learn at every step; with SimpleImputer it fills by the mean.
+
+    Notes
+    -----
+    The features of the result are those of X, then the indicators, then the elapsed steps or times. The result has the
+    form of X (axes: sequence, time, feature): an array for 2-D and 3-D X, a list for a list. A list of data frames
+    (pandas, polars or pyarrow), which may also hold text, gives a list of data frames; all other X are numeric.
+
+    What stands in a gap is the basis of GRU-D (Che et al., 2018, section "GRU-forward"), where it decays towards the
+    mean. Here the network learns what to make of the elapsed time.
+
+    References
+    ----------
+    Z. Che, S. Purushotham, K. Cho, D. Sontag and Y. Liu (2018). Recurrent neural networks for multivariate time series
+    with missing values. Scientific Reports 8, 6085.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_rnn.preprocessing import ForwardFill
+    >>> X = [np.array([[7.0], [np.nan], [np.nan], [5.0]]), np.array([[np.nan], [1.0]])]
+    >>> ForwardFill(add_indicator=True, add_elapsed=True).fit_transform(X)
+    [array([[7., 0., 0.],
+           [7., 1., 1.],
+           [7., 1., 2.],
+           [5., 0., 0.]]), array([[nan,  1.,  0.],
+           [ 1.,  0.,  0.]])]
+    """
+
+    n_features_in_: int
+
+    _parameter_constraints: dict = {
+        "add_indicator": ["boolean"],
+        "add_elapsed": ["boolean"],
+        "time": [str, Interval(Integral, 0, None, closed="left"), None],
+        "step_features": [Interval(Integral, 1, None, closed="left")],
+    }
+
+    def __init__(self, *, add_indicator=False, add_elapsed=False, time=None, step_features=1):
+        self.add_indicator = add_indicator
+        self.add_elapsed = add_elapsed
+        self.time = time
+        self.step_features = step_features
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = True
+        tags.input_tags.three_d_array = True
+        tags.input_tags.allow_nan = True
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y=None):
+        """Find the features that have gaps.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_sequences, n_columns), array-like of shape \
+                (n_sequences, n_steps, n_features), or list of arrays of shape \
+                (n_steps_i, n_features) or (n_steps_i,), or of data frames of shape (n_steps_i, n_features)
+            The sequences.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self : object
+            The fitted transformer.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For bad input. The transformer does not change.
+        """
+        with draft_of(self) as draft:
+            draft._read(X, reset=True)
+        return self
+
+    def fit_transform(self, X, y=None):
+        """Find the features that have gaps, and fill them.
+
+        Parameters
+        ----------
+        X : array-like or list
+            Sequences, as for ``fit``.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        ndarray, list or object array
+            As ``transform`` returns.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For bad input. The transformer does not change.
+        """
+        return self.fit(X, y).transform(X)
+
+    def transform(self, X):
+        """Fill the gaps.
+
+        Parameters
+        ----------
+        X : array-like or list
+            Sequences, as for ``fit``: 2-D if the transformer was fitted on 2-D X, otherwise 3-D or a list.
+
+        Returns
+        -------
+        ndarray of shape (n_sequences, n_steps * n_features_out) for 2-D X, ndarray of shape \
+                (n_sequences, n_steps, n_features_out) for 3-D X, else list or object array of n_sequences ndarrays \
+                or data frames of shape (n_steps_i, n_features_out)
+            The filled sequences, in the form and dtype of X, with the added features.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For bad input; if ``set_output`` asks for data frames and X is not 2-D.
+        """
+        check_is_fitted(self, "missing_features_")
+        steps = self._read(X, reset=False)
+        gaps = Gaps(steps.missing, steps.lengths)
+        added = []
+        if self.add_indicator:
+            added.append(steps.missing[:, self.missing_features_])
+        if self.add_elapsed:
+            added.append(gaps.elapsed(steps.time, self.missing_features_))
+        names = self._names_of_step(steps.names)
+        return steps.filled(gaps.rows_of_values(), np.hstack([np.empty((len(steps.missing), 0)), *added]), names)
+
+    def get_feature_names_out(self, input_features=None):
+        """Names of the output features.
+
+        Parameters
+        ----------
+        input_features : array-like of str of shape (`n_features_in_`,), default=None
+            Names of the input features. None is ``feature_names_in_`` or, without them, x0, x1, ….
+
+        Returns
+        -------
+        ndarray of shape (n_features_out,) or, for 2-D X, (n_steps * n_features_out,), object
+            The names of the input, then missingindicator_<name> for the indicators and elapsed_<name> for the elapsed
+            steps or times. For 2-D X, these names for each step.
+
+        Raises
+        ------
+        ValueError
+            If ``input_features`` differ from ``feature_names_in_``, or their number is not ``n_features_in_``.
+        """
+        check_is_fitted(self, "missing_features_")
+        names_in = _check_feature_names_in(self, input_features)
+        by_step = names_in.reshape(-1, self.step_features) if self._fitted_on_rows else names_in[np.newaxis]
+        return np.array([name for names in by_step for name in self._names_of_step(names.tolist())], dtype=object)
+
+    def _names_of_step(self, names):
+        """Names of a step's output features, from those of its input features."""
+        of_missing = [names[place] for place in self.missing_features_]
+        added = [f"missingindicator_{name}" for name in of_missing] if self.add_indicator else []
+        return [*names, *added, *(f"elapsed_{name}" for name in of_missing if self.add_elapsed)]
+
+    def _read(self, X, *, reset):
+        """Return the steps of X; with ``reset``, set the fitted attributes."""
+        steps = self._read_frames(X, reset=reset) if _are_frames(X) else self._read_arrays(X, reset=reset)
+        if reset:
+            self._time_place = steps.place_of_time(self.time)
+            self._fitted_on_rows = steps.is_table
+            self._allow_frames_of_rows_alone()
+        self._check_container()
+        steps.read_time(self._time_place, self.time)
+        if reset:
+            self.missing_features_ = np.flatnonzero(steps.missing.any(axis=0))
+        return steps
+
+    def _read_arrays(self, X, *, reset):
+        sequences = check_sequences(
+            self,
+            X,
+            reset=reset,
+            fitted_on_rows=None if reset else getattr(self, "_fitted_on_rows", None),
+            step_features=self.step_features,
+            ensure_all_finite="allow-nan",
+        )
+        return ArraySteps(sequences)
+
+    def _read_frames(self, X, *, reset):
+        steps = FrameSteps(X)
+        if not reset and self._fitted_on_rows:
+            raise ValueError(
+                f"X is a list of data frames, but this {type(self).__name__} was fitted on 2-D X with "
+                f"{self.n_features_in_} columns: pass the same columns."
+            )
+        _check_feature_names(self, X[0], reset=reset)
+        n_features = len(steps.names)
+        if reset:
+            self.n_features_in_ = n_features
+        elif n_features != self.n_features_in_:
+            raise ValueError(
+                f"X has {n_features} features per step, but {type(self).__name__} is expecting {self.n_features_in_} "
+                "features per step as input."
+            )
+        return steps
+
+    # ---- set_output ----------------------------------------------------------------------------------
+
+    def _allow_frames_of_rows_alone(self):
+        """Let scikit-learn wrap the output in a data frame for 2-D X alone: lists and 3-D arrays pass on as they are.
+
+        Its global ``transform_output`` would otherwise fail on every list.
+        """
+        if self._fitted_on_rows:
+            self.__dict__.pop("_sklearn_auto_wrap_output_keys", None)
+        else:
+            self._sklearn_auto_wrap_output_keys = set()  # in front of the class's own
+
+    def _check_container(self):
+        """Refuse ``set_output`` of this transformer itself where X is not 2-D."""
+        container = getattr(self, "_sklearn_output_config", {}).get("transform", "default")
+        if container != "default" and not self._fitted_on_rows:
+            raise ValueError(
+                f"X is a 3-D array or a list of sequences, but set_output(transform={container!r}) asks for one data "
+                f"frame, which needs 2-D X: call set_output(transform='default') on this {type(self).__name__}. A list "
+                "of data frames gives a list of data frames without it."
+            )
+
+
+def _are_frames(X):
+    """Whether X is a list, tuple or object array whose first sequence is a data frame."""
+    is_list = isinstance(X, (list, tuple)) or (isinstance(X, np.ndarray) and X.dtype == object)
+    return is_list and len(X) > 0 and is_frame(X[0])
+
+
+class Gaps:
+    """Where the last known value of every step is.
+
+    Parameters
+    ----------
+    missing : ndarray of shape (n_rows, n_features), bool
+        Whether a value is missing, over the steps of all sequences.
+    lengths : ndarray of shape (n_sequences,), int
+    """
+
+    def __init__(self, missing, lengths):
+        self._rows = np.arange(len(missing))[:, np.newaxis]
+        self._first = np.repeat(np.cumsum(lengths) - lengths, lengths)[:, np.newaxis]
+        self._last = np.maximum.accumulate(np.where(missing, -1, self._rows), axis=0)
+        self._is_seen = self._last >= self._first  # otherwise the last value is that of another sequence
+
+    def rows_of_values(self):
+        """Return the row whose value stands at each step, (n_rows, n_features): its own if none was seen."""
+        return np.where(self._is_seen, self._last, self._rows)
+
+    def elapsed(self, time, features):
+        """Return the time since the last value of some features: (n_rows, n_chosen), from times (n_rows,)."""
+        since = np.where(self._is_seen, self._last, self._first)[:, features]
+        return time[self._rows] - time[since]
+
+
+class Steps(ABC):
+    """The steps of all sequences, one after the other.
+
+    Attributes
+    ----------
+    lengths : ndarray of shape (n_sequences,), int
+    names : list of str
+        Of the features.
+    missing : ndarray of shape (n_rows, n_features), bool
+        Whether a value is missing.
+    time : ndarray of shape (n_rows,), float64
+        The number of the step, or its time.
+    is_table : bool
+        Whether X is 2-D.
+    """
+
+    lengths: np.ndarray
+    names: list
+    missing: np.ndarray
+    time: np.ndarray
+    is_table: bool
+
+    @abstractmethod
+    def place_of_time(self, time):
+        """Return the place of the feature ``time`` among the features of a step, or None."""
+
+    @abstractmethod
+    def times(self, place):
+        """Return the times of all steps, (n_rows,), float64; NaN where they are missing."""
+
+    @abstractmethod
+    def filled(self, rows, added, names):
+        """Return the sequences in the form of X.
+
+        Parameters
+        ----------
+        rows : ndarray of shape (n_rows, n_features), int
+            The row whose value stands at each step.
+        added : ndarray of shape (n_rows, n_added), float64
+            More features.
+        names : list of str
+            Of all features.
+        """
+
+    def read_time(self, place, argument):
+        """Take the times from a feature. They are known, and do not decrease; this feature has no gaps."""
+        if place is None:
+            return
+        time = self.times(place)
+        missing = np.flatnonzero(np.isnan(time))
+        if len(missing):
+            raise ValueError(
+                f"time={argument!r} is missing in {self._place_of(missing[0])}: the time of every step is needed."
+            )
+        falls = np.flatnonzero(np.diff(time) < 0) + 1
+        falls = falls[~np.isin(falls, np.cumsum(self.lengths))]  # there, another sequence begins
+        if len(falls):
+            raise ValueError(
+                f"time={argument!r} decreases in {self._place_of(falls[0])}: sort the steps of each sequence by time."
+            )
+        self.time = time
+        self.missing[:, place] = False
+
+    def _place_of(self, row):
+        ends = np.cumsum(self.lengths)
+        sequence = int(np.searchsorted(ends, row, side="right"))
+        return f"sequence {sequence}, step {row - ends[sequence] + self.lengths[sequence]}"
+
+
+class ArraySteps(Steps):
+    """The steps of numeric sequences.
+
+    Parameters
+    ----------
+    sequences : Sequences
+    """
+
+    def __init__(self, sequences):
+        self._sequences = sequences
+        self.lengths = sequences.lengths
+        self.names = [f"x{i}" for i in range(sequences.n_features)]
+        self.missing = np.isnan(sequences.rows)
+        self.time = np.arange(len(sequences.rows), dtype=np.float64)
+        self.is_table = sequences.form == "rows"
+
+    def place_of_time(self, time):
+        """Return the place of the feature ``time`` among the features of a step, or None."""
+        if isinstance(time, str):
+            raise ValueError(
+                f"time={time!r} is a name, but X is no list of data frames: pass the place among the features of a "
+                "step, an int."
+            )
+        return _checked_place(time, self.names)
+
+    def times(self, place):
+        """Return the times of all steps, (n_rows,), float64; NaN where they are missing."""
+        return self._sequences.rows[:, place].astype(np.float64)
+
+    def filled(self, rows, added, names):
+        """Return the sequences in the form of X."""
+        values = np.take_along_axis(self._sequences.rows, rows, axis=0)
+        values = np.hstack([values, added.astype(values.dtype)])
+        sequences = self._sequences.split(values)
+        return sequences.reshape(len(sequences), -1) if self.is_table else sequences
+
+
+class FrameSteps(Steps):
+    """The steps of data frames, one frame for each sequence.
+
+    Parameters
+    ----------
+    frames : list, tuple or object array of data frames
+    """
+
+    is_table = False
+
+    def __init__(self, frames):
+        tables = [self._as_table_like(frame, frames[0], f"X[{i}]") for i, frame in enumerate(frames)]
+        self._table = tables[0].stack(tables[1:])
+        self._is_object_array = isinstance(frames, np.ndarray)
+        self.lengths = np.array([len(table) for table in tables])
+        self.names = tables[0].columns
+        columns = [is_missing(self._table.values(column)) for column in self.names]
+        self.missing = np.column_stack(columns)
+        self.time = np.arange(len(self.missing), dtype=np.float64)
+
+    @staticmethod
+    def _as_table_like(frame, first, name):
+        table = as_table(frame, name)
+        if type(frame) is not type(first):
+            raise TypeError(
+                f"{name} is of type {type(frame).__module__}.{type(frame).__name__}, but X[0] of "
+                f"{type(first).__module__}.{type(first).__name__}: use data frames of one library."
+            )
+        columns = as_table(first).columns
+        if table.columns != columns:
+            raise ValueError(
+                f"{name} has the columns {table.columns}, but X[0] has {columns}: every sequence needs the same "
+                "columns, in the same order."
+            )
+        if not columns:
+            raise ValueError(f"{name} has no columns: at least one feature per step is needed.")
+        if not len(table):
+            raise ValueError(f"{name} has no steps: every sequence needs at least one.")
+        return table
+
+    def place_of_time(self, time):
+        """Return the place of the feature ``time`` among the features of a step, or None."""
+        if not isinstance(time, str):
+            return _checked_place(time, self.names)
+        if time not in self.names:
+            raise ValueError(f"time={time!r} is not a column of X[0], whose columns are {self.names}.")
+        return self.names.index(time)
+
+    def times(self, place):
+        """Return the times of all steps, (n_rows,), float64; NaN where they are missing. Date-times give seconds."""
+        column = self.names[place]
+        values = self._table.values(column)
+        if values.dtype == object and all(hasattr(value, "timestamp") for value in values):  # with a time zone
+            return np.array([value.timestamp() for value in values])
+        if values.dtype.kind in "mM":
+            unit = np.timedelta64(1, "s")
+            since = values - values[~is_missing(values)][0] if values.dtype.kind == "M" else values
+            return since / unit
+        if values.dtype.kind not in "biuf":
+            raise TypeError(f"time={column!r} holds {values[0]!r}, but times are numbers or date-times: convert it.")
+        return values.astype(np.float64)
+
+    def filled(self, rows, added, names):
+        """Return the sequences in the form of X."""
+        table = self._table
+        for k, column in enumerate(self.names):
+            if self.missing[:, k].any():
+                table = table.with_rows_of(column, rows[:, k])
+        for k, name in enumerate(names[len(self.names) :]):
+            if name in self.names:
+                raise ValueError(f"X has a column {name!r}, which is the name of a feature to add: rename it.")
+            table = table.with_values(name, added[:, k], np.zeros(len(added), bool))
+        frames = table.split(self.lengths)
+        if not self._is_object_array:
+            return frames
+        objects = np.empty(len(frames), dtype=object)
+        for i, frame in enumerate(frames):  # NumPy would take an array of frames apart
+            objects[i] = frame
+        return objects
+
+
+def _checked_place(place, names):
+    if place is not None and place >= len(names):
+        raise ValueError(f"time={place!r} is the place of no feature: a step has {len(names)}, counted from 0.")
+    return place
