@@ -13,7 +13,7 @@ from sklearn.preprocessing import StandardScaler
 
 from sklearn_rnn import RNNClassifier, RNNRegressor
 from sklearn_rnn._network import blocks
-from sklearn_rnn.preprocessing import ForwardFill, TimeDistributed
+from sklearn_rnn.preprocessing import ForwardFill, TimeDistributed, ToSequences
 
 TWO_EPOCHS = {"max_iter": 2, "n_iter_no_change": np.inf}
 SMALL = PLAIN | {"hidden_layer_sizes": (4,), "random_state": 0} | TWO_EPOCHS
@@ -59,6 +59,7 @@ CONFIGURATIONS = {
     "lbfgs": regressor(solver="lbfgs", max_iter=200, tol=0.02, alpha=0.1),
     "two jobs": classifier(n_jobs=2),
     "scaler": TimeDistributed(StandardScaler()),
+    "layout": ToSequences("case_time_channel"),
     "forward fill": ForwardFill(add_indicator=True, add_elapsed=True),
     "pipeline": make_pipeline(TimeDistributed(StandardScaler()), classifier()),
 }
