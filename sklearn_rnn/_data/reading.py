@@ -11,6 +11,7 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.utils.validation import _check_feature_names, check_array
 
+from sklearn_rnn._data.padding import remedy_for_nan
 from sklearn_rnn._data.sequences import MappedSequences, Sequences
 
 FLOATS = (np.float64, np.float32)
@@ -363,8 +364,9 @@ def _check_finite_rows(
     row, feature = np.argwhere(is_bad)[0]
     sequence, step = sequences.place_of(first_row + row)
     value = "NaN" if np.isnan(rows[row, feature]) else "infinity"
+    first, _ = sequences.place_of(first_row)
+    lengths = sequences.lengths[first : sequences.place_of(first_row + len(rows) - 1)[0] + 1]
     raise ValueError(
         f"{sequences.name} contains {value} in sequence {sequence}, step {step}, feature {feature}: {owner} does "
-        f"not accept {value}. Impute it, for instance with TimeDistributed(SimpleImputer()), or leave out "
-        "the sequence."
+        f"not accept {value}. {remedy_for_nan(rows, lengths, sequences.form)}"
     )
