@@ -8,11 +8,12 @@ from numbers import Integral
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
 from sklearn.utils._param_validation import Interval
-from sklearn.utils.validation import _check_feature_names, _check_feature_names_in, check_is_fitted
+from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
 from sklearn_rnn._data.missing import is_missing
 from sklearn_rnn._data.reading import check_sequences
 from sklearn_rnn._utils.atomic import draft_of
+from sklearn_rnn._utils.warnings import warn_user
 from sklearn_rnn.preprocessing._tables import as_table, is_frame
 
 
@@ -80,6 +81,7 @@ class ForwardFill(TransformerMixin, BaseEstimator):
     """
 
     n_features_in_: int
+    feature_names_in_: np.ndarray
 
     _parameter_constraints: dict = {
         "add_indicator": ["boolean"],
@@ -243,7 +245,7 @@ class ForwardFill(TransformerMixin, BaseEstimator):
                 f"X is a list of data frames, but this {type(self).__name__} was fitted on 2-D X with "
                 f"{self.n_features_in_} columns: pass the same columns."
             )
-        _check_feature_names(self, X[0], reset=reset)
+        self._check_names(steps.names, reset=reset)
         n_features = len(steps.names)
         if reset:
             self.n_features_in_ = n_features
@@ -253,6 +255,22 @@ class ForwardFill(TransformerMixin, BaseEstimator):
                 "features per step as input."
             )
         return steps
+
+    def _check_names(self, names, *, reset):
+        """Record the names of frames' columns, or compare them: older scikit-learn does not read every library's."""
+        names = np.array(names, dtype=object) if all(isinstance(name, str) for name in names) else None
+        expected = getattr(self, "feature_names_in_", None)
+        if reset and names is None:
+            self.__dict__.pop("feature_names_in_", None)  # of an earlier fit
+        elif reset:
+            self.feature_names_in_ = names
+        elif names is not None and expected is None:
+            warn_user(f"X has feature names, but {type(self).__name__} was fitted without feature names")
+        elif names is not None and expected is not None and names.tolist() != expected.tolist():
+            raise ValueError(
+                "X[0] has other columns than the frames of fit. The feature names should match those that were passed "
+                f"during fit, in the same order: {expected.tolist()}, and not {names.tolist()}."
+            )
 
     # ---- set_output ----------------------------------------------------------------------------------
 

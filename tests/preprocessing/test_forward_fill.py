@@ -245,6 +245,14 @@ def test_frames_keep_their_index_and_dtypes():
     assert values[1]["elapsed_n"].tolist() == [0.0, 86400.0, 172800.0]
 
 
+def test_columns_without_names_are_no_names():
+    pd = pytest.importorskip("pandas", reason="pandas is not installed")
+    fill = ForwardFill().fit([make_frame("pandas", FRAMES[0])])
+    fill.fit([pd.DataFrame([[1.0, NAN], [NAN, 2.0]])])
+    assert not hasattr(fill, "feature_names_in_")
+    assert_array_equal(fill.transform([np.array([[3.0, 1.0], [NAN, NAN]])])[0][1], [3.0, 1.0])
+
+
 def test_an_object_array_of_frames_stays_one():
     X = np.empty(2, dtype=object)
     for i, columns in enumerate(FRAMES):
