@@ -35,7 +35,8 @@ class ForwardFill(TransformerMixin, BaseEstimator):
     time : str or int, default=None
         Feature that holds the time of each step: a name for lists of data frames, a place among the features of a
         step for any other X. Times must be known, and must not decrease within a sequence. They are numbers of any
-        unit or, in data frames, date-times, which give seconds. This feature is not filled. None: the steps count.
+        unit or, in data frames, date-times and durations. These become seconds, date-times those since the first step
+        of the sequence. This feature is not filled. None: the steps count.
     step_features : int, default=1
         Number of features per step, for 2-D X only. Each row of 2-D X is a sequence of n_columns /
         ``step_features`` steps, one after the other. Not used for 3-D X and lists.
@@ -485,15 +486,15 @@ class FrameSteps(Steps):
         """Return the times of all steps, (n_rows,), float64; NaN where they are missing. Date-times give seconds."""
         column = self.names[place]
         values = self._table.values(column)
-        if values.dtype == object and all(hasattr(value, "timestamp") for value in values):  # with a time zone
-            return np.array([value.timestamp() for value in values])
-        if values.dtype.kind in "mM":
-            unit = np.timedelta64(1, "s")
-            since = values - values[~is_missing(values)][0] if values.dtype.kind == "M" else values
-            return since / unit
-        if values.dtype.kind not in "biuf":
+        if values.dtype.kind in "biuf":
+            return values.astype(np.float64)
+        seconds = _seconds(values)
+        if seconds is None:
             raise TypeError(f"time={column!r} holds {values[0]!r}, but times are numbers or date-times: convert it.")
-        return values.astype(np.float64)
+        if values.dtype.kind != "m":
+            seconds -= np.repeat(seconds[np.cumsum(self.lengths) - self.lengths], self.lengths)
+        self._table = self._table.with_values(column, seconds, np.isnan(seconds))
+        return seconds
 
     def filled(self, rows, added, names):
         """Return the sequences in the form of X."""
@@ -512,6 +513,16 @@ class FrameSteps(Steps):
         for i, frame in enumerate(frames):  # NumPy would take an array of frames apart
             objects[i] = frame
         return objects
+
+
+def _seconds(values):
+    """Return date-times as seconds since an arbitrary one, or durations as seconds; None for anything else."""
+    missing = is_missing(values)
+    if values.dtype.kind in "mM":
+        return (values - values[~missing][0] if values.dtype.kind == "M" else values) / np.timedelta64(1, "s")
+    if not all(hasattr(value, "timestamp") for value in values[~missing]):  # objects of pandas, with a time zone
+        return None
+    return np.array([np.nan if is_out else value.timestamp() for value, is_out in zip(values, missing)])
 
 
 def _checked_place(place, names):

@@ -107,9 +107,6 @@ class Table(ABC):
         """Return the table whose ``column`` has at row i the value of row rows[i], in its dtype."""
 
     @abstractmethod
-    def with_values(self, column, values, missing):
-        """Return the table with one more column, of an array (n_rows,); it is missing where the mask is true."""
-
     @abstractmethod
     def stack(self, others):
         """Return the rows of this table, followed by those of others with the same columns."""
@@ -164,7 +161,7 @@ class PandasTable(Table):
         return PandasTable(frame)
 
     def with_values(self, column, values, missing):
-        """Return the table with one more column, of an array (n_rows,); it is missing where the mask is true."""
+        """Return the table with a column, new or in place of an old one, of an array (n_rows,)."""
         if missing.any():
             is_number = values.dtype.kind in "iuf"
             values = np.where(missing, np.nan if is_number else None, values)
@@ -212,7 +209,7 @@ class PolarsTable(Table):
         return PolarsTable(self.frame.with_columns(self.frame[column].gather(rows)))
 
     def with_values(self, column, values, missing):
-        """Return the table with one more column, of an array (n_rows,); it is missing where the mask is true."""
+        """Return the table with a column, new or in place of an old one, of an array (n_rows,)."""
         import polars as pl
 
         if missing.any():
@@ -255,10 +252,13 @@ class ArrowTable(Table):
         return ArrowTable(self.frame.set_column(self.columns.index(column), column, values))
 
     def with_values(self, column, values, missing):
-        """Return the table with one more column, of an array (n_rows,); it is missing where the mask is true."""
+        """Return the table with a column, new or in place of an old one, of an array (n_rows,)."""
         import pyarrow as pa
 
-        return ArrowTable(self.frame.append_column(column, pa.array(values, mask=missing)))
+        array = pa.array(values, mask=missing)
+        if column in self.columns:
+            return ArrowTable(self.frame.set_column(self.columns.index(column), column, array))
+        return ArrowTable(self.frame.append_column(column, array))
 
     def stack(self, others):
         """Return the rows of this table, followed by those of others with the same columns."""

@@ -25,11 +25,12 @@ def sliding_windows(series, window, horizon=1, stride=1, *, features=None, targe
         Steps of each window, at least 1.
     horizon : int or list of int, default=1
         Steps ahead to predict. 3 is the next three steps; [1, 7] is the first and the seventh step after the window.
-        A list may hold 0, the last step of the window, if the target is not among the features.
+        0 is the last step of the window; then the target must not be among the features.
     stride : int, default=1
         Steps from the start of one window to the start of the next, at least 1.
     features : str, int, or list of these, default=None
-        Columns of X: names for data frames, places for arrays. None: all columns.
+        Columns of X: names for data frames, places for arrays. None: all columns. With ``features``, data frames may
+        have other columns too, such as text.
     target : str, int, or list of these, default=None
         Columns of y. None: the columns of X.
 
@@ -80,7 +81,7 @@ def sliding_windows(series, window, horizon=1, stride=1, *, features=None, targe
     stride = _checked_int(stride, "stride", 1)
     ahead = _checked_horizon(horizon)
     is_one = _is_one_series(series)
-    all_series = [Series(series, "series")] if is_one else _several(series)
+    all_series = [Series(series, "series", features, target)] if is_one else _several(series, features, target)
     features, targets = _checked_columns(all_series[0], features, target, ahead)
     each_origins = [one.origins(window, ahead, stride) for one in all_series]
     groups = np.repeat(np.arange(len(all_series)), [len(origins) for origins in each_origins])
@@ -106,6 +107,8 @@ class Series:
     series : array-like of shape (n_steps,) or (n_steps, n_columns), or data frame
     name : str
         The argument, for messages: "series" or "series[3]".
+    features, target : str, int, list of these, or None
+        Arguments of :func:`sliding_windows`. Other columns of a data frame are not read.
 
     Attributes
     ----------
@@ -115,9 +118,16 @@ class Series:
     name : str
     """
 
-    def __init__(self, series, name):
+    def __init__(self, series, name, features=None, target=None):
         self.name = name
-        self.columns = as_table(series, name).columns if is_frame(series) else None
+        self.columns = None
+        if is_frame(series):
+            table = as_table(series, name)
+            if features is not None:
+                for argument, columns in (("features", features), ("target", target)):
+                    _places(columns, table.columns, name, argument)  # refuses other names
+                table = table.select(dict.fromkeys([*_as_list(features), *_as_list(target)]))
+            series, self.columns = table.frame, table.columns
         self.values = _as_columns(series, name)
 
     def origins(self, window, ahead, stride):
@@ -127,6 +137,8 @@ class Series:
         if n_steps < needed:
             remedy = "Choose a shorter window or horizon"
             remedy += "." if self.name == "series" else ", or leave this series out."
+            if self.values.shape[1] > n_steps:
+                remedy += f" The axes are step and column: are its {self.values.shape[1]} columns the steps?"
             raise ValueError(
                 f"{self.name} has {n_steps} steps, but window={window} and {ahead[-1]} steps ahead need {needed}. "
                 f"{remedy}"
@@ -156,11 +168,11 @@ def _is_one_series(series):
     return is_frame(series) or np.ndim(series) < 3
 
 
-def _several(series):
+def _several(series, features, target):
     """Return the series of a list, which have the same columns."""
     if not len(series):
         raise ValueError("series is empty: at least one series is needed.")
-    all_series = [Series(one, f"series[{i}]") for i, one in enumerate(series)]
+    all_series = [Series(one, f"series[{i}]", features, target) for i, one in enumerate(series)]
     first = all_series[0]
     for one in all_series:
         if one.values.shape[1] != first.values.shape[1]:
@@ -201,8 +213,9 @@ def _checked_columns(first, features, target, ahead):
     n_columns = first.values.shape[1]
     if not n_columns:
         raise ValueError(f"{first.name} has no columns.")
-    chosen = list(range(n_columns)) if features is None else _places(features, first, "features")
-    targets = chosen if target is None else _places(target, first, "target")
+    names = first.columns or list(range(n_columns))
+    chosen = list(range(n_columns)) if features is None else _places(features, names, first.name, "features")
+    targets = chosen if target is None else _places(target, names, first.name, "target")
     if ahead[0] == 0 and not set(chosen).isdisjoint(targets):
         raise ValueError(
             "horizon holds 0, the last step of the window, but the target is among the features: X would hold the "
@@ -211,17 +224,22 @@ def _checked_columns(first, features, target, ahead):
     return chosen, targets
 
 
-def _places(columns, first, argument):
-    """Return the places of columns that are given by name or place."""
-    names = first.columns or list(range(first.values.shape[1]))
+def _places(columns, names, series, argument):
+    """Return the places of an argument's columns among the names of all columns of a series."""
     places = []
-    for column in columns if isinstance(columns, (list, tuple)) else [columns]:
+    for column in _as_list(columns):
         if isinstance(column, bool) or column not in names:
-            raise ValueError(f"{argument}={column!r} is not a column of {first.name}, whose columns are {names}.")
+            raise ValueError(f"{argument}={column!r} is not a column of {series}, whose columns are {names}.")
         places.append(names.index(column))
-    if not places:
+    if not places and columns is not None:
         raise ValueError(f"{argument} is empty: name at least one column.")
     return places
+
+
+def _as_list(columns):
+    if columns is None:
+        return []
+    return list(columns) if isinstance(columns, (list, tuple)) else [columns]
 
 
 def _checked_int(value, argument, minimum):
@@ -239,4 +257,5 @@ def _checked_horizon(horizon):
         if not ahead or any(b <= a for a, b in pairwise(ahead)):
             raise ValueError(f"horizon={horizon!r} must have at least one step ahead, in increasing order.")
         return np.array(ahead)
-    return np.arange(1, _checked_int(horizon, "horizon", 1) + 1)
+    last = _checked_int(horizon, "horizon", 0)
+    return np.arange(min(1, last), last + 1)

@@ -1,5 +1,5 @@
 import pickle
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 
 import numpy as np
 import pytest
@@ -218,13 +218,26 @@ def test_lists_of_frames_stay_frames(library):
 
 
 @each_library
-def test_date_times_give_seconds(library):
+def test_date_times_become_seconds_since_the_first_step(library):
     times = [datetime(2024, 1, 31, 23, 59), datetime(2024, 2, 1), datetime(2024, 2, 1, 1)]
-    X = [make_frame(library, {"x": [1.0, None, None], "at": times})]
-    values = as_dict(ForwardFill(add_elapsed=True, time="at").fit_transform(X)[0])
-    assert values["elapsed_x"] == [0, 60, 3660]
-    X = [make_frame(library, {"x": [1.0, None, None], "at": [timedelta(hours=h) for h in range(3)]})]
-    assert as_dict(ForwardFill(add_elapsed=True, time="at").fit_transform(X)[0])["elapsed_x"] == [0, 3600, 7200]
+    X = [make_frame(library, {"at": times[i:], "x": [1.0, None, None][i:]}) for i in (0, 1)]
+    values = [as_dict(x) for x in ForwardFill(add_elapsed=True, time="at").fit_transform(X)]
+    assert values[0] == {"at": [0, 60, 3660], "x": [1, 1, 1], "elapsed_x": [0, 60, 3660]}
+    assert values[1] == {"at": [0, 3600], "x": [None, None], "elapsed_x": [0, 3600]}
+    assert as_dict(X[0])["at"] == times
+
+
+@each_library
+def test_durations_become_seconds(library):
+    X = [make_frame(library, {"after": [timedelta(hours=h) for h in (1, 2, 4)], "x": [1.0, None, None]})]
+    values = as_dict(ForwardFill(add_elapsed=True, time="after").fit_transform(X)[0])
+    assert values == {"after": [3600, 7200, 14400], "x": [1, 1, 1], "elapsed_x": [0, 3600, 10800]}
+
+
+def test_frames_of_times_pass_on_to_a_network():
+    X = [make_frame("pandas", {"at": [datetime(2024, 1, 1, 0, 0, s) for s in (1, 2, 4)], "x": [1.0, None, 3.0]})] * 4
+    fill = ForwardFill(add_elapsed=True, time="at")
+    assert make_pipeline(fill, RNNClassifier((3,), max_iter=2)).fit(X, [0, 1, 0, 1])[-1].n_features_in_ == 3
 
 
 def test_frames_keep_their_index_and_dtypes():
@@ -242,7 +255,7 @@ def test_frames_keep_their_index_and_dtypes():
     assert values[1].dtypes.astype(str).tolist()[:2] == ["Int64", "category"]
     assert values[1]["n"].tolist() == [1, 1, 1]
     assert values[1]["kind"].tolist() == ["a", "a", "b"]
-    assert values[1]["elapsed_n"].tolist() == [0.0, 86400.0, 172800.0]
+    assert values[1]["at"].tolist() == values[1]["elapsed_n"].tolist() == [0.0, 86400.0, 172800.0]
 
 
 def test_columns_without_names_are_no_names():
@@ -370,6 +383,8 @@ def test_frames_of_two_libraries_are_refused():
         ("frames", "hours", ValueError, r"^time='hours' is not a column of X\[0\], whose columns are \['hour', "),
         ("frames", "drug", TypeError, r"^time='drug' holds 'x', but times are numbers or date-times: convert it"),
         ("frames", "pulse", ValueError, r"^time='pulse' is missing in sequence 0, step 0"),
+        ("times", "at", ValueError, r"^time='at' is missing in sequence 0, step 1"),
+        ("zones", "at", ValueError, r"^time='at' is missing in sequence 0, step 1"),
         ("frames", 4, ValueError, r"^time=4 is the place of no feature: a step has 4"),
     ],
 )
@@ -378,6 +393,8 @@ def test_bad_times_are_refused(X, time, error, message):
         "arrays": lambda: GAPPY,
         "falling": lambda: [np.array([[5.0]]), np.array([[1.0], [2.0], [1.5]])],
         "frames": lambda: [make_frame("pandas", columns) for columns in FRAMES],
+        "times": lambda: [make_frame("pandas", {"at": [datetime(2024, 1, 1), None]})],
+        "zones": lambda: [make_frame("pandas", {"at": [datetime(2024, 1, 1, tzinfo=timezone.utc), None]})],
     }[X]()
     with pytest.raises(error, match=message):
         ForwardFill(add_elapsed=True, time=time).fit(X)

@@ -82,8 +82,9 @@ def test_features_and_targets_are_chosen_by_name(library):
     assert_array_equal(X[1][:, 0], TABLE[:4, 1])
 
 
-def test_the_target_may_be_that_of_the_last_step():
-    X, y, origins, _ = sliding_windows(TABLE, 4, horizon=[0], features=[0, 1], target=2)
+@pytest.mark.parametrize("horizon", [0, [0]], ids=str)
+def test_the_target_may_be_that_of_the_last_step(horizon):
+    X, y, origins, _ = sliding_windows(TABLE, 4, horizon, features=[0, 1], target=2)
     assert_array_equal(y, TABLE[origins, 2])
     assert origins[-1] == len(TABLE) - 1
     assert_array_equal(X[-1], TABLE[-4:, :2])
@@ -163,14 +164,22 @@ def test_windows_that_are_longer_than_the_series_are_refused():
         sliding_windows([np.array([]), SERIES], 4)
 
 
+def test_columns_for_steps_are_suspected_where_there_are_more():
+    with pytest.raises(
+        ValueError, match=r"^series has 3 steps, .* The axes are step and column: are its 12 columns the"
+    ):
+        sliding_windows(TABLE.T, 4)
+
+
 @pytest.mark.parametrize("argument", ["window", "horizon", "stride"])
 def test_numbers_of_steps_are_whole_and_positive(argument):
     arguments = {"window": 3, "horizon": 1, "stride": 1}
     for value in (2.0, True, "3", None):
         with pytest.raises(TypeError, match=rf"^{argument}={value!r} must be an int, a number of steps"):
             sliding_windows(SERIES, **arguments | {argument: value})
-    for value in (0, -1):
-        with pytest.raises(ValueError, match=rf"^{argument}={value} must be at least 1"):
+    minimum = 0 if argument == "horizon" else 1
+    for value in (minimum - 1, -5):
+        with pytest.raises(ValueError, match=rf"^{argument}={value} must be at least {minimum}"):
             sliding_windows(SERIES, **arguments | {argument: value})
 
 
@@ -178,6 +187,20 @@ def test_numbers_of_steps_are_whole_and_positive(argument):
 def test_a_list_of_steps_ahead_increases(horizon):
     with pytest.raises(ValueError, match=r"^horizon=\[.*\] must have at least one step ahead, in increasing order"):
         sliding_windows(SERIES, 3, horizon)
+
+
+@each_library
+def test_columns_that_are_not_chosen_may_hold_anything(library):
+    a = make_frame(library, {"text": list("abcdef"), "y": SERIES[:6], "x": -SERIES[:6]})
+    b = make_frame(library, {"x": SERIES[:6], "y": -SERIES[:6]})
+    X, y, _, _ = sliding_windows([a, b], 5, features="x", target="y")
+    assert [x[0, 0] for x in X] == [-100, 100]
+    assert y.tolist() == [105, -105]
+    with pytest.raises(ValueError, match=r"^series\[1\] is not numeric"):
+        sliding_windows([b, a], 5)
+    c = make_frame(library, {"x": SERIES})
+    with pytest.raises(ValueError, match=r"^target='y' is not a column of series\[1\], whose columns are \['x'\]"):
+        sliding_windows([a, c], 5, features="x", target="y")
 
 
 def test_x_must_not_hold_the_answer():
