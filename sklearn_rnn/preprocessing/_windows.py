@@ -8,7 +8,7 @@ from numbers import Integral
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from sklearn_rnn.preprocessing._tables import as_table, is_frame
+from sklearn_rnn.preprocessing._tables import Table, as_table, is_frame
 
 
 def sliding_windows(series, window, horizon=1, stride=1, *, features=None, target=None):
@@ -127,7 +127,7 @@ class Series:
                 for argument, columns in (("features", features), ("target", target)):
                     _places(columns, table.columns, name, argument)  # refuses other names
                 table = table.select(dict.fromkeys([*_as_list(features), *_as_list(target)]))
-            series, self.columns = table.frame, table.columns
+            series, self.columns = table, table.columns
         self.values = _as_columns(series, name)
 
     def origins(self, window, ahead, stride):
@@ -189,9 +189,12 @@ def _several(series, features, target):
 
 
 def _as_columns(series, name):
-    """Return a series as an array (n_steps, n_columns) of numbers."""
+    """Return a series, which may be a Table, as an array (n_steps, n_columns) of numbers."""
     try:
-        values = np.asarray(series)
+        if isinstance(series, Table):
+            values = np.column_stack([series.values(column) for column in series.columns])
+        else:
+            values = np.asarray(series)
         if values.dtype.kind not in "biuf":
             if values.dtype.kind != "O":
                 raise ValueError(f"its dtype is {values.dtype}")

@@ -203,6 +203,14 @@ def test_columns_that_are_not_chosen_may_hold_anything(library):
         sliding_windows([a, c], 5, features="x", target="y")
 
 
+@each_library
+def test_missing_numbers_of_frames_are_nan(library):
+    frame = make_frame(library, {"n": [1, None, 3, 4], "x": [1.5, 2.0, 3.0, 4.0]})
+    X, y, _, _ = sliding_windows(frame, 2, features="n", target="x")
+    assert_array_equal(X[:, :, 0], [[1, np.nan], [np.nan, 3]])
+    assert y.tolist() == [3, 4]
+
+
 def test_x_must_not_hold_the_answer():
     for arguments in ({}, {"target": 1}, {"features": [0, 1], "target": [1, 2]}):
         with pytest.raises(ValueError, match=r"^horizon holds 0, .* but the target is among the features"):
