@@ -21,6 +21,8 @@ from sklearn.base import clone, is_classifier, is_regressor
 from sklearn.model_selection import GridSearchCV, KFold, cross_val_score
 from sklearn.utils.validation import has_fit_parameter
 
+from sklearn_rnn.preprocessing import RecurrentFeatures
+
 # Not sorted; one sequence has a single step, several have the same length.
 LENGTHS = (5, 3, 7, 5, 1, 4, 6, 2, 5, 3, 4, 8)
 EQUAL_LENGTHS = (6,) * 12
@@ -183,6 +185,8 @@ def check_values_per_step_come_back_in_the_form_of_x(name, estimator_orig):
 
 
 def is_per_step(estimator, method):
+    if isinstance(estimator, RecurrentFeatures):  # a row for each sequence
+        return False
     return method in ("transform", "hidden_states") or has_targets_per_step(estimator)
 
 

@@ -20,7 +20,7 @@ MAY_IMPORT = {
     "_settings": {"_data", "_network", "_training"},
     "_documentation": set(),
     "datasets": set(),
-    "preprocessing": {"_utils", "_data"},
+    "preprocessing": {"_utils", "_data", "_network", "_inference"},
     "metrics": {"_data"},
     "model_selection": {"_data"},
     "_base": {"_utils", "_data", "_network", "_model", "_inference", "_training", "_settings"},

@@ -13,7 +13,7 @@ from sklearn.preprocessing import StandardScaler
 
 from sklearn_rnn import RNNClassifier, RNNRegressor
 from sklearn_rnn._network import blocks
-from sklearn_rnn.preprocessing import ForwardFill, TimeDistributed, ToSequences
+from sklearn_rnn.preprocessing import ForwardFill, RecurrentFeatures, TimeDistributed, ToSequences
 
 TWO_EPOCHS = {"max_iter": 2, "n_iter_no_change": np.inf}
 SMALL = PLAIN | {"hidden_layer_sizes": (4,), "random_state": 0} | TWO_EPOCHS
@@ -61,6 +61,7 @@ CONFIGURATIONS = {
     "scaler": TimeDistributed(StandardScaler()),
     "layout": ToSequences("case_time_channel"),
     "forward fill": ForwardFill(add_indicator=True, add_elapsed=True),
+    "features": RecurrentFeatures(8, n_scales=1, random_state=0),
     "pipeline": make_pipeline(TimeDistributed(StandardScaler()), classifier()),
 }
 

@@ -168,7 +168,7 @@ def _for_every_sequence(
         results[batch.order] = function(pool.finish(network.final_hidden(state)))
         running.end(batch.order, packing.lengths, state, pool)
 
-    _in_blocks(run_block, network, sequences, n_jobs)
+    in_blocks(run_block, prediction_blocks(network, sequences.lengths), n_jobs)
     return results
 
 
@@ -194,15 +194,12 @@ def _for_every_step(
             results[sequences.starts[batch.order][chunk.sequence_of_row] + step] = function(hidden)
         running.end(batch.order, packing.lengths, state, pool)
 
-    _in_blocks(run_block, network, sequences, n_jobs)
+    in_blocks(run_block, prediction_blocks(network, sequences.lengths), n_jobs)
     return results
 
 
-def _in_blocks(
-    function: Callable[[np.ndarray, NetworkBuffers], None],
-    network: RecurrentNetwork,
-    sequences: BaseSequences,
-    n_jobs: int | None,
+def in_blocks(
+    function: Callable[[np.ndarray, NetworkBuffers], None], blocks: list[np.ndarray], n_jobs: int | None
 ) -> None:
     """Call ``function(indices, buffers)`` for each block of sequences; every call writes its own results."""
     spare_buffers: list[NetworkBuffers] = []  # one set of work arrays for each thread
@@ -213,7 +210,6 @@ def _in_blocks(
             function(indices, buffers)
         spare_buffers.append(buffers)
 
-    blocks = prediction_blocks(network, sequences.lengths)
     if len(blocks) == 1:  # threads, and a limit on those of BLAS, would take longer than a short sequence
         without_warnings(blocks[0])
     else:

@@ -55,7 +55,12 @@ def prediction_blocks(network: RecurrentNetwork, lengths: np.ndarray) -> list[np
         return []
     work = network.work_per_row * int(lengths.sum())
     usual_block = USUAL_WORK * len(lengths) // work
-    n_blocks = _count(len(lengths), work, min(max(USUAL_BLOCK, usual_block), LARGEST_BLOCK))
+    return blocks_of_work(lengths, network.work_per_row, min(max(USUAL_BLOCK, usual_block), LARGEST_BLOCK))
+
+
+def blocks_of_work(lengths: np.ndarray, work_per_row: int, usual_block: int) -> list[np.ndarray]:
+    """Cut one or more sequences into blocks of similar lengths, of about ``usual_block`` sequences, longest first."""
+    n_blocks = _count(len(lengths), work_per_row * int(lengths.sum()), usual_block)
     longest_first = np.argsort(-lengths, kind="stable")
     return [longest_first] if n_blocks == 1 else np.array_split(longest_first, n_blocks)
 
