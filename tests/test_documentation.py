@@ -9,8 +9,10 @@ import pytest
 
 from sklearn_rnn import RNNClassifier, RNNRegressor
 from sklearn_rnn._documentation import PARAMETER_GROUPS
+from sklearn_rnn.preprocessing import RecurrentFeatures
 
 ESTIMATORS = (RNNClassifier, RNNRegressor)
+DOCUMENTED = (*ESTIMATORS, RecurrentFeatures)
 GROUPS = ["Architecture", "Sequences", "BPTT", "Optimizer", "Stopping", "Running"]
 OF_ONE_ESTIMATOR = {"class_weight", "loss", "normalize_y"}
 
@@ -41,13 +43,13 @@ def sections_of_page():
     }
 
 
-@pytest.mark.parametrize("estimator_class", ESTIMATORS)
+@pytest.mark.parametrize("estimator_class", DOCUMENTED)
 def test_the_docstring_describes_every_parameter_of_the_signature_once(estimator_class):
     names = [name for name, _ in documented_parameters(estimator_class)]
     assert sorted(names) == sorted(defaults_of(estimator_class))
 
 
-@pytest.mark.parametrize("estimator_class", ESTIMATORS)
+@pytest.mark.parametrize("estimator_class", DOCUMENTED)
 def test_the_docstring_names_the_defaults_of_the_signature(estimator_class):
     defaults = defaults_of(estimator_class)
     for name, type_ in documented_parameters(estimator_class):
@@ -56,7 +58,7 @@ def test_the_docstring_names_the_defaults_of_the_signature(estimator_class):
         assert type(documented) is type(defaults[name]), name
 
 
-@pytest.mark.parametrize("estimator_class", ESTIMATORS)
+@pytest.mark.parametrize("estimator_class", DOCUMENTED)
 def test_every_parameter_has_an_indented_description(estimator_class):
     lines = inspect.cleandoc(estimator_class.__doc__).splitlines()
     for name, type_ in documented_parameters(estimator_class):

@@ -17,13 +17,14 @@ from sklearn_rnn._data.schema import InputSchema
 from sklearn_rnn._inference.prediction import in_blocks
 from sklearn_rnn._network.blocks import SMALLEST_BLOCK, blocks_of_work
 from sklearn_rnn._network.network import NetworkBuffers
-from sklearn_rnn._network.readouts import make_pool
+from sklearn_rnn._network.readouts import LastPool, MaxPool, MeanPool
 from sklearn_rnn._utils.atomic import draft_of
 from sklearn_rnn.preprocessing._input_scale import InputScale
 from sklearn_rnn.preprocessing._random_layers import Inputs, draw_layers, time_scales
-from sklearn_rnn.preprocessing._share_counts import ShareCounts
+from sklearn_rnn.preprocessing._share_counts import Parts, ShareCounts
 
-POOLS = ("last", "mean", "max", "shares")
+# "shares" has a class of its own.
+POOLS = {"last": LastPool, "mean": MeanPool, "max": MaxPool, "shares": ShareCounts}
 # fit measures scales and thresholds on drawn sequences of about so many steps, at least 16 sequences, and thresholds on
 # so many states of each unit.
 SAMPLED_STEPS = 2**16
@@ -57,8 +58,8 @@ class RecurrentFeatures(TransformerMixin, BaseEstimator):
     differences : bool, default=True
         Whether half of the layers read the changes from step to step instead of the values.
     input_scale : float, default=0.03
-        Size of the input weights, which read standardised values. With small weights the states are nearly linear in
-        the values, with large ones they saturate.
+        Size of the input weights, which read standardised values; at most 1e6. With small weights the states are nearly
+        linear in the values, with large ones they saturate.
     pools : tuple or list of {"last", "mean", "max", "shares"}, default=("last", "shares")
         How the states of all steps are pooled, unit by unit: the last state, the mean, the maximum, or the shares of
         the steps in which the state is above each of ``n_levels`` thresholds. Several pools stand side by side.
@@ -129,7 +130,7 @@ class RecurrentFeatures(TransformerMixin, BaseEstimator):
         "n_scales": [Interval(Integral, 1, None, closed="left")],
         "bidirectional": ["boolean"],
         "differences": ["boolean"],
-        "input_scale": [Interval(Real, 0, None, closed="neither")],
+        "input_scale": [Interval(Real, 0, 1e6, closed="right")],  # weights stay finite in float32
         "pools": [tuple, list],
         "n_levels": [Interval(Integral, 1, None, closed="left")],
         "n_parts": [Interval(Integral, 1, None, closed="left")],
@@ -226,9 +227,10 @@ class RecurrentFeatures(TransformerMixin, BaseEstimator):
         def run_block(indices, buffers):
             batch = Dataset(sequences).pack(indices)
             inputs = Inputs(batch.rows, batch.packing, self._scale)
+            parts = Parts(batch.packing, self._n_parts)
             first = 0
             for layer, prepared in zip(self._layers, weights):
-                pooled = self._pool(layer, prepared, inputs, buffers)
+                pooled = self._pool(layer, prepared, inputs, parts, buffers)
                 features[batch.order, first : first + pooled.shape[1]] = pooled
                 first += pooled.shape[1]
 
@@ -314,20 +316,19 @@ class RecurrentFeatures(TransformerMixin, BaseEstimator):
 
     # ---- Features --------------------------------------------------------------------------------
 
-    def _pool(self, layer, weights, inputs, buffers):
+    def _pool(self, layer, weights, inputs, parts, buffers):
         """Return the features of a layer, (n_sequences, n_pooled), in the order of the batch."""
-        pools = [self._make_pool(name, layer, inputs.packing.lengths) for name in self._pools]
+        lengths, dtype = inputs.packing.lengths, self._schema.dtype
+        pools = [
+            ShareCounts(parts, layer.thresholds) if name == "shares" else POOLS[name](lengths, layer.n_units, dtype)
+            for name in self._pools
+        ]
         state = layer.network.initial_state(inputs.packing.n_sequences)
         for first_step, chunk, hidden in layer.run(inputs, weights, state, buffers):
             for pool in pools:
                 pool.add(hidden, chunk, first_step)
         final_hidden = layer.network.final_hidden(state)
         return np.concatenate([pool.finish(final_hidden) for pool in pools], axis=1)
-
-    def _make_pool(self, name, layer, lengths):
-        if name == "shares":
-            return ShareCounts(lengths, layer.thresholds, self._n_parts)
-        return make_pool((name,), lengths, layer.n_units, self._schema.dtype)
 
     def _suffixes(self, pool):
         """Return the names of a unit's features from a pool."""
