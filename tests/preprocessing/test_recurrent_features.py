@@ -174,7 +174,7 @@ def test_a_linear_model_on_the_features_recognises_speakers():
     X, y = load_japanese_vowels(subset="train", return_X_y=True)
     X_test, y_test = load_japanese_vowels(subset="test", return_X_y=True)
     model = make_pipeline(
-        RecurrentFeatures(128, random_state=0), StandardScaler(), RidgeClassifierCV(np.logspace(0, 4))
+        RecurrentFeatures(64, random_state=0), StandardScaler(), RidgeClassifierCV(np.logspace(0, 4, 5))
     )
     assert model.fit(X, y).score(X_test, y_test) > 0.95
 
