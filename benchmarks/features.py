@@ -3,7 +3,7 @@
     python benchmarks/features.py --ucr FOLDER [--seeds 3] [--rows NAME ...] [--output FILE.rst]
     python benchmarks/features.py --tasks [--seeds 3] [--output FILE.rst]
 
-A set is a file NAME.npz, as for ``defaults.py``. Every row of the first table has the defaults, except for the
+``_archive.py`` has the formats of FOLDER. Every row of the first table has the defaults, except for the
 parameters that it names. The columns are the mean accuracy over the sets on their own test splits, the accuracy on
 Japanese Vowels (on a third of its training utterances), the number of features, and the seconds of processor time of
 features and linear model for all sets together, training and test splits. All figures are means over the seeds. The
@@ -24,19 +24,16 @@ import time
 from pathlib import Path
 
 import numpy as np
-from defaults import TASKS, as_rst, japanese_vowels, load_set
+from _archive import find_sets, load_set
+from _linear import ALPHAS, MiniRocket, compile_minirocket, make_minirocket, make_ridge, to_equal_lengths
+from defaults import TASKS, as_rst, japanese_vowels
 from defaults import run as run_task
 from sklearn.base import is_classifier
 from sklearn.linear_model import RidgeClassifierCV, RidgeCV
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from sklearn.preprocessing import StandardScaler
 
 from sklearn_rnn.preprocessing import RecurrentFeatures
-
-try:
-    from aeon.transformations.collection.convolution_based import MiniRocket
-except ImportError:
-    MiniRocket = None
 
 ROWS = {
     "the defaults": {},
@@ -65,41 +62,25 @@ ROWS = {
     "n_parts=4": {"n_parts": 4},
 }
 MINIROCKET = "MiniRocket"
-ALPHAS = np.logspace(-2, 5, 15)
-
-
-def make_features(row, seed):
-    """Return the transformer of a row."""
-    if row == MINIROCKET:
-        return make_pipeline(FunctionTransformer(padded), MiniRocket(random_state=seed, n_jobs=1))
-    return RecurrentFeatures(**ROWS[row], random_state=seed)
-
-
-def padded(X):
-    """Return ragged sequences as aeon reads them: (n_sequences, n_features, n_steps), with zeros at the ends."""
-    array = np.zeros((len(X), X[0].shape[1], max(map(len, X))), np.float32)
-    for x, sequence in zip(array, X):
-        x[:, : len(sequence)] = sequence.T
-    return array
 
 
 def run(row, data, seed):
     """Return (test accuracy, number of features, seconds of features, seconds of the linear model)."""
     X_train, y_train, X_test, y_test = data
     if row == MINIROCKET:  # sequences of both splits get the same length
-        n_steps = max(map(len, [*X_train, *X_test]))
-        X_train, X_test = ([np.pad(x, ((0, n_steps - len(x)), (0, 0))) for x in X] for X in (X_train, X_test))
+        X_train, X_test = to_equal_lengths(X_train, X_test)
     start = time.process_time()
-    features = make_features(row, seed).fit(X_train)
+    features = make_minirocket(seed) if row == MINIROCKET else RecurrentFeatures(**ROWS[row], random_state=seed)
+    features.fit(X_train)
     train, test = (np.asarray(features.transform(X)) for X in (X_train, X_test))
     between = time.process_time()
-    accuracy = make_pipeline(StandardScaler(), RidgeClassifierCV(ALPHAS)).fit(train, y_train).score(test, y_test)
+    accuracy = make_ridge().fit(train, y_train).score(test, y_test)
     return accuracy, train.shape[1], between - start, time.process_time() - between
 
 
 def study(rows, paths, n_seeds):
     """Return two tables, the means and the sets one by one: lists of rows (of columns, in the second) of strings."""
-    sets = {path.stem: load_set(path) for path in paths}
+    sets = {name: load_set(path) for name, path in paths.items()}
     means = [["", "UCR", "Japanese Vowels", "features", "seconds", "and the linear model"]]
     of_sets = [["", *sets]]
     for row in rows:
@@ -136,7 +117,7 @@ def compare(n_seeds):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--ucr", type=Path, help="folder of sets of the UCR archive, as .npz files")
+    what.add_argument("--ucr", type=Path, help="folder of sets of the UCR archive")
     what.add_argument("--tasks", action="store_true", help="compare with backpropagation through time")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--rows", nargs="+", default=None, metavar="ROW", choices=[*ROWS, MINIROCKET])
@@ -148,10 +129,9 @@ def main():
             Path(arguments.output).write_text(table)
         return
     rows = arguments.rows or [*ROWS, *[MINIROCKET] * (MiniRocket is not None)]
-    if MINIROCKET in rows:  # compile it, for series with one feature and with several
-        for n_features in (1, 2):
-            make_features(MINIROCKET, 0).fit_transform(list(np.random.default_rng(0).normal(size=(4, 20, n_features))))
-    means, of_sets = study(rows, sorted(arguments.ucr.glob("*.npz")), arguments.seeds)
+    if MINIROCKET in rows:
+        compile_minirocket()
+    means, of_sets = study(rows, find_sets(arguments.ucr), arguments.seeds)
     print(*("  ".join(column) for column in of_sets), sep="\n")
     if arguments.output:
         chosen = [column for column in of_sets if column[0] in ("", next(iter(ROWS)), MINIROCKET)]
