@@ -257,7 +257,8 @@ n_features_in_ : int
     Number of columns of 2-D X; number of features per step of 3-D and ragged X.
 
 feature_names_in_ : ndarray of shape (`n_features_in_`,)
-    Names of the columns, if X was a data frame with string names.
+    Names of the columns of 2-D X or, for a list of data frames, of the features of a step. Only if X was a data frame,
+    or a list of data frames, with string names.
 """
 
 REFERENCES = """\

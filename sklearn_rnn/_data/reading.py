@@ -11,6 +11,7 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.utils.validation import _check_feature_names, check_array
 
+from sklearn_rnn._data.names import common_names, compare_names, record_names
 from sklearn_rnn._data.padding import remedy_for_nan
 from sklearn_rnn._data.sequences import MappedSequences, Sequences
 
@@ -89,9 +90,11 @@ def check_sequences(
     if form == "rows":
         sequences = _check_rows(estimator, X, reset, step_features, reader)
     else:
+        names = _check_names(estimator, X, form, reset, reader)
         sequences = check_steps(X, form, reader, None if reset else estimator.n_features_in_)
         if reset:
-            _set_n_features(estimator, sequences.n_features)
+            estimator.n_features_in_ = sequences.n_features
+            record_names(estimator, names)
     check_finite(sequences, reader.owner, ensure_all_finite, observe)
     return sequences
 
@@ -185,6 +188,15 @@ def check_table(X: Any, reader: Reader) -> np.ndarray:
 
 
 # ---- 3-D X, and lists --------------------------------------------------------------------------------
+
+
+def _check_names(estimator: Any, X: Any, form: str, reset: bool, reader: Reader) -> np.ndarray | None:
+    """Return the feature names of sequences, None without; compare them with those of the fit."""
+    expected = None if reset else getattr(estimator, "feature_names_in_", None)
+    names = None if form == "array" else common_names(X, reader.name, expected)
+    if not reset:
+        compare_names(names, expected, reader.owner, reader.name)
+    return names
 
 
 def check_steps(X: Any, form: str, reader: Reader, n_features: int | None = None) -> Sequences | MappedSequences:
@@ -316,11 +328,6 @@ def naming_argument(name: str) -> Iterator[None]:
         if not str(error).startswith(("could not convert", "float() argument", "setting an array element")):
             raise
         raise type(error)(f"{name} is not numeric: {error}") from error
-
-
-def _set_n_features(estimator: Any, n_features: int) -> None:
-    estimator.n_features_in_ = n_features
-    vars(estimator).pop("feature_names_in_", None)  # an earlier fit on a data frame set it
 
 
 def as_dtype(sequences: Any, owner: str, dtype: Any) -> Any:

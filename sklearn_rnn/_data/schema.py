@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
+from sklearn_rnn._data.names import common_names, compare_names, names_of_step
 from sklearn_rnn._data.patches import Patches
 from sklearn_rnn._data.reading import (
     Reader,
@@ -38,6 +39,8 @@ class InputSchema:
         The steps of X that the network reads at a network step.
     dtype : dtype
         float32 or float64: the type of all computations.
+    feature_names : ndarray of shape (step_features,), or None
+        Names of the features of a step, if X was a list of data frames with names.
     """
 
     owner: str
@@ -45,6 +48,7 @@ class InputSchema:
     step_features: int
     patches: Patches
     dtype: np.dtype
+    feature_names: np.ndarray | None = None
 
     @property
     def n_inputs(self) -> int:
@@ -85,6 +89,9 @@ class InputSchema:
             if not self.is_table:
                 refuse_form(reader, form, self.step_features)
             X, form = self._rows_as_steps(X, reader), "array"
+        if not self.is_table:  # the columns of a table are those of other steps than the columns of the fit
+            names = None if form == "array" else common_names(X, reader.name, self.feature_names)
+            compare_names(names, self.feature_names, self.owner, reader.name)
         sequences = check_steps(X, form, reader, self.step_features)
         check_finite(sequences, self.owner, ensure_all_finite=True)
         sequences = as_dtype(sequences, self.owner, self.dtype)
@@ -119,6 +126,10 @@ class InputSchema:
         """Check the new steps of a network step of every sequence; return them as (n_sequences, n_values)."""
         if sp.issparse(x):
             raise TypeError("x is sparse, but dense data is required. Use '.toarray()'.")
+        if self.feature_names is not None:
+            names = names_of_step(x)
+            if names is not None and len(names) == self.step_features:  # without names no warning: every step would
+                compare_names(names, self.feature_names, self.owner, "x")
         with naming_argument("x"):
             x = np.asarray(x)
         if x.dtype.kind not in "biufO":

@@ -145,14 +145,17 @@ def _read_sequences(estimator: Any, X: Any, name: str, schema: InputSchema | Non
         name=name,
         observe=scale_check,
     )
+    is_table = sequences.form == "rows"
+    names = getattr(estimator, "feature_names_in_", None)
     schema = InputSchema(
         owner=type(estimator).__name__,
-        is_table=sequences.form == "rows",
+        is_table=is_table,
         step_features=sequences.n_features,
         patches=Patches(),
         dtype=sequences.dtype,
+        feature_names=None if is_table else names,
     )
     # The columns of a table are the features of a step only if a row is one step.
-    names = getattr(estimator, "feature_names_in_", None) if sequences.common_length == 1 else None
-    scale_check.warn(sequences, schema.owner, names)
+    has_names_of_step = not is_table or sequences.common_length == 1
+    scale_check.warn(sequences, schema.owner, names if has_names_of_step else None)
     return schema, sequences

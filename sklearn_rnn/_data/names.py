@@ -1,0 +1,138 @@
+"""Names of the features of a step: found in the frames of X, recorded, and compared in scikit-learn's way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+from sklearn.utils.validation import _get_feature_names
+
+from sklearn_rnn._utils.warnings import warn_user
+
+N_SHOWN = 5  # names in an error, as in scikit-learn
+
+
+def record_names(estimator: Any, names: np.ndarray | None) -> None:
+    """Set ``feature_names_in_``; without names, remove the one of an earlier fit."""
+    if names is not None:
+        estimator.feature_names_in_ = names
+    else:
+        vars(estimator).pop("feature_names_in_", None)
+
+
+def common_names(X: Iterable[Any], name: str, expected: np.ndarray | None = None) -> np.ndarray | None:
+    """Return the names that the sequences of X share.
+
+    Parameters
+    ----------
+    X : iterable
+        The sequences. Data frames whose column names are all strings have names.
+    name : str
+        The argument, for messages.
+    expected : ndarray of str, or None
+        The names of the fit.
+
+    Returns
+    -------
+    ndarray of shape (n_features,), object; None if no sequence has names
+
+    Raises
+    ------
+    ValueError
+        If a frame has other names, or the same in another order. The message names it.
+    TypeError
+        If a frame has names of which only some are strings.
+    """
+    names, source, unnamed = expected, "fit", None
+    has_names = False
+    for i, found in enumerate(_names_of_each(X, name)):
+        if found is None:
+            unnamed = i if unnamed is None else unnamed
+            continue
+        has_names = True
+        if names is None:
+            names, source = found, f"{name}[{i}]"
+        elif not _are_equal(found, names):
+            refuse_names(f"{name}[{i}]", found, names, source)
+    if not has_names:
+        return None
+    if unnamed is not None:
+        warn_user(
+            f"{name}[{unnamed}] does not have valid feature names, but other sequences of {name} have: its features "
+            "are read in their order."
+        )
+    return names
+
+
+def names_of_step(x: Any) -> np.ndarray | None:
+    """Return the names of the values of a step: the columns of a frame, or the index of one of its rows (a Series)."""
+    is_row = hasattr(x, "to_frame") and hasattr(x, "index")
+    return next(_names_of_each([x.to_frame().T if is_row else x], "x"))
+
+
+def compare_names(names: np.ndarray | None, expected: np.ndarray | None, owner: str, name: str) -> None:
+    """Compare the names of X with those of the fit: refuse other names, and warn if only one of the two has names."""
+    if names is not None and expected is not None:
+        if not _are_equal(names, expected):
+            refuse_names(name, names, expected, "fit")
+    elif names is not None:
+        warn_user(f"{name} has feature names, but {owner} was fitted without feature names")
+    elif expected is not None:
+        warn_user(f"{name} does not have valid feature names, but {owner} was fitted with feature names")
+
+
+def refuse_names(place: str, names: np.ndarray, expected: np.ndarray, source: str) -> None:
+    """Raise scikit-learn's error for other names than ``expected``, which come from ``source``: "fit" or an item."""
+    if source == "fit":
+        those, where, order = "that were passed during fit", "at fit time", "as they were in fit"
+    else:
+        those, where, order = f"of {source}", f"in {source}", f"as in {source}"
+    message = [f"{place}: The feature names should match those {those}."]
+    unseen, missing = sorted(set(names) - set(expected)), sorted(set(expected) - set(names))
+    if unseen:
+        message += [f"Feature names unseen {where}:", *_listed(unseen)]
+    if missing:
+        message += [f"Feature names seen {where}, yet now missing:", *_listed(missing)]
+    if not unseen and not missing:
+        message.append(f"Feature names must be in the same order {order}.")
+    raise ValueError("\n".join(message))
+
+
+def _listed(names: list[str]) -> list[str]:
+    return [f"- {name}" for name in names[:N_SHOWN]] + ["- ..."] * (len(names) > N_SHOWN)
+
+
+def _are_equal(names: np.ndarray, others: np.ndarray) -> bool:
+    return names is others or (len(names) == len(others) and bool((names == others).all()))
+
+
+def _names_of_each(X: Iterable[Any], name: str) -> Iterator[np.ndarray | None]:
+    """Yield the names of each sequence. Frames with the same columns yield the same array."""
+    known_labels: list[Any] | None = None
+    names = None
+    for i, item in enumerate(X):
+        labels = _labels_of(item)
+        if labels is None:
+            yield None
+            continue
+        if labels != known_labels:  # scikit-learn's look at a frame takes as long as reading a short one
+            known_labels, names = labels, _names_of(item, f"{name}[{i}]")
+        yield names
+
+
+def _labels_of(item: Any) -> list[Any] | None:
+    """Return the column labels of a frame (pandas, polars), or a table (pyarrow); None for anything else."""
+    if isinstance(item, (np.ndarray, list, tuple)):
+        return None
+    labels = getattr(item, "column_names", None)
+    if labels is None:
+        labels = getattr(item, "columns", None)
+    return None if labels is None else list(labels)
+
+
+def _names_of(item: Any, place: str) -> np.ndarray | None:
+    try:
+        return _get_feature_names(item)
+    except TypeError as error:
+        raise TypeError(f"{place}: {error}") from error
