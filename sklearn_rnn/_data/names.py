@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
-from sklearn.utils.validation import _get_feature_names
 
+from sklearn_rnn._data.containers import Unpacked
+from sklearn_rnn._data.named_dims import labels_of_features
 from sklearn_rnn._utils.warnings import warn_user
 
 N_SHOWN = 5  # names in an error, as in scikit-learn
@@ -21,13 +22,13 @@ def record_names(estimator: Any, names: np.ndarray | None) -> None:
         vars(estimator).pop("feature_names_in_", None)
 
 
-def common_names(X: Iterable[Any], name: str, expected: np.ndarray | None = None) -> np.ndarray | None:
+def common_names(given: Unpacked, name: str, expected: np.ndarray | None = None) -> np.ndarray | None:
     """Return the names that the sequences of X share.
 
     Parameters
     ----------
-    X : iterable
-        The sequences. Data frames whose column names are all strings have names.
+    given : Unpacked
+        The sequences. Those of a container with labels, and data frames, have names if all labels are strings.
     name : str
         The argument, for messages.
     expected : ndarray of str, or None
@@ -44,6 +45,11 @@ def common_names(X: Iterable[Any], name: str, expected: np.ndarray | None = None
     TypeError
         If a frame has names of which only some are strings.
     """
+    X, labels = given
+    if labels is not None:
+        return _as_names(labels, name)
+    if isinstance(X, np.ndarray) and X.dtype != object:
+        return None
     names, source, unnamed = expected, "fit", None
     has_names = False
     for i, found in enumerate(_names_of_each(X, name)):
@@ -116,23 +122,31 @@ def _names_of_each(X: Iterable[Any], name: str) -> Iterator[np.ndarray | None]:
         if labels is None:
             yield None
             continue
-        if labels != known_labels:  # scikit-learn's look at a frame takes as long as reading a short one
-            known_labels, names = labels, _names_of(item, f"{name}[{i}]")
+        if labels != known_labels:
+            known_labels, names = labels, _as_names(labels, f"{name}[{i}]")
         yield names
 
 
 def _labels_of(item: Any) -> list[Any] | None:
-    """Return the column labels of a frame (pandas, polars), or a table (pyarrow); None for anything else."""
+    """Return the column labels of a frame (pandas, polars), a table (pyarrow) or a DataArray; None for others."""
     if isinstance(item, (np.ndarray, list, tuple)):
         return None
+    if hasattr(item, "dims") and hasattr(item, "coords"):
+        return labels_of_features(item)
     labels = getattr(item, "column_names", None)
     if labels is None:
         labels = getattr(item, "columns", None)
     return None if labels is None else list(labels)
 
 
-def _names_of(item: Any, place: str) -> np.ndarray | None:
-    try:
-        return _get_feature_names(item)
-    except TypeError as error:
-        raise TypeError(f"{place}: {error}") from error
+def _as_names(labels: list[Any], place: str) -> np.ndarray | None:
+    """Return labels as names; None if there are none, or if none is a string."""
+    types = sorted({type(label).__qualname__ for label in labels})
+    if "str" not in types:
+        return None
+    if len(types) > 1:
+        raise TypeError(
+            f"{place}: Feature names are only supported if all input features have string names, but these have the "
+            f"types {types}. Convert them all to strings, for example by X.columns = X.columns.astype(str)."
+        )
+    return np.asarray(labels, dtype=object)

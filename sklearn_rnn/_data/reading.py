@@ -8,9 +8,10 @@ from mmap import mmap
 from typing import Any, NamedTuple
 
 import numpy as np
-import scipy.sparse as sp
 from sklearn.utils.validation import _check_feature_names, check_array
 
+from sklearn_rnn._data.containers import Unpacked, is_scalar, n_dimensions, unpack
+from sklearn_rnn._data.libraries import from_library, refuse_times
 from sklearn_rnn._data.names import common_names, compare_names, record_names
 from sklearn_rnn._data.padding import remedy_for_nan
 from sklearn_rnn._data.sequences import MappedSequences, Sequences
@@ -83,14 +84,15 @@ def check_sequences(
         The message starts with ``name`` and the place of the fault.
     """
     reader = Reader(type(estimator).__name__, name, FLOATS, may_stay_mapped)
-    form = form_of(X, fitted_on_rows, name)
+    given = unpack(X, name, fitted_on_rows)
+    X, form = given.X, form_of(given.X, fitted_on_rows, name)
     if fitted_on_rows is not None and fitted_on_rows != (form == "rows"):
         refuse_form(reader, form, estimator.n_features_in_)
     sequences: Sequences | MappedSequences
     if form == "rows":
         sequences = _check_rows(estimator, X, reset, step_features, reader)
     else:
-        names = _check_names(estimator, X, form, reset, reader)
+        names = _check_names(estimator, given, reset, reader)
         sequences = check_steps(X, form, reader, None if reset else estimator.n_features_in_)
         if reset:
             estimator.n_features_in_ = sequences.n_features
@@ -100,36 +102,28 @@ def check_sequences(
 
 
 def form_of(X: Any, fitted_on_rows: bool | None, name: str = "X") -> str:
-    """Tell the forms apart: "rows", "array", "list" or "object"; anything else counts as "rows"."""
+    """Tell the forms of unpacked X apart: "rows", "array", "list" or "object"; anything else counts as "rows"."""
     if isinstance(X, (list, tuple)):
         if len(X) == 0:
             raise ValueError(f"{name} is an empty {type(X).__name__}: at least one sequence is needed.")
-        if all(map(_is_scalar, X)):
+        if all(map(is_scalar, X)):
             return "rows"
         return "rows" if _is_table(X) and fitted_on_rows is not False else "list"
-    if isinstance(X, np.ndarray) and X.dtype == object and X.ndim == 1 and not all(map(_is_scalar, X)):
+    if isinstance(X, np.ndarray) and X.dtype == object and X.ndim == 1 and not all(map(is_scalar, X)):
         return "object"
-    n_dimensions = _n_dimensions(X)
-    if n_dimensions > 3:
+    n_axes = n_dimensions(X)
+    if n_axes > 3:
         raise ValueError(
-            f"{name} has {n_dimensions} dimensions, but it must have at most 3: (n_sequences, n_steps, n_features)."
+            f"{name} has {n_axes} dimensions, but it must have at most 3: (n_sequences, n_steps, n_features)."
         )
-    return "array" if n_dimensions == 3 else "rows"
+    return "array" if n_axes == 3 else "rows"
 
 
 def _is_table(X: Sequence[Any]) -> bool:
     """Whether X is a list of equally long lists of numbers: scikit-learn treats it as 2-D data."""
     return all(
-        isinstance(item, (list, tuple)) and 0 < len(item) == len(X[0]) and all(map(_is_scalar, item)) for item in X
+        isinstance(item, (list, tuple)) and 0 < len(item) == len(X[0]) and all(map(is_scalar, item)) for item in X
     )
-
-
-def _is_scalar(item: Any) -> bool:
-    return not isinstance(item, (list, tuple)) and _n_dimensions(item) == 0
-
-
-def _n_dimensions(item: Any) -> int:
-    return len(item.shape) if hasattr(item, "shape") else np.asarray(item).ndim
 
 
 def refuse_form(reader: Reader, form: str, n: int) -> None:
@@ -190,10 +184,10 @@ def check_table(X: Any, reader: Reader) -> np.ndarray:
 # ---- 3-D X, and lists --------------------------------------------------------------------------------
 
 
-def _check_names(estimator: Any, X: Any, form: str, reset: bool, reader: Reader) -> np.ndarray | None:
+def _check_names(estimator: Any, given: Unpacked, reset: bool, reader: Reader) -> np.ndarray | None:
     """Return the feature names of sequences, None without; compare them with those of the fit."""
     expected = None if reset else getattr(estimator, "feature_names_in_", None)
-    names = None if form == "array" else common_names(X, reader.name, expected)
+    names = common_names(given, reader.name, expected)
     if not reset:
         compare_names(names, expected, reader.owner, reader.name)
     return names
@@ -260,12 +254,14 @@ def _check_ragged(X: Any, form: str, reader: Reader) -> Sequences | MappedSequen
 
 
 def _as_2d(item: Any, name: str) -> np.ndarray:
-    if sp.issparse(item):
-        raise TypeError(f"{name} is sparse, but dense data is required. Use '.toarray()' on every sequence.")
+    readable = from_library(item, name)
     try:
-        array = np.asarray(item)
-    except ValueError as error:
-        raise ValueError(f"{name} is not an array of shape (n_steps, n_features): {error}") from error
+        array = np.asarray(readable)
+        if array.dtype == object and array.ndim == 1 and not all(map(is_scalar, array[:1])):
+            array = np.array(array.tolist())  # an array of the steps, each an array
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{name} is not an array of shape (n_steps, n_features): {error}") from error
+    refuse_times(array, name)
     if np.iscomplexobj(array):
         raise ValueError(f"Complex data not supported: {name} has dtype {array.dtype}.")
     if array.ndim == 1:

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
 
+from sklearn_rnn._data.containers import unpack
+from sklearn_rnn._data.libraries import from_library, refuse_times
 from sklearn_rnn._data.names import common_names, compare_names, names_of_step
 from sklearn_rnn._data.patches import Patches
 from sklearn_rnn._data.reading import (
@@ -84,13 +85,14 @@ class InputSchema:
     def read_chunk(self, X: Any, n_sequences: int) -> Any:
         """Check the next steps, any number of them, of every sequence of a stream; return them, not yet in patches."""
         reader = Reader(self.owner, may_stay_mapped=True)
-        form = form_of(X, fitted_on_rows=self.is_table)
+        given = unpack(X, reader.name, self.is_table)
+        X, form = given.X, form_of(given.X, fitted_on_rows=self.is_table)
         if form == "rows":
             if not self.is_table:
                 refuse_form(reader, form, self.step_features)
             X, form = self._rows_as_steps(X, reader), "array"
         if not self.is_table:  # the columns of a table are those of other steps than the columns of the fit
-            names = None if form == "array" else common_names(X, reader.name, self.feature_names)
+            names = common_names(given, reader.name, self.feature_names)
             compare_names(names, self.feature_names, self.owner, reader.name)
         sequences = check_steps(X, form, reader, self.step_features)
         check_finite(sequences, self.owner, ensure_all_finite=True)
@@ -124,14 +126,14 @@ class InputSchema:
 
     def read_step(self, x: Any, n_sequences: int) -> np.ndarray:
         """Check the new steps of a network step of every sequence; return them as (n_sequences, n_values)."""
-        if sp.issparse(x):
-            raise TypeError("x is sparse, but dense data is required. Use '.toarray()'.")
         if self.feature_names is not None:
             names = names_of_step(x)
             if names is not None and len(names) == self.step_features:  # without names no warning: every step would
                 compare_names(names, self.feature_names, self.owner, "x")
+        x = from_library(x, "x")
         with naming_argument("x"):
             x = np.asarray(x)
+        refuse_times(x, "x")
         if x.dtype.kind not in "biufO":
             raise ValueError(f"x has dtype {x.dtype}: a step is an array of real numbers.")
         shapes = self._shapes_of_step(n_sequences)

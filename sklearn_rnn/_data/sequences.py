@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -99,7 +99,7 @@ class BaseSequences(ABC):
         if self.form in ("rows", "array"):
             return values.reshape(len(self), -1, *values.shape[1:])
         parts = np.split(values, self.starts[1:])
-        return parts if self.form == "list" else _object_array(parts)
+        return parts if self.form == "list" else object_array(parts)
 
 
 @dataclass
@@ -227,7 +227,8 @@ class MappedSequences(BaseSequences):
         return replace(self, dtype=dtype)
 
 
-def _object_array(parts: list[np.ndarray]) -> np.ndarray:
+def object_array(parts: Sequence[Any]) -> np.ndarray:
+    """Return a 1-D array whose items are ``parts``, even if these are arrays of one shape."""
     array = np.empty(len(parts), dtype=object)
     array[:] = parts
     return array

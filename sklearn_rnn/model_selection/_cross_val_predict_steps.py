@@ -8,6 +8,7 @@ from sklearn.model_selection import cross_val_predict
 from sklearn.model_selection._validation import _enforce_prediction_order
 from sklearn.utils._param_validation import StrOptions, validate_params
 
+from sklearn_rnn._data.containers import unpack
 from sklearn_rnn._data.missing import known_steps
 from sklearn_rnn._data.reading import form_of
 from sklearn_rnn._data.step_values import check_per_step, join, target_parts, without_objects
@@ -103,7 +104,7 @@ def cross_val_predict_steps(
         params=params,
         pre_dispatch=pre_dispatch,
     )
-    form = form_of(X, None)
+    form = form_of(unpack(X, "X").X, None)
     if form == "object":
         return predictions
     return list(predictions) if form == "list" else np.stack(predictions)

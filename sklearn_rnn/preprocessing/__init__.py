@@ -3,6 +3,7 @@
 from sklearn_rnn.preprocessing._forward_fill import ForwardFill
 from sklearn_rnn.preprocessing._frames import frame_from_sequences, sequences_from_frame
 from sklearn_rnn.preprocessing._layouts import ToSequences
+from sklearn_rnn.preprocessing._object_column import to_object_column
 from sklearn_rnn.preprocessing._recurrent_features import RecurrentFeatures
 from sklearn_rnn.preprocessing._time_distributed import TimeDistributed
 from sklearn_rnn.preprocessing._windows import sliding_windows
@@ -15,4 +16,5 @@ __all__ = [
     "frame_from_sequences",
     "sequences_from_frame",
     "sliding_windows",
+    "to_object_column",
 ]

@@ -196,6 +196,7 @@ BAD_ROWS = {
     "words": BadX(np.full((6, 8), "word"), r"X is not numeric: could not convert string to float"),
     "sparse": BadX(sp.csr_matrix(np.ones((6, 8))), r"Sparse data was passed for X, but", TypeError),
     "sparse array": BadX(sp.coo_array(np.ones((6, 8))), r"Sparse data was passed", TypeError),
+    "sparse dict": BadX(sp.dok_array(np.ones((6, 8))), r"Sparse data was passed", TypeError),
     "complex": BadX(np.full((6, 8), 1j), r"Complex data not supported"),
     "no rows": BadX(np.empty((0, 8)), r"Found array with 0 sample\(s\)"),
     "no columns": BadX(np.empty((6, 0)), r"Found array with 0 feature\(s\) \(shape=\(6, 0\)\)"),

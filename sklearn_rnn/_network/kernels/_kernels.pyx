@@ -646,7 +646,7 @@ cdef class Stepper:
 
     def is_ready(self, x):
         """Whether :meth:`step` can take ``x`` without conversion: an array of the right type and shape, all finite."""
-        if not isinstance(x, np.ndarray):
+        if not np.PyArray_CheckExact(x):  # a masked array is an array too, but has a mask
             return False
         cdef np.ndarray array = x
         cdef int64_t size = self.n_sequences * self.n_inputs

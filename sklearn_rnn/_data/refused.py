@@ -1,0 +1,53 @@
+"""Objects that are no sequences as they are: each has a message with the remedy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+READABLE = ("__array__", "__array_interface__", "__dlpack__", "shape", "__getitem__")
+
+
+def refuse_other_objects(X: Any, name: str) -> None:
+    """Refuse dicts, generators, groups of rows, lazy frames, data sets: objects that must be turned into a list."""
+    kind = type(X).__name__
+    if "GroupBy" in kind:
+        raise TypeError(
+            f"{name} is {kind}, which has its groups' keys too: pass the rows of every group as a list, "
+            f"[rows[features] for _, rows in {name}], with the columns that are features."
+        )
+    if hasattr(X, "data_vars"):  # of xarray
+        raise TypeError(f"{name} is a {kind} of several variables: pass {name}.to_dataarray('feature').")
+    if isinstance(X, Mapping):
+        raise TypeError(f"{name} is a {kind}: pass the sequences in it as a list, list({name}.values()).")
+    if kind == "LazyFrame":
+        raise TypeError(f"{name} is a LazyFrame, which has no data yet: pass {name}.collect().")
+    is_once_only = isinstance(X, Iterator) or (
+        isinstance(X, Iterable) and not any(hasattr(X, attribute) for attribute in READABLE)
+    )
+    if is_once_only:
+        raise TypeError(f"{name} is a {kind}, but sequences are read several times, by index: pass list({name}).")
+
+
+def refuse_strings(cells: Iterable[Any], name: str) -> None:
+    """Refuse cells that are all strings, unless all are numbers: those of the only column, or of a list."""
+    first = None
+    for cell in cells:
+        if not isinstance(cell, (str, bytes)):
+            return
+        if first is None and not _is_number(cell):
+            first = cell
+    if first is not None:
+        raise ValueError(
+            f"{name} has one string per row, such as {str(first)!r}, but a sequence has numbers: encode the characters "
+            f"(or the words, text.split()) of each, such as letters = sorted(set(''.join({name}))) and "
+            f"[[[c == letter for letter in letters] for c in text] for text in {name}]."
+        )
+
+
+def _is_number(text: str | bytes) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
