@@ -196,12 +196,18 @@ def _check_names(estimator: Any, given: Unpacked, reset: bool, reader: Reader) -
 def check_steps(X: Any, form: str, reader: Reader, n_features: int | None = None) -> Sequences | MappedSequences:
     """Check X of a form other than "rows"; ``n_features`` is the required number per step, None for any."""
     sequences = _check_array_3d(X, reader) if form == "array" else _check_ragged(X, form, reader)
-    if n_features is not None and sequences.n_features != n_features:
-        raise ValueError(
-            f"{reader.name} has {sequences.n_features} features per step, but {reader.owner} is expecting "
-            f"{n_features} features per step as input."
-        )
+    if n_features is not None:
+        check_n_features(sequences, reader.owner, n_features)
     return sequences
+
+
+def check_n_features(sequences: Sequences | MappedSequences, owner: str, n_features: int) -> None:
+    """Refuse sequences with another number of features per step than ``n_features``."""
+    if sequences.n_features != n_features:
+        raise ValueError(
+            f"{sequences.name} has {sequences.n_features} features per step, but {owner} is expecting {n_features} "
+            "features per step as input."
+        )
 
 
 def _check_array_3d(X: Any, reader: Reader) -> Sequences | MappedSequences:

@@ -17,6 +17,7 @@ from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
+from sklearn_rnn._data.raw_steps import check_raw_sequences, raw_sequences
 from sklearn_rnn._data.reading import check_sequences
 from sklearn_rnn._data.targets import check_y
 from sklearn_rnn._data.weights import check_weights
@@ -43,8 +44,8 @@ class TimeDistributed(TransformerMixin, BaseEstimator):
     Parameters
     ----------
     transformer : transformer
-        Any transformer of dense, numeric 2-D data, or a pipeline of such transformers. A clone of
-        it is fitted. Its output must be dense and have one row per step.
+        Any transformer of dense 2-D data, or a pipeline of such transformers. A clone of it is
+        fitted. Its output must have one row per step. Sparse output is made dense.
     step_features : int, default=1
         Number of features per step, for 2-D X only. Each row of 2-D X is a sequence of n_columns /
         ``step_features`` steps, one after the other. Not used for 3-D X and lists.
@@ -76,8 +77,11 @@ class TimeDistributed(TransformerMixin, BaseEstimator):
       (n_steps_i, k);
     * an object array of such arrays: an object array of arrays (n_steps_i, k).
 
-    The transformer gets float32 for float32 X, and float64 for any other X. NaN is accepted if
-    the transformer accepts it.
+    If the sequences are data frames (pandas, polars, pyarrow), the transformer gets one frame with
+    the rows of all of them, so that a ColumnTransformer finds its columns by their names. If the
+    sequences have strings, it gets an array of objects: encoders take lists of sequences of
+    strings. Otherwise it gets float32 for float32 X, and float64 for any other X. NaN is accepted
+    if the transformer accepts it.
 
     Examples
     --------
@@ -334,17 +338,26 @@ class TimeDistributed(TransformerMixin, BaseEstimator):
     # ---- Checks ----------------------------------------------------------------------------------
 
     def _check_sequences(self, X, *, reset):
+        """Return the steps as the transformer gets them: numbers, or the rows of frames, or strings."""
+        fitted_on_rows = None if reset else getattr(self, "_fitted_on_rows", None)
+        expected = None if reset else getattr(self, "feature_names_in_", None)
+        raw = None if fitted_on_rows else raw_sequences(X, "X", expected)
+        if raw is not None and not raw.is_numeric:
+            check_raw_sequences(self, raw, reset=reset)
+            if reset:
+                self._fitted_on_rows = False
+            return raw
         sequences = check_sequences(
             self,
             X,
             reset=reset,
-            fitted_on_rows=None if reset else getattr(self, "_fitted_on_rows", None),
+            fitted_on_rows=fitted_on_rows,
             step_features=self.step_features,
             ensure_all_finite="allow-nan" if get_tags(self).input_tags.allow_nan else True,
         )
         if reset:
             self._fitted_on_rows = sequences.form == "rows"
-        return sequences
+        return sequences if raw is None else raw
 
     def _check_for_fit(self, X, y, fit_params, *, reset):
         """Return the sequences, and the transformer's arguments (X and y) and parameters."""
@@ -375,10 +388,7 @@ class TimeDistributed(TransformerMixin, BaseEstimator):
     def _check_values(self, values, sequences):
         """Return the transformer's output as an array with one row per step."""
         if sp.issparse(values):
-            raise TypeError(
-                f"transformer={self.transformer} returns sparse output, but sequences are dense: "
-                "set its sparse_output=False, or sparse_threshold=0 of a ColumnTransformer."
-            )
+            values = values.toarray()  # sequences are dense
         # asarray converts data frames too. The transformer keeps its own set_output, because the
         # steps of a pipeline may need each other's column names.
         values = np.asarray(values)
@@ -459,4 +469,5 @@ def _is_per_step(y, sequences):
 
 
 def _weights_of_steps(sample_weight, sequences):
-    return check_weights(sample_weight, sequences, sequences.rows.dtype, per_step=True)
+    dtype = getattr(sequences.rows, "dtype", None)
+    return check_weights(sample_weight, sequences, dtype if dtype == np.float32 else np.float64, per_step=True)

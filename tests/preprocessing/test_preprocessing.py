@@ -544,14 +544,12 @@ def test_nan_is_named_where_the_transformer_does_not_take_it():
         TimeDistributed(SimpleImputer()).fit(X)
 
 
-def test_sparse_output_is_refused():
+def test_sparse_output_becomes_dense():
     X = [np.rint(s) for s in SEQUENCES]
+    expected = TimeDistributed(OneHotEncoder(sparse_output=False)).fit_transform(X)
     encoder = TimeDistributed(OneHotEncoder())
-    with pytest.raises(TypeError, match="returns sparse output, but sequences are dense: set its sparse_output=False"):
-        encoder.fit_transform(X)
-    with pytest.raises(TypeError, match="returns sparse output"):
-        encoder.fit(X).transform(X)
-    assert TimeDistributed(OneHotEncoder(sparse_output=False)).fit_transform(X)[0].shape[0] == RAGGED[0]
+    for values in (encoder.fit_transform(X), encoder.transform(X)):
+        assert_array_equal(joined(values), joined(expected))
 
 
 def test_output_without_a_row_for_each_step_is_refused():

@@ -1,0 +1,139 @@
+"""The steps of sequences that are frames, or that have strings, joined as they are: for transformers of steps."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sklearn_rnn._data.containers import has_sequences, is_scalar, unpack
+from sklearn_rnn._data.libraries import from_library, is_of_class
+from sklearn_rnn._data.names import common_names, compare_names, record_names
+from sklearn_rnn._data.reading import check_n_features
+from sklearn_rnn._data.sequences import Sequences
+
+FRAMES = ("pandas.DataFrame", "polars.DataFrame", "pyarrow.Table")
+
+
+@dataclass
+class RawSequences(Sequences):
+    """The steps of all sequences as the rows of a frame, or of an array of objects.
+
+    Attributes
+    ----------
+    rows : frame of pandas or polars, table of pyarrow, or ndarray of shape (n_rows, n_features), object
+    lengths, form, name
+        As of Sequences.
+    names : ndarray of str, or None
+        Names of the features.
+    """
+
+    rows: Any
+    names: np.ndarray | None = None
+
+    @property
+    def is_numeric(self) -> bool:
+        """Whether all steps are numbers: then they can be checked as those of arrays."""
+        if isinstance(self.rows, np.ndarray):
+            return False
+        return np.asarray(self.rows[:1] if hasattr(self.rows, "dtypes") else self.rows.slice(0, 1)).dtype.kind in "biuf"
+
+
+def raw_sequences(X: Any, name: str = "X", expected: np.ndarray | None = None) -> RawSequences | None:
+    """Return the sequences of X if they are frames or have strings; None if they are numbers, or X is 2-D.
+
+    ``expected`` are the names of the fit, with which those of each frame are compared.
+    """
+    if isinstance(X, np.ndarray) and X.dtype.kind in "biufc":
+        return None
+    given = unpack(X, name)
+    form = "list" if isinstance(given.X, (list, tuple)) else "object"
+    if isinstance(given.X, np.ndarray):
+        if given.X.ndim == 3:
+            form = "array"
+        elif given.X.ndim != 1:
+            return None
+    elif form != "list":
+        return None
+    if len(given.X) == 0 or any(map(is_scalar, given.X)):
+        return None
+    lengths = np.array([len(x) for x in given.X])
+    rows = _rows_of_instances(X)
+    if rows is not None:
+        return RawSequences(rows, lengths, form, name, common_names(given, name, expected))
+    path = next((path for path in FRAMES if is_of_class(given.X[0], path)), None)
+    if path is not None and all(is_of_class(x, path) for x in given.X):
+        names = common_names(given, name, expected)  # before frames with other columns are joined
+        return RawSequences(_joined_frames(given.X, path, name), lengths, form, name, names)
+    rows = _joined_strings(given.X, name)
+    return None if rows is None else RawSequences(rows, lengths, form, name, common_names(given, name, expected))
+
+
+def check_raw_sequences(estimator: Any, sequences: RawSequences, *, reset: bool) -> None:
+    """Set or compare ``n_features_in_`` and ``feature_names_in_``; refuse sequences without steps."""
+    name, owner = sequences.name, type(estimator).__name__
+    expected = None if reset else getattr(estimator, "feature_names_in_", None)
+    if not reset:
+        compare_names(sequences.names, expected, owner, name)
+        check_n_features(sequences, owner, estimator.n_features_in_)
+    empty = np.flatnonzero(sequences.lengths == 0)
+    if len(empty):
+        raise ValueError(f"{name}[{empty[0]}] has no steps: every sequence needs at least one.")
+    if reset:
+        estimator.n_features_in_ = sequences.n_features
+        record_names(estimator, sequences.names)
+
+
+def _rows_of_instances(X: Any) -> Any:
+    """Return the rows of a pandas frame with an index (instance, time); None for all others."""
+    if is_of_class(X, "pandas.DataFrame") and X.index.nlevels > 1 and not has_sequences(X.iloc[0]):
+        return X.reset_index(drop=True)
+    return None
+
+
+def _joined_frames(X: Sequence[Any], path: str, name: str) -> Any:
+    """Return the rows of all frames of a class as one frame."""
+    for i, x in enumerate(X):
+        if x.shape[1] != X[0].shape[1] or (path == "pandas.DataFrame" and not x.columns.equals(X[0].columns)):
+            raise ValueError(f"{name}[{i}] has other columns than {name}[0]: every sequence needs the same columns.")
+    if path == "pandas.DataFrame":
+        return sys.modules["pandas"].concat(list(X), ignore_index=True)
+    if path == "polars.DataFrame":
+        return sys.modules["polars"].concat(list(X), how="vertical_relaxed")
+    return sys.modules["pyarrow"].concat_tables(list(X), promote_options="permissive")
+
+
+def _joined_strings(X: Sequence[Any], name: str) -> np.ndarray | None:
+    """Return the steps of all sequences as objects; None if no sequence has a string."""
+    arrays = [_as_objects(x, f"{name}[{i}]") for i, x in enumerate(X)]
+    if not any(array.dtype == object and _has_strings(array) for array in arrays):
+        return None
+    columns = []
+    for i, array in enumerate(arrays):
+        if array.ndim not in (1, 2):
+            raise ValueError(f"{name}[{i}] has {array.ndim} dimensions, but a sequence is (n_steps, n_features).")
+        columns.append(array if array.ndim == 2 else array.reshape(-1, 1))
+        if columns[i].shape[1] != columns[0].shape[1]:
+            raise ValueError(
+                f"{name}[{i}] has {columns[i].shape[1]} features per step, but {name}[0] has {columns[0].shape[1]}: "
+                "every sequence needs the same number of features."
+            )
+    return np.concatenate(columns).astype(object)
+
+
+def _as_objects(x: Any, place: str) -> np.ndarray:
+    """Return a sequence as an array: of objects, if it has strings."""
+    readable = from_library(x, place)
+    try:
+        array = np.asarray(readable)
+        # NumPy makes strings of the numbers beside strings.
+        return np.asarray(readable, dtype=object) if array.dtype.kind in "US" else array
+    except (TypeError, ValueError):
+        return np.empty(0)  # no strings: the reading of numbers has the error
+
+
+def _has_strings(array: np.ndarray) -> bool:
+    return any(issubclass(cls, (str, bytes)) for cls in set(map(type, array.flat)))
