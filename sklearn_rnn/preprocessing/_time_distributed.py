@@ -14,6 +14,7 @@ from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.utils import get_tags
 from sklearn.utils._param_validation import HasMethods, Interval
 from sklearn.utils._set_output import _get_output_config
+from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, _routing_enabled, process_routing
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
@@ -138,7 +139,9 @@ class TimeDistributed(TransformerMixin, BaseEstimator):
             Passed to the transformer's ``fit``. Sample weights are ``sample_weight`` or, for a
             step of a pipeline, ``<step>__sample_weight``. Those of shape (n_sequences,) are
             repeated for each step of their sequence; an array of shape (n_sequences, n_steps),
-            or a list of arrays of shape (n_steps_i,), has one for each step.
+            or a list of arrays of shape (n_steps_i,), has one for each step. With scikit-learn's
+            metadata routing, the transformer gets what it requests, and any metadata with one
+            entry for each sequence are repeated.
 
         Returns
         -------
@@ -152,7 +155,7 @@ class TimeDistributed(TransformerMixin, BaseEstimator):
             does not change.
         """
         with draft_of(self) as draft:
-            _, data, params = draft._check_for_fit(X, y, fit_params, reset=True)
+            _, data, params = draft._check_for_fit(X, y, self._routed(fit_params, "fit"), reset=True)
             transformer = clone(self.transformer)
             transformer.fit(*data, **params)
             draft.transformer_ = transformer
@@ -185,7 +188,8 @@ class TimeDistributed(TransformerMixin, BaseEstimator):
         """
         with draft_of(self) as draft:
             is_first = not hasattr(self, "transformer_")
-            _, data, params = draft._check_for_fit(X, y, fit_params, reset=is_first)
+            params = self._routed(fit_params, "partial_fit")
+            _, data, params = draft._check_for_fit(X, y, params, reset=is_first)
             transformer = clone(self.transformer) if is_first else copy.deepcopy(self.transformer_)
             transformer.partial_fit(*data, **params)
             draft.transformer_ = transformer
@@ -220,10 +224,12 @@ class TimeDistributed(TransformerMixin, BaseEstimator):
             As ``fit`` and ``transform``. The estimator does not change.
         """
         with draft_of(self) as draft:
-            sequences, data, params = draft._check_for_fit(X, y, fit_params, reset=True)
+            does_both = hasattr(self.transformer, "fit_transform")
+            params = self._routed(fit_params, "fit_transform", "fit_transform" if does_both else "fit")
+            sequences, data, params = draft._check_for_fit(X, y, params, reset=True)
             draft._check_container(sequences)
             transformer = clone(self.transformer)
-            if hasattr(transformer, "fit_transform"):
+            if does_both:
                 values = transformer.fit_transform(*data, **params)
             else:
                 transformer.fit(*data, **params)
@@ -335,6 +341,27 @@ class TimeDistributed(TransformerMixin, BaseEstimator):
             by_step = [[f"step{t}_{name}" for name in names] for t, names in enumerate(by_step)]
         return np.concatenate(by_step).astype(object)
 
+    # ---- Metadata routing ------------------------------------------------------------------------
+
+    def get_metadata_routing(self):
+        """Return how metadata reach the transformer, for scikit-learn's metadata routing.
+
+        Returns
+        -------
+        MetadataRouter
+        """
+        mapping = MethodMapping().add(caller="fit", callee="fit").add(caller="partial_fit", callee="partial_fit")
+        callee = "fit_transform" if hasattr(self.transformer, "fit_transform") else "fit"
+        mapping.add(caller="fit_transform", callee=callee)
+        router = MetadataRouter(owner=type(self).__name__)
+        return router.add(transformer=self.transformer, method_mapping=mapping)
+
+    def _routed(self, fit_params, method, callee=None):
+        """Return the metadata that the transformer requests; without metadata routing, all of them."""
+        if not _routing_enabled():
+            return fit_params
+        return process_routing(self, method, **fit_params)["transformer"][callee or method]
+
     # ---- Checks ----------------------------------------------------------------------------------
 
     def _check_sequences(self, X, *, reset):
@@ -368,9 +395,7 @@ class TimeDistributed(TransformerMixin, BaseEstimator):
         if y is not None or get_tags(self).target_tags.required:
             data.append(_targets_of_steps(y, sequences))
         params = {
-            name: _weights_of_steps(value, sequences) if name.endswith("sample_weight") else value
-            for name, value in fit_params.items()
-            if value is not None
+            name: _param_of_steps(name, value, sequences) for name, value in fit_params.items() if value is not None
         }
         return sequences, data, params
 
@@ -466,6 +491,18 @@ def _is_per_step(y, sequences):
     entries = y if isinstance(y, (list, tuple)) else np.atleast_1d(np.asarray(y))
     lengths = [len(entry) if np.ndim(entry) else 0 for entry in entries]
     return lengths == sequences.lengths.tolist() or len(set(lengths)) > 1
+
+
+def _param_of_steps(name, value, sequences):
+    """Return a parameter of ``fit`` with one entry per row, if it has one per sequence or per step."""
+    if name.endswith("sample_weight"):
+        return _weights_of_steps(value, sequences)
+    is_metadata = _routing_enabled() and hasattr(value, "__len__") and not isinstance(value, str)
+    if not is_metadata or len(value) != len(sequences):
+        return value
+    if _is_per_step(value, sequences):
+        return np.concatenate([np.asarray(entry) for entry in value])
+    return np.repeat(np.asarray(value), sequences.lengths, axis=0)
 
 
 def _weights_of_steps(sample_weight, sequences):
