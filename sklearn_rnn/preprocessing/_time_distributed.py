@@ -13,7 +13,7 @@ from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.utils import get_tags
 from sklearn.utils._param_validation import HasMethods, Interval
-from sklearn.utils._set_output import _get_output_config
+from sklearn.utils._set_output import _wrap_data_with_container
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, _routing_enabled, process_routing
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
@@ -72,7 +72,7 @@ class TimeDistributed(TransformerMixin, BaseEstimator):
     transformer returns k features for each step:
 
     * 2-D, (n_sequences, n_columns): an array (n_sequences, n_steps * k), or the data frame that
-      ``set_output`` asks for;
+      ``set_output`` or ``sklearn.set_config`` ask for;
     * 3-D, (n_sequences, n_steps, n_features): an array (n_sequences, n_steps, k);
     * a list or tuple of arrays (n_steps_i, n_features) or (n_steps_i,): a list of arrays
       (n_steps_i, k);
@@ -238,7 +238,7 @@ class TimeDistributed(TransformerMixin, BaseEstimator):
                 values = values[0]
             values = _in_form_of(sequences, draft._check_values(values, sequences))
             draft.transformer_ = transformer
-        return values
+        return self._in_container(values, sequences, X)
 
     def transform(self, X):
         """Transform every step.
@@ -270,7 +270,8 @@ class TimeDistributed(TransformerMixin, BaseEstimator):
         sequences = self._check_sequences(X, reset=False)
         self._check_container(sequences)
         values = self.transformer_.transform(sequences.rows)
-        return _in_form_of(sequences, self._check_values(values, sequences))
+        values = _in_form_of(sequences, self._check_values(values, sequences))
+        return self._in_container(values, sequences, X)
 
     @available_if(_transformer_has("inverse_transform"))
     def inverse_transform(self, X):
@@ -400,8 +401,11 @@ class TimeDistributed(TransformerMixin, BaseEstimator):
         return sequences, data, params
 
     def _check_container(self, sequences):
-        """Raise an error, before any computation, if data frames are asked for X that is not 2-D."""
-        container = _get_output_config("transform", self)["dense"]
+        """Raise an error, before any computation, if ``set_output`` asks for data frames and X is not 2-D.
+
+        scikit-learn's global setting does not: sequences stay sequences on their way through a pipeline.
+        """
+        container = getattr(self, "_sklearn_output_config", {}).get("transform", "default")
         is_wrapped = container != "default" and hasattr(self, "get_feature_names_out")
         if is_wrapped and sequences.form != "rows":
             raise ValueError(
@@ -409,6 +413,10 @@ class TimeDistributed(TransformerMixin, BaseEstimator):
                 "for a data frame, which needs 2-D X: call set_output(transform='default') "
                 f"on this {type(self).__name__}."
             )
+
+    def _in_container(self, values, sequences, X):
+        """Return the values of 2-D X in the container that ``set_output`` or the global setting asks for."""
+        return _wrap_data_with_container("transform", values, X, self) if sequences.form == "rows" else values
 
     def _check_values(self, values, sequences):
         """Return the transformer's output as an array with one row per step."""
@@ -449,6 +457,12 @@ class TimeDistributed(TransformerMixin, BaseEstimator):
             rows=sequences.rows.reshape(-1, n_columns // n_steps),
             lengths=np.full(len(sequences), n_steps),
         )
+
+
+# scikit-learn has wrapped both methods: their results become data frames where these are asked for. Sequences are no
+# frames, so the methods themselves wrap the results of 2-D X alone (_in_container).
+for _name in ("transform", "fit_transform"):
+    setattr(TimeDistributed, _name, getattr(TimeDistributed, _name).__wrapped__)
 
 
 def _described(is_table):

@@ -454,14 +454,37 @@ def test_the_columns_of_a_data_frame_keep_their_names_and_their_index():
 
 def test_data_frames_are_refused_for_sequences():
     pytest.importorskip("pandas")
-    scaler = TimeDistributed(StandardScaler()).fit(SEQUENCES)
+    scaler = TimeDistributed(StandardScaler()).fit(SEQUENCES).set_output(transform="pandas")
     for X in (SEQUENCES, object_array(SEQUENCES), np.ones((2, 3, 2))):
-        with config_context(transform_output="pandas"):
-            with pytest.raises(ValueError, match=r"call set_output\(transform='default'\)"):
-                scaler.transform(X)
-            with pytest.raises(ValueError, match=r"call set_output\(transform='default'\)"):
-                clone(scaler).fit_transform(X)
-            assert len(clone(scaler).set_output(transform="default").fit_transform(X)) == len(X)
+        with pytest.raises(ValueError, match=r"call set_output\(transform='default'\)"):
+            scaler.transform(X)
+        with pytest.raises(ValueError, match=r"call set_output\(transform='default'\)"):
+            clone(scaler).fit_transform(X)
+        assert len(clone(scaler).set_output(transform="default").fit_transform(X)) == len(X)
+
+
+@pytest.mark.parametrize("container", ["pandas", "polars"])
+def test_sequences_stay_sequences_where_scikit_learn_is_set_to_return_data_frames(container):
+    pytest.importorskip(container, reason=f"returns frames of {container}")
+    for X in (SEQUENCES, object_array(SEQUENCES), np.arange(12.0).reshape(2, 3, 2)):
+        expected = TimeDistributed(StandardScaler()).fit_transform(X)
+        scaler = TimeDistributed(StandardScaler())
+        with config_context(transform_output=container):
+            for values in (scaler.fit_transform(X), scaler.transform(X)):
+                assert type(values) is type(expected)
+                assert_array_equal(joined(values), joined(expected))
+            frame = TimeDistributed(StandardScaler()).fit_transform(STEPS)
+            assert type(frame).__module__.startswith(container)
+            assert type(TimeDistributed(StandardScaler()).fit(STEPS).transform(STEPS)) is type(frame)
+
+
+def test_a_pipeline_passes_sequences_on_where_scikit_learn_returns_data_frames():
+    pytest.importorskip("pandas", reason="returns frames of pandas")
+    labels = np.arange(len(SEQUENCES)) % 2
+    pipeline = make_pipeline(TimeDistributed(StandardScaler()), RNNClassifier((3,), max_iter=2, random_state=0))
+    expected = clone(pipeline).fit(SEQUENCES, labels).predict_proba(SEQUENCES)
+    with config_context(transform_output="pandas"):
+        assert_array_equal(pipeline.fit(SEQUENCES, labels).predict_proba(SEQUENCES), expected)
 
 
 def test_a_transformer_whose_own_output_is_a_data_frame_gives_arrays():
