@@ -92,7 +92,8 @@ class BaseRNN(BaseEstimator, metaclass=ABCMeta):
                 (n_sequences, n_steps, n_features), or list of arrays of shape (n_steps_i, n_features) or (n_steps_i,)
             The sequences: rows of a table, an array with axes sequence, time, feature, or a ragged list. An
             array in a memory-mapped file (numpy.memmap or a view of one, of any dtype and strides), or a list of
-            such arrays, stays there: all methods read and convert one batch at a time.
+            such arrays, stays there: all methods read and convert one batch at a time. Also containers of sequences
+            of pandas, polars, pyarrow, awkward, xarray, torch and jax, as the user guide lists them.
         y : array-like of shape (n_sequences,) or (n_sequences, n_outputs); for readout "each" of shape \
                 (n_sequences, n_steps) or (n_sequences, n_steps, n_outputs), or a list of per-sequence arrays
             The targets. For readout "each" they may be unknown at some steps: NaN, for labels also None or

@@ -178,14 +178,25 @@ def _of_pandas_frame(X: Any, name: str, fitted_on_rows: bool | None = None) -> U
 
 def _of_instances(X: Any, name: str, may_be_rows: bool) -> Unpacked:
     """Return the steps of each instance: all rows with the same index but for its last level, the time."""
-    codes, instances = X.index.droplevel(-1).factorize()
-    starts = np.flatnonzero(np.diff(codes, prepend=-1))
+    instances = _split_by_instance(X, name)
     if may_be_rows and len(instances) == len(X):
         raise ValueError(
             f"{name} has an index of {X.index.nlevels} levels, {list(X.index.names)}, as sequences have whose rows are "
             f"steps, but one row for each instance. If each row is a sequence, call {name}.reset_index(drop=True). "
             f"Sequences of one step are {name}.to_numpy()[:, numpy.newaxis]."
         )
+    return Unpacked(instances, list(X.columns))
+
+
+def by_instance(y: Any, name: str) -> Any:
+    """Return the values of steps in pandas data with an index (instance, time) by sequence; all other y unchanged."""
+    return _split_by_instance(y, name) if getattr(getattr(y, "index", None), "nlevels", 1) > 1 else y
+
+
+def _split_by_instance(X: Any, name: str) -> list[np.ndarray]:
+    """Return the rows of each instance, whose steps must be together and in the order of time."""
+    codes, instances = X.index.droplevel(-1).factorize()
+    starts = np.flatnonzero(np.diff(codes, prepend=-1))
     if len(starts) != len(instances) or (codes < 0).any():
         raise ValueError(
             f"{name} has an index of {X.index.nlevels} levels, {list(X.index.names)}, so that a sequence has the rows "
@@ -198,8 +209,7 @@ def _of_instances(X: Any, name: str, may_be_rows: bool) -> Unpacked:
                 f"{name} has the steps of instance {instances[codes[start]]!r} in another order than their times: call "
                 f"{name}.sort_index(). If rows are no steps, call {name}.reset_index(drop=True)."
             )
-    rows = np.asarray(from_library(X, name))
-    return Unpacked(np.split(rows, starts[1:]), list(X.columns))
+    return np.split(np.asarray(from_library(X, name)), starts[1:])
 
 
 # ---- Other libraries ---------------------------------------------------------------------------------

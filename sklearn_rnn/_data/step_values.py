@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from sklearn_rnn._data.containers import by_instance
 from sklearn_rnn._data.missing import as_array
 from sklearn_rnn._data.reading import naming_argument
 
@@ -15,7 +16,8 @@ def parts_of(values: Any, name: str) -> list[np.ndarray]:
 
     Parameters
     ----------
-    values : array-like of shape (n_sequences, ...), or list or object array of n_sequences array-likes
+    values : array-like of shape (n_sequences, ...), or list or object array of n_sequences array-likes, or pandas data
+        with an index (instance, time)
     name : str
         The argument, for messages.
 
@@ -24,6 +26,7 @@ def parts_of(values: Any, name: str) -> list[np.ndarray]:
     TypeError
         If ``values`` are not one entry for each sequence.
     """
+    values = by_instance(values, name)
     entries = values if isinstance(values, (list, tuple)) else np.asarray(values)
     if isinstance(entries, np.ndarray) and entries.ndim == 0:
         raise TypeError(f"{name} is {values!r}, but it must have one entry for each sequence.")

@@ -10,6 +10,7 @@ from sklearn.utils import check_array, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import _num_samples
 
+from sklearn_rnn._data.containers import by_instance
 from sklearn_rnn._data.missing import as_array, is_missing, known_steps, refuse_missing
 from sklearn_rnn._data.reading import naming_argument
 from sklearn_rnn._data.sequences import BaseSequences
@@ -25,7 +26,8 @@ def check_y(
     ----------
     y : array-like
         One entry (or row) per sequence. With ``per_step``: of shape ``(n_sequences, n_steps)`` or
-        ``(n_sequences, n_steps, n_outputs)``, or a list with an array per sequence.
+        ``(n_sequences, n_steps, n_outputs)``, a list with an array per sequence, or pandas data with an index
+        (instance, time).
     sequences : Sequences
     per_step : bool
     numeric : bool
@@ -85,6 +87,7 @@ def _one_per_sequence(y: Any, name: str) -> Any:
 def _join_steps(y: Any, sequences: BaseSequences, name: str) -> np.ndarray:
     """Join the targets of all steps, sequence after sequence: the order of the rows of X."""
     X = sequences.name
+    y = by_instance(y, name)
     parts = [as_array(part) for part in (y if isinstance(y, (list, tuple)) else np.asarray(y))]
     if len(parts) != len(sequences):
         raise ValueError(f"{name} has targets for {len(parts)} sequences, but {X} has {len(sequences)} sequences.")

@@ -17,11 +17,11 @@ from refusals import (
 )
 from sklearn.preprocessing import StandardScaler
 
+from sklearn_rnn.metrics import make_step_scorer
 from sklearn_rnn.model_selection import cross_val_predict_steps
 from sklearn_rnn.preprocessing import TimeDistributed
 
 NAMES = ["speed", "angle"]
-ROOT_OF = {"ak": "awkward", "pa": "pyarrow", "pd": "pandas", "pl": "polars", "xr": "xarray"}
 
 
 class Library:
@@ -34,7 +34,8 @@ class Library:
         return getattr(pytest.importorskip(self.name, reason=f"makes containers of {self.name}"), attribute)
 
 
-ak, pa, pd, pl, torch, xr = map(Library, ("awkward", "pyarrow", "pandas", "polars", "torch", "xarray"))
+ak, jnp, pa, pd = map(Library, ("awkward", "jax.numpy", "pyarrow", "pandas"))
+pl, torch, xr = map(Library, ("polars", "torch", "xarray"))
 
 
 def columns_of(X):
@@ -206,6 +207,13 @@ def test_lists_of_float32_stay_float32():
         assert classifier().fit(container, LABELS).predict_proba(container).dtype == np.float32
 
 
+def test_arrays_of_jax_are_arrays():
+    arrays = [x.astype(np.float32) for x in sequences()]  # jax has no float64 by default
+    assert_is_read_as([jnp.asarray(x) for x in arrays], arrays)
+    array = np.stack([x[:2] for x in arrays])
+    assert_is_read_as(jnp.asarray(array), array)
+
+
 def test_bfloat16_is_read_as_float32():
     X = [torch.tensor(x).to(torch.bfloat16) for x in sequences()]
     assert_is_read_as(X, [x.float().numpy() for x in X])
@@ -311,6 +319,23 @@ def test_columns_with_the_same_label_are_different_features():
     X = NAMED["a nested frame of pandas"](sequences())
     X.columns = [0, 0]
     assert_is_read_as(X, sequences())
+
+
+def test_targets_of_every_step_may_have_the_index_of_the_frame():
+    frame, y = long_frame(sequences()), per_step(0.5)
+    targets = pd.Series(np.concatenate(y), index=frame.index)
+    reference = regressor(readout="each").fit(sequences(), y)
+    reg = regressor(readout="each").fit(frame, targets)
+    for values, expected in zip(reg.predict(frame), reference.predict(sequences()), strict=True):
+        assert_array_equal(values, expected)
+    assert reg.score(frame, targets) == reference.score(sequences(), y)
+    scorer = make_step_scorer("neg_mean_absolute_error")
+    assert scorer(reg, frame, targets) == scorer(reference, sequences(), y)
+    both = pd.DataFrame({"a": targets, "b": -targets})
+    assert regressor(readout="each").fit(frame, both).predict(frame)[0].shape == (LENGTHS[0], 2)
+    order = [*range(1, len(frame)), 0]
+    message = r"y has an index of 2 levels, .*, but these are not together: call y\.sort_index\(\)\."
+    assert_refuses(regressor(readout="each"), "fit", frame, targets.iloc[order], message=message)
 
 
 def test_an_index_of_three_levels_has_the_time_last():
