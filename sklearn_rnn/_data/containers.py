@@ -16,7 +16,7 @@ import scipy.sparse as sp
 
 from sklearn_rnn._data.libraries import find_reader, from_library, is_of_class, refuse_times
 from sklearn_rnn._data.named_dims import in_order_of_sequences, labels_of_features
-from sklearn_rnn._data.refused import refuse_other_objects, refuse_strings
+from sklearn_rnn._data.refused import refuse_other_objects, refuse_pairs, refuse_strings
 from sklearn_rnn._data.sequences import object_array
 
 Columns: TypeAlias = Sequence[tuple[Any, Iterable[Any]]]  # labels and cells
@@ -64,6 +64,7 @@ def unpack(X: Any, name: str, fitted_on_rows: bool | None = None) -> Unpacked:
         return _of_pandas_frame(X, name, fitted_on_rows)
     if isinstance(X, (list, tuple)):
         refuse_strings(X, name)
+        refuse_pairs(X, name)
         return Unpacked(X)
     if sp.issparse(X):  # refused later, in the words for which scikit-learn's estimator checks look
         return Unpacked(X)

@@ -29,6 +29,16 @@ def refuse_other_objects(X: Any, name: str) -> None:
         raise TypeError(f"{name} is a {kind}, but sequences are read several times, by index: pass list({name}).")
 
 
+def refuse_pairs(X: list | tuple, name: str) -> None:
+    """Refuse pairs of a key and the rows of its group: the items of a list of a groupby, or of a dict."""
+    first = X[0] if len(X) else None
+    if isinstance(first, tuple) and len(first) == 2 and len(getattr(first[1], "shape", ())) == 2:
+        raise TypeError(
+            f"{name}[0] is a pair of a key, {first[0]!r}, and rows: pass the rows alone, [rows for _, rows in {name}], "
+            "with the columns that are features."
+        )
+
+
 def refuse_strings(cells: Iterable[Any], name: str) -> None:
     """Refuse cells that are all strings, unless all are numbers: those of the only column, or of a list."""
     first = None
