@@ -14,7 +14,16 @@ from sklearn_rnn._data.missing import is_missing
 from sklearn_rnn._data.reading import check_sequences
 from sklearn_rnn._utils.atomic import draft_of
 from sklearn_rnn._utils.warnings import warn_user
-from sklearn_rnn.preprocessing._tables import as_table, is_frame
+from sklearn_rnn.preprocessing._tables import (
+    as_table,
+    column_names,
+    column_values,
+    is_frame,
+    split,
+    stack,
+    with_rows_of,
+    with_values,
+)
 
 
 class ForwardFill(TransformerMixin, BaseEstimator):
@@ -445,34 +454,33 @@ class FrameSteps(Steps):
     is_table = False
 
     def __init__(self, frames):
-        tables = [self._as_table_like(frame, frames[0], f"X[{i}]") for i, frame in enumerate(frames)]
-        self._table = tables[0].stack(tables[1:])
+        self.names = as_table(frames[0], "X[0]").columns
+        for i, frame in enumerate(frames):
+            self._check_like_first(frame, frames[0], f"X[{i}]")
+        self._table = stack(list(frames))
         self._is_object_array = isinstance(frames, np.ndarray)
-        self.lengths = np.array([len(table) for table in tables])
-        self.names = tables[0].columns
-        columns = [is_missing(self._table.values(column)) for column in self.names]
+        self.lengths = np.array([len(frame) for frame in frames])
+        columns = [is_missing(column_values(self._table, column)) for column in self.names]
         self.missing = np.column_stack(columns)
         self.time = np.arange(len(self.missing), dtype=np.float64)
 
-    @staticmethod
-    def _as_table_like(frame, first, name):
-        table = as_table(frame, name)
+    def _check_like_first(self, frame, first, name):
         if type(frame) is not type(first):
+            as_table(frame, name)  # refuses anything else than data frames
             raise TypeError(
                 f"{name} is of type {type(frame).__module__}.{type(frame).__name__}, but X[0] of "
                 f"{type(first).__module__}.{type(first).__name__}: use data frames of one library."
             )
-        columns = as_table(first).columns
-        if table.columns != columns:
+        columns = column_names(frame)
+        if columns != self.names:
             raise ValueError(
-                f"{name} has the columns {table.columns}, but X[0] has {columns}: every sequence needs the same "
+                f"{name} has the columns {columns}, but X[0] has {self.names}: every sequence needs the same "
                 "columns, in the same order."
             )
         if not columns:
             raise ValueError(f"{name} has no columns: at least one feature per step is needed.")
-        if not len(table):
+        if not len(frame):
             raise ValueError(f"{name} has no steps: every sequence needs at least one.")
-        return table
 
     def place_of_time(self, time):
         """Return the place of the feature ``time`` among the features of a step, or None."""
@@ -485,7 +493,7 @@ class FrameSteps(Steps):
     def times(self, place):
         """Return the times of all steps, (n_rows,), float64; NaN where they are missing. Date-times give seconds."""
         column = self.names[place]
-        values = self._table.values(column)
+        values = column_values(self._table, column)
         if values.dtype.kind in "biuf":
             return values.astype(np.float64)
         seconds = _seconds(values)
@@ -493,7 +501,7 @@ class FrameSteps(Steps):
             raise TypeError(f"time={column!r} holds {values[0]!r}, but times are numbers or date-times: convert it.")
         if values.dtype.kind != "m":
             seconds -= np.repeat(seconds[np.cumsum(self.lengths) - self.lengths], self.lengths)
-        self._table = self._table.with_values(column, seconds, np.isnan(seconds))
+        self._table = with_values(self._table, column, seconds, np.isnan(seconds))
         return seconds
 
     def filled(self, rows, added, names):
@@ -501,12 +509,12 @@ class FrameSteps(Steps):
         table = self._table
         for k, column in enumerate(self.names):
             if self.missing[:, k].any():
-                table = table.with_rows_of(column, rows[:, k])
+                table = with_rows_of(table, column, rows[:, k])
         for k, name in enumerate(names[len(self.names) :]):
             if name in self.names:
                 raise ValueError(f"X has a column {name!r}, which is the name of a feature to add: rename it.")
-            table = table.with_values(name, added[:, k], np.zeros(len(added), bool))
-        frames = table.split(self.lengths)
+            table = with_values(table, name, added[:, k])
+        frames = split(table, self.lengths)
         if not self._is_object_array:
             return frames
         objects = np.empty(len(frames), dtype=object)
@@ -520,7 +528,7 @@ def _seconds(values):
     missing = is_missing(values)
     if values.dtype.kind in "mM":
         return (values - values[~missing][0] if values.dtype.kind == "M" else values) / np.timedelta64(1, "s")
-    if not all(hasattr(value, "timestamp") for value in values[~missing]):  # objects of pandas, with a time zone
+    if not all(hasattr(value, "timestamp") for value in values[~missing]):  # pandas has objects for several time zones
         return None
     return np.array([np.nan if is_out else value.timestamp() for value, is_out in zip(values, missing)])
 

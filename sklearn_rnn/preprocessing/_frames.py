@@ -8,7 +8,15 @@ import numpy as np
 
 from sklearn_rnn._data.missing import is_missing
 from sklearn_rnn._data.step_values import parts_of
-from sklearn_rnn.preprocessing._tables import as_table
+from sklearn_rnn.preprocessing._tables import (
+    as_table,
+    check_columns,
+    column_values,
+    select,
+    split,
+    with_rows_of,
+    with_values,
+)
 
 
 def sequences_from_frame(
@@ -96,8 +104,8 @@ def sequences_from_frame(
     columns = Columns(table, rows, features, target, static, groups)
     data = table
     for column in columns.static:
-        data = data.with_rows_of(column, rows.each_from(rows.of_known_value(column, "static")))
-    X = data.select(columns.features).take(rows.sorted).split(rows.lengths)
+        data = with_rows_of(data, column, rows.each_from(rows.of_known_value(column, "static")))
+    X = split(select(data, columns.features)[rows.sorted], rows.lengths)
     return X, _targets(rows, target, target_per), rows.groups(columns.groups)
 
 
@@ -159,13 +167,12 @@ def frame_from_sequences(values, frame, by, order=None, *, name="prediction", in
     indices = _checked_indices(indices, len(rows))
     steps = _values_of_steps(values, rows, indices, name)
     places = np.concatenate([rows.rows_of(i) for i in indices]) if len(indices) else np.array([], int)
-    missing = np.ones(len(table), bool)
-    missing[places] = False
+    step_of_row = np.full(len(table), -1)
+    step_of_row[places] = np.arange(len(places))
     for k, new in enumerate(names):
-        column = np.zeros(len(table), steps.dtype)
-        column[places] = steps[:, k] if steps.ndim > 1 else steps
-        table = table.with_values(new, column, missing)
-    return table.frame
+        known = steps[:, k] if steps.ndim > 1 else steps
+        table = with_values(table, new, known[step_of_row], missing=step_of_row < 0)
+    return table.to_native()
 
 
 class SequenceRows:
@@ -173,13 +180,13 @@ class SequenceRows:
 
     Parameters
     ----------
-    table : Table
+    table : narwhals.DataFrame
     by, order : str, list of str, or None
         Arguments of :func:`sequences_from_frame`.
 
     Attributes
     ----------
-    table : Table
+    table : narwhals.DataFrame
     by, orders : list of str
     sorted : ndarray of shape (n_rows,), int
         The rows of the first sequence in the order of its steps, then those of the second, and so on.
@@ -196,12 +203,12 @@ class SequenceRows:
             raise ValueError("by is empty: name the column that tells the sequences apart.")
         if not len(table):
             raise ValueError("frame has no rows: at least one step of one sequence is needed.")
-        table.check_columns(self.by, "by")
+        check_columns(table, self.by, "by")
         self._keys = [self._without_missing(column, "by") for column in self.by]
         self.sequence_of_row = _numbered(self._keys)
         self.lengths = np.bincount(self.sequence_of_row)
         self.orders = _names(order)
-        table.check_columns(self.orders, "order")
+        check_columns(table, self.orders, "order")
         keys = [_sortable(self._without_missing(column, "order"), column) for column in self.orders]
         self.sorted = np.lexsort([*keys[::-1], self.sequence_of_row])  # stable: the last key is the first to decide
         self._starts = np.cumsum(self.lengths) - self.lengths
@@ -231,7 +238,7 @@ class SequenceRows:
         ValueError
             If the column has several values within a sequence. Missing ones do not count.
         """
-        values = self.table.values(column)
+        values = column_values(self.table, column)
         known_rows = self.sorted[~is_missing(values)[self.sorted]]
         row_of_sequence = self.sorted[self._starts]
         row_of_sequence[self.sequence_of_row[known_rows][::-1]] = known_rows[::-1]  # the first one is written last
@@ -249,9 +256,9 @@ class SequenceRows:
         """Return the value of a column for each sequence, (n_sequences,)."""
         if column in self.by:
             return self._keys[self.by.index(column)][self.sorted[self._starts]]
-        self.table.check_columns([column], "groups")
+        check_columns(self.table, [column], "groups")
         rows = self.of_known_value(column, "groups")
-        values = self.table.values(column)[rows]
+        values = column_values(self.table, column)[rows]
         missing = np.flatnonzero(is_missing(values))
         if len(missing):
             raise ValueError(
@@ -265,7 +272,7 @@ class SequenceRows:
         return ", ".join(f"{column}={_shown(key[row])}" for column, key in zip(self.by, self._keys))
 
     def _without_missing(self, column, argument):
-        values = self.table.values(column)
+        values = column_values(self.table, column)
         missing = np.flatnonzero(is_missing(values))
         if len(missing):
             remedy = (
@@ -286,7 +293,7 @@ class SequenceRows:
         if not len(ties):
             return
         first, second = self.sorted[ties[0]], self.sorted[ties[0] + 1]
-        values = ", ".join(f"{column}={_shown(self.table.values(column)[first])}" for column in self.orders)
+        values = ", ".join(f"{column}={_shown(column_values(self.table, column)[first])}" for column in self.orders)
         shown = repr(self.orders[0]) if len(self.orders) == 1 else repr(self.orders)
         raise ValueError(
             f"order={shown} does not decide between rows {first} and {second}: in the sequence {self.describe(first)} "
@@ -300,7 +307,7 @@ class Columns:
 
     Parameters
     ----------
-    table : Table
+    table : narwhals.DataFrame
     rows : SequenceRows
     features, target, static, groups : str, list of str, or None
         Arguments of :func:`sequences_from_frame`.
@@ -318,14 +325,14 @@ class Columns:
         self.static = _names(static)
         self.groups = rows.by[0] if groups is None else groups
         targets = _names(target)
-        table.check_columns(targets, "target")
-        table.check_columns(self.static, "static")
+        check_columns(table, targets, "target")
+        check_columns(table, self.static, "static")
         others = {*rows.by, *rows.orders, *targets, self.groups}
         if features is None:
             chosen = [column for column in table.columns if column not in others or column in self.static]
         else:
             chosen = _names(features)
-            table.check_columns(chosen, "features")
+            check_columns(table, chosen, "features")
             chosen = [*chosen, *(column for column in self.static if column not in chosen)]
         self.features = list(dict.fromkeys(chosen))
         if not self.features:
@@ -353,9 +360,9 @@ def _targets(rows, target, target_per):
     if not columns:
         return None
     if target_per == "sequence":
-        y = [rows.table.values(column)[rows.of_known_value(column, "target")] for column in columns]
+        y = [column_values(rows.table, column)[rows.of_known_value(column, "target")] for column in columns]
     else:
-        y = [rows.table.values(column) for column in columns]
+        y = [column_values(rows.table, column) for column in columns]
     y = y[0] if not isinstance(target, (list, tuple)) else _side_by_side(y)
     return y if target_per == "sequence" else rows.split(y)
 

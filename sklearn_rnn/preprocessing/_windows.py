@@ -8,7 +8,7 @@ from numbers import Integral
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from sklearn_rnn.preprocessing._tables import Table, as_table, is_frame
+from sklearn_rnn.preprocessing._tables import as_table, column_values, is_frame
 
 
 def sliding_windows(series, window, horizon=1, stride=1, *, features=None, target=None):
@@ -123,12 +123,13 @@ class Series:
         self.columns = None
         if is_frame(series):
             table = as_table(series, name)
+            self.columns = table.columns
             if features is not None:
                 for argument, columns in (("features", features), ("target", target)):
-                    _places(columns, table.columns, name, argument)  # refuses other names
-                table = table.select(dict.fromkeys([*_as_list(features), *_as_list(target)]))
-            series, self.columns = table, table.columns
-        self.values = _as_columns(series, name)
+                    _places(columns, self.columns, name, argument)  # refuses other names
+                self.columns = list(dict.fromkeys([*_as_list(features), *_as_list(target)]))
+            series = [column_values(table, column) for column in self.columns]
+        self.values = _as_columns(series, name, is_by_column=self.columns is not None)
 
     def origins(self, window, ahead, stride):
         """Return the last step of each window whose targets are all known, (n_windows,)."""
@@ -188,13 +189,10 @@ def _several(series, features, target):
     return all_series
 
 
-def _as_columns(series, name):
-    """Return a series, which may be a Table, as an array (n_steps, n_columns) of numbers."""
+def _as_columns(series, name, is_by_column):
+    """Return a series, or a list of its columns, as an array (n_steps, n_columns) of numbers."""
     try:
-        if isinstance(series, Table):
-            values = np.column_stack([series.values(column) for column in series.columns])
-        else:
-            values = np.asarray(series)
+        values = np.column_stack(series) if is_by_column else np.asarray(series)
         if values.dtype.kind not in "biuf":
             if values.dtype.kind != "O":
                 raise ValueError(f"its dtype is {values.dtype}")

@@ -1,4 +1,5 @@
 import pickle
+import sys
 from datetime import datetime, timedelta, timezone
 
 import numpy as np
@@ -232,6 +233,29 @@ def test_durations_become_seconds(library):
     X = [make_frame(library, {"after": [timedelta(hours=h) for h in (1, 2, 4)], "x": [1.0, None, None]})]
     values = as_dict(ForwardFill(add_elapsed=True, time="after").fit_transform(X)[0])
     assert values == {"after": [3600, 7200, 14400], "x": [1, 1, 1], "elapsed_x": [0, 3600, 10800]}
+
+
+def test_times_of_several_zones_become_seconds():
+    zones = [timezone.utc, timezone(timedelta(hours=1))]
+    X = [make_frame("pandas", {"at": [datetime(2024, 1, 1, 3, tzinfo=zone) for zone in zones[::-1]]})]
+    assert as_dict(ForwardFill(add_elapsed=True, time="at").fit_transform(X)[0]) == {"at": [0, 3600]}
+
+
+@each_library
+def test_frames_whose_dtypes_differ_get_one_that_holds_both(library):
+    X = [make_frame(library, {"n": [1, 2]}), make_frame(library, {"n": [None, 1.5]})]
+    assert [as_dict(x)["n"] for x in ForwardFill().fit_transform(X)] == [[1, 2], [None, 1.5]]
+
+
+@pytest.mark.parametrize("library", ["polars", "pyarrow"])
+def test_a_column_may_be_empty_in_a_frame(library):
+    X = [make_frame(library, {"drug": ["x", None]}), make_frame(library, {"drug": [None, None]})]
+    assert [as_dict(x)["drug"] for x in ForwardFill().fit_transform(X)] == [["x", "x"], [None, None]]
+
+
+def test_arrays_need_no_narwhals(monkeypatch):
+    monkeypatch.setitem(sys.modules, "narwhals.stable.v2", None)
+    assert_same(ForwardFill().fit_transform(GAPPY), FILLED)
 
 
 def test_frames_of_times_pass_on_to_a_network():

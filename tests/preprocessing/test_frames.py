@@ -1,5 +1,7 @@
 import re
+import sys
 
+import narwhals.stable.v2 as nw
 import numpy as np
 import pytest
 from frame_libraries import as_dict, each_library, make_frame
@@ -235,6 +237,15 @@ def test_a_lazy_frame_is_to_be_collected():
         sequences_from_frame(lazy, "patient")
 
 
+def test_without_narwhals_frames_are_refused_with_the_extra_that_brings_it(monkeypatch):
+    frame = log()
+    monkeypatch.setitem(sys.modules, "narwhals.stable.v2", None)
+    with pytest.raises(ImportError, match=r'^Data frames need narwhals: pip install "sklearn-rnn\[frames\]"\.$'):
+        sequences_from_frame(frame, "patient")
+    with pytest.raises(TypeError, match=r"^frame is of type list, but it must be a data frame of pandas"):
+        sequences_from_frame([LOG], "patient")
+
+
 @each_library
 def test_missing_values_in_by_and_order_are_refused(library):
     frame = log(library, patient=["b", None, "b", None, "b", "b"])
@@ -357,6 +368,19 @@ def test_an_array_of_equal_lengths_is_read_by_the_name():
 def test_rows_of_other_sequences_are_missing(library, values):
     result = as_dict(frame_from_sequences(values, log(library), "patient", indices=[1]))
     assert result["prediction"] == [None, values[0], None, values[0], None, None]
+
+
+@each_library
+def test_the_dtype_of_values_stays_beside_missing_ones(library):
+    result = frame_from_sequences(np.array([7.5], np.float32), log(library), "patient", indices=[1])
+    assert nw.from_native(result).schema["prediction"] == nw.Float32
+
+
+@each_library
+def test_labels_that_are_objects_come_back_beside_missing_ones(library):
+    labels = np.array(["B"], dtype=object)
+    result = as_dict(frame_from_sequences(labels, log(library), "patient", indices=[0]))
+    assert result["prediction"] == ["B", None, "B", None, "B", "B"]
 
 
 def test_predictions_of_a_shuffled_part_find_their_rows():

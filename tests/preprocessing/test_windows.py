@@ -1,3 +1,5 @@
+import sys
+
 import numpy as np
 import pytest
 from frame_libraries import each_library, make_frame
@@ -201,6 +203,13 @@ def test_columns_that_are_not_chosen_may_hold_anything(library):
     c = make_frame(library, {"x": SERIES})
     with pytest.raises(ValueError, match=r"^target='y' is not a column of series\[1\], whose columns are \['x'\]"):
         sliding_windows([a, c], 5, features="x", target="y")
+
+
+@pytest.mark.parametrize("form", [np.array, lambda s: make_series(s)], ids=["array", "pandas.Series"])
+def test_series_that_are_no_frames_need_no_narwhals(monkeypatch, form):
+    series = form(SERIES)
+    monkeypatch.setitem(sys.modules, "narwhals.stable.v2", None)
+    assert sliding_windows([series, series], 4)[1].shape == (16,)
 
 
 @each_library
