@@ -6,6 +6,7 @@ Narwhals is imported once an object looks like a data frame, and imports none of
 
 from __future__ import annotations
 
+import warnings
 from difflib import get_close_matches
 
 import numpy as np
@@ -125,7 +126,9 @@ def stack(frames):
     elif implementation.is_pyarrow():
         stacked = library.concat_tables(frames, promote_options="permissive").combine_chunks()
     else:
-        stacked = library.concat(frames)
+        with warnings.catch_warnings():  # pandas 2 warns that from 3 on an empty column has a say in the dtype
+            warnings.simplefilter("ignore", FutureWarning)
+            stacked = library.concat(frames)
     return nw.from_native(stacked, eager_only=True)
 
 
