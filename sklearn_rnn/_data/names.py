@@ -47,7 +47,7 @@ def common_names(given: Unpacked, name: str, expected: np.ndarray | None = None)
     """
     X, labels = given
     if labels is not None:
-        return _as_names(labels, name)
+        return as_names(labels, name)
     if isinstance(X, np.ndarray) and X.dtype != object:
         return None
     names, source, unnamed = expected, "fit", None
@@ -123,7 +123,7 @@ def _names_of_each(X: Iterable[Any], name: str) -> Iterator[np.ndarray | None]:
             yield None
             continue
         if labels != known_labels:
-            known_labels, names = labels, _as_names(labels, f"{name}[{i}]")
+            known_labels, names = labels, as_names(labels, f"{name}[{i}]")
         yield names
 
 
@@ -139,7 +139,7 @@ def _labels_of(item: Any) -> list[Any] | None:
     return None if labels is None else list(labels)
 
 
-def _as_names(labels: list[Any], place: str) -> np.ndarray | None:
+def as_names(labels: list[Any], place: str) -> np.ndarray | None:
     """Return labels as names; None if there are none, or if none is a string."""
     types = sorted({type(label).__qualname__ for label in labels})
     if "str" not in types:

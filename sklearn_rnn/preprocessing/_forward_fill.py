@@ -11,9 +11,9 @@ from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
 from sklearn_rnn._data.missing import is_missing
+from sklearn_rnn._data.names import as_names, compare_names, record_names
 from sklearn_rnn._data.reading import check_sequences
 from sklearn_rnn._utils.atomic import draft_of
-from sklearn_rnn._utils.warnings import warn_user
 from sklearn_rnn.preprocessing._tables import (
     as_table,
     column_names,
@@ -255,32 +255,18 @@ class ForwardFill(TransformerMixin, BaseEstimator):
                 f"X is a list of data frames, but this {type(self).__name__} was fitted on 2-D X with "
                 f"{self.n_features_in_} columns: pass the same columns."
             )
-        self._check_names(steps.names, reset=reset)
-        n_features = len(steps.names)
+        names, n_features = as_names(steps.names, "X[0]"), len(steps.names)
         if reset:
+            record_names(self, names)
             self.n_features_in_ = n_features
-        elif n_features != self.n_features_in_:
+            return steps
+        compare_names(names, getattr(self, "feature_names_in_", None), type(self).__name__, "X")
+        if n_features != self.n_features_in_:
             raise ValueError(
                 f"X has {n_features} features per step, but {type(self).__name__} is expecting {self.n_features_in_} "
                 "features per step as input."
             )
         return steps
-
-    def _check_names(self, names, *, reset):
-        """Record the names of frames' columns, or compare them: older scikit-learn does not read every library's."""
-        names = np.array(names, dtype=object) if all(isinstance(name, str) for name in names) else None
-        expected = getattr(self, "feature_names_in_", None)
-        if reset and names is None:
-            self.__dict__.pop("feature_names_in_", None)  # of an earlier fit
-        elif reset:
-            self.feature_names_in_ = names
-        elif names is not None and expected is None:
-            warn_user(f"X has feature names, but {type(self).__name__} was fitted without feature names")
-        elif names is not None and expected is not None and names.tolist() != expected.tolist():
-            raise ValueError(
-                "X[0] has other columns than the frames of fit. The feature names should match those that were passed "
-                f"during fit, in the same order: {expected.tolist()}, and not {names.tolist()}."
-            )
 
     # ---- set_output ----------------------------------------------------------------------------------
 
