@@ -52,7 +52,7 @@ def test_sample_weights_are_routed_through_a_pipeline_in_a_grid_search():
     labels = np.arange(len(X)) % 2
     with sklearn.config_context(enable_metadata_routing=True):
         clf = classifier().set_fit_request(sample_weight=True).set_score_request(sample_weight=True)
-        pipeline = make_pipeline(TimeDistributed(StandardScaler()), clf)
+        pipeline = make_pipeline(TimeDistributed(StandardScaler().set_fit_request(sample_weight=False)), clf)
         scorer = get_scorer("accuracy").set_score_request(sample_weight=True)
         grid = {"rnnclassifier__alpha": [0.0, 1.0]}
         search = GridSearchCV(pipeline, grid, scoring=scorer, cv=KFold(2), error_score="raise")
