@@ -51,8 +51,6 @@ def test_targets_far_from_scale_are_learned_with_every_loss(cell, solver, dtype)
         "max_iter": n_iterations,
         "random_state": 0,
     }
-    if solver == "rmsprop":
-        settings["beta_2"] = 0.9  # the default makes long first steps
     for loss in LOSSES:
         reg = RNNRegressor(loss=loss, learning_rate="cosine", learning_rate_init=0.01, **settings)
         for scale, offset in ((4, 300), (5000, 0)):
