@@ -6,6 +6,7 @@ import warnings
 
 import numpy as np
 
+from sklearn_rnn._data.libraries import from_library
 from sklearn_rnn._data.missing import is_missing
 from sklearn_rnn._data.step_values import parts_of
 from sklearn_rnn.preprocessing._tables import (
@@ -375,7 +376,7 @@ def _side_by_side(columns):
 
 def _values_of_steps(values, rows, indices, name):
     """Return values for the steps of some sequences, one after the other: (n_steps,) or (n_steps, n_columns)."""
-    parts = parts_of(values, "values")
+    parts = parts_of(_without_masks(values), "values")
     if len(parts) != len(indices):
         remedy = "pass the places of these sequences as indices" if len(parts) < len(rows) else "pass one for each"
         raise ValueError(f"values has {len(parts)} entries for {len(indices)} sequences of frame: {remedy}.")
@@ -394,6 +395,16 @@ def _values_of_steps(values, rows, indices, name):
             )
         steps.append(part)
     return np.concatenate(steps)
+
+
+def _without_masks(values):
+    """Return values in arrays without a mask; refuse those under a mask, which mean nothing."""
+    if isinstance(values, np.ma.MaskedArray):
+        return from_library(values, "values")
+    if not isinstance(values, (list, tuple)):
+        return values
+    is_masked = [isinstance(part, np.ma.MaskedArray) for part in values]
+    return [from_library(part, f"values[{i}]") if is_masked[i] else part for i, part in enumerate(values)]
 
 
 def _needed_shapes(name, length):

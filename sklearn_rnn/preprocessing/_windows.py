@@ -8,6 +8,7 @@ from numbers import Integral
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from sklearn_rnn._data.libraries import from_library
 from sklearn_rnn.preprocessing._tables import as_table, column_values, is_frame
 
 
@@ -191,6 +192,7 @@ def _several(series, features, target):
 
 def _as_columns(series, name, is_by_column):
     """Return a series, or a list of its columns, as an array (n_steps, n_columns) of numbers."""
+    series = series if is_by_column else from_library(series, name)
     try:
         values = np.column_stack(series) if is_by_column else np.asarray(series)
         if values.dtype.kind not in "biuf":

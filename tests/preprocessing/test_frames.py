@@ -424,3 +424,12 @@ def test_values_that_do_not_agree_with_the_frame_are_refused(values, arguments, 
 def test_a_mask_is_no_place():
     with pytest.raises(TypeError, match=r"^indices must be a list or 1-D array of int"):
         frame_from_sequences([1.0], log(), "patient", indices=[True, False])
+
+
+def test_values_under_a_mask_are_refused():
+    with pytest.raises(ValueError, match=r"^values is a masked array with 1 masked value,"):
+        frame_from_sequences(np.ma.array([1.0, 2.0], mask=[0, 1]), log(), "patient")
+    with pytest.raises(ValueError, match=r"^values\[1\] is a masked array with 1 masked value,"):
+        frame_from_sequences([np.arange(4.0), np.ma.array([1.0, 2.0], mask=[0, 1])], log(), "patient")
+    frame = frame_from_sequences(np.ma.array([1.0, 2.0]), log(), "patient")
+    assert frame["prediction"].tolist() == [1, 2, 1, 2, 1, 1]

@@ -265,3 +265,13 @@ def test_frames_of_other_columns_are_refused():
         ValueError, match=r"^series\[1\] has the columns \['y', 'x'\], but series\[0\] has \['x', 'y'\]"
     ):
         sliding_windows([a, b], 3)
+
+
+def test_values_under_a_mask_are_refused():
+    mask = np.arange(12) == 4
+    with pytest.raises(ValueError, match=r"series is a masked array with 1 masked value,"):
+        sliding_windows(np.ma.masked_array(SERIES, mask), 3)
+    with pytest.raises(ValueError, match=r"series\[1\] is a masked array with 1 masked value,"):
+        sliding_windows([SERIES, np.ma.masked_array(SERIES, mask)], 3)
+    X, _, _, _ = sliding_windows(np.ma.masked_array(SERIES, False), 3)
+    assert_array_equal(X, sliding_windows(SERIES, 3)[0])
