@@ -51,7 +51,8 @@ def sliding_windows(series, window, horizon=1, stride=1, *, features=None, targe
     Raises
     ------
     TypeError, ValueError
-        For bad input; if a series is too short for a single window and its targets.
+        For bad input; if a series is too short for a single window and its targets; if pandas data have an index
+        (instance, time) with several instances.
 
     See Also
     --------
@@ -122,6 +123,7 @@ class Series:
     def __init__(self, series, name, features=None, target=None):
         self.name = name
         self.columns = None
+        _refuse_instances(series, name)
         if is_frame(series):
             table = as_table(series, name)
             self.columns = table.columns
@@ -188,6 +190,18 @@ def _several(series, features, target):
                 "the same columns, in the same order."
             )
     return all_series
+
+
+def _refuse_instances(series, name):
+    """Refuse pandas data whose index (instance, time) has several instances: windows would reach across them."""
+    index = getattr(series, "index", None)  # a method of a list
+    if index is not None and getattr(index, "nlevels", 1) > 1 and len(index.droplevel(-1).unique()) > 1:
+        levels = 0 if index.nlevels == 2 else list(range(index.nlevels - 1))
+        raise ValueError(
+            f"{name} has an index of {index.nlevels} levels, {list(index.names)}, with several instances: pass the "
+            f"rows of each as a list, [rows for _, rows in {name}.groupby(level={levels}, sort=False)]. If all rows "
+            f"are one series, call {name}.reset_index(drop=True)."
+        )
 
 
 def _as_columns(series, name, is_by_column):

@@ -275,3 +275,18 @@ def test_values_under_a_mask_are_refused():
         sliding_windows([SERIES, np.ma.masked_array(SERIES, mask)], 3)
     X, _, _, _ = sliding_windows(np.ma.masked_array(SERIES, False), 3)
     assert_array_equal(X, sliding_windows(SERIES, 3)[0])
+
+
+def test_instances_of_an_index_are_not_joined():
+    pd = pytest.importorskip("pandas", reason="pandas is not installed")
+    joined = pd.concat([pd.DataFrame({"x": SERIES[:6]}), pd.DataFrame({"x": SERIES[6:]})], keys=["p", "q"])
+    message = r"^series has an index of 2 levels, .*\[rows for _, rows in series\.groupby\(level=0, sort=False\)\]"
+    for series in (joined, joined["x"]):
+        with pytest.raises(ValueError, match=message):
+            sliding_windows(series, 3)
+        X, _, _, groups = sliding_windows([rows for _, rows in series.groupby(level=0, sort=False)], 3)
+        assert [x[0, 0] for x in X] == [100, 106, 101, 107, 102, 108]
+        assert groups.tolist() == [0, 1, 0, 1, 0, 1]
+    with pytest.raises(ValueError, match=r"^series\[1\] has an index of 2 levels"):
+        sliding_windows([joined.reset_index(drop=True), joined], 3)
+    assert len(sliding_windows(joined.reset_index(drop=True), 3)[0]) == 9
