@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
+import re
 
 import numpy as np
 
@@ -13,11 +13,15 @@ from sklearn_rnn.preprocessing._tables import (
     as_table,
     check_columns,
     column_values,
+    ordered_codes,
     select,
     split,
     with_rows_of,
     with_values,
 )
+
+WHOLE_NUMBER = re.compile("[+-]?[0-9]+")
+ISO_DATE = re.compile("[0-9]{4}-[0-9]{2}(-[0-9]{2}([T ][0-9]{2}(:[0-9]{2}(:[0-9]{2}([.][0-9]+)?)?)?)?)?")
 
 
 def sequences_from_frame(
@@ -35,8 +39,9 @@ def sequences_from_frame(
     by : str or list of str
         Column that tells the sequences apart, or several: each combination of values is a sequence.
     order : str or list of str, default=None
-        Column that orders the steps of a sequence: numbers, times, or text with ISO dates. With several columns, the
-        later ones decide between equal values of the earlier ones. None: the order of the rows in the frame.
+        Column that orders the steps of a sequence: numbers, times, ordered categories, or text that is all ISO dates
+        or all whole numbers. With several columns, the later ones decide between equal values of the earlier ones.
+        None: the order of the rows in the frame.
     features : str or list of str, default=None
         Columns of X. None: all columns except those of ``by``, ``order``, ``target`` and ``groups``.
     target : str or list of str, default=None
@@ -210,7 +215,7 @@ class SequenceRows:
         self.lengths = np.bincount(self.sequence_of_row)
         self.orders = _names(order)
         check_columns(table, self.orders, "order")
-        keys = [_sortable(self._without_missing(column, "order"), column) for column in self.orders]
+        keys = [_sortable(table, column, self._without_missing(column, "order")) for column in self.orders]
         self.sorted = np.lexsort([*keys[::-1], self.sequence_of_row])  # stable: the last key is the first to decide
         self._starts = np.cumsum(self.lengths) - self.lengths
         if self.orders:
@@ -443,10 +448,16 @@ def _numbered(keys):
     return np.array([numbers.setdefault(combination, len(numbers)) for combination in combinations])
 
 
-def _sortable(values, column):
-    """Return values that NumPy sorts as the user means them: text is read as ISO dates, or refused."""
+def _sortable(table, column, values):
+    """Return an array that NumPy sorts as the user means a column and its values.
+
+    Ordered categories have their order. Text is read as whole numbers or ISO dates, or refused.
+    """
+    codes = ordered_codes(table, column)
+    if codes is not None:
+        return codes
     if values.dtype.kind in "US" or (values.dtype == object and any(isinstance(value, str) for value in values)):
-        return _dates_of_text(values, column)
+        return _order_of_text(values, column)
     if values.dtype != object:
         return values
     try:
@@ -455,17 +466,39 @@ def _sortable(values, column):
         raise TypeError(f"order={column!r} cannot be sorted: {error}.") from error
 
 
-def _dates_of_text(values, column):
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")  # NumPy warns that it drops a time zone
-            return values.astype("datetime64")
-    except (TypeError, ValueError, Warning) as error:
+def _order_of_text(values, column):
+    """Return the ranks of text: whole numbers alone, or ISO dates alone."""
+    wrong = next((value for value in values if not isinstance(value, str)), None)
+    if wrong is not None:
         raise TypeError(
-            f"order={column!r} holds text such as {_shown(values[0])}, which is no ISO date: its alphabetical order "
-            "may not be the order of the steps. Convert it to numbers or times first, for instance with "
-            "pandas.to_numeric or pandas.to_datetime."
-        ) from error
+            f"order={column!r} holds text and other values, such as {_shown(wrong)}: convert it to one type."
+        )
+    texts, places = np.unique(values.astype(str), return_inverse=True)
+    if all(map(WHOLE_NUMBER.fullmatch, texts)):
+        keys = np.array([int(text) for text in texts], dtype=object)
+    else:
+        keys = _keys_of_dates(texts, column)
+    return np.unique(keys, return_inverse=True)[1][places]
+
+
+def _keys_of_dates(texts, column):
+    """Return text whose alphabetical order is that of ISO dates, with seconds of any number of decimals."""
+    no_date = [text for text in texts if not ISO_DATE.fullmatch(text)]
+    wrong = next((text for text in no_date if not WHOLE_NUMBER.fullmatch(text)), no_date[0] if no_date else None)
+    keys = []
+    for text in texts if wrong is None else ():
+        second, _, decimals = text.partition(".")
+        try:
+            keys.append(f"{np.datetime64(second, 's')}.{decimals.rstrip('0')}")
+        except ValueError:  # the 30th of February
+            wrong = text
+    if wrong is not None:
+        raise TypeError(
+            f"order={column!r} holds text such as {_shown(wrong)}, which is no ISO date: its alphabetical order may "
+            "not be the order of the steps. Convert it to numbers or times first, for instance with pandas.to_numeric "
+            "or pandas.to_datetime, or to ordered categories."
+        )
+    return np.array(keys)
 
 
 def _shown(value):

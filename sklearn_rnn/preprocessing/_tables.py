@@ -78,6 +78,22 @@ def column_values(table, column):
     return _with_plain_numbers(table.get_column(column).to_numpy())
 
 
+def ordered_codes(table, column):
+    """Return the places of a column's values among its ordered categories, (n_rows,); None for any other column.
+
+    The categories of polars' Categorical, in contrast to its Enum, have the order of their first appearance: none.
+    """
+    nw = _narwhals()
+    series = table.get_column(column)
+    if table.implementation.is_polars():
+        return series.to_native().to_physical().to_numpy() if series.dtype == nw.Enum else None
+    if not nw.is_ordered_categorical(series):
+        return None
+    native = series.to_native()
+    is_arrow = table.implementation.is_pyarrow()
+    return native.combine_chunks().indices.to_numpy() if is_arrow else native.cat.codes.to_numpy()
+
+
 def select(table, columns):
     """Return the table of some columns, in that order. Their names may be numbers, which narwhals takes as places."""
     return table[:, [table.columns.index(column) for column in columns]]

@@ -102,6 +102,50 @@ def test_order_may_be_numbers_times_or_iso_dates(library, hours):
     assert [as_dict(x)["pulse"] for x in X] == [[66.0, 71.0], [90.0, 88.0], [65.0, 64.0]]
 
 
+@pytest.mark.parametrize(
+    "hours",
+    [
+        ["2024-01-01 12:00", "2024-01", "2024-01-01", "2024-01-01T11", "1500-01-01", "1066-10-14"],
+        [f"2024-01-01T00:00:00.{second}" for second in ("50000000000021", "1", "70", "2", "500", "5")],
+        ["0010", "1", "99999999999999999999", "11", "9", "-2"],
+    ],
+    ids=["far dates", "picoseconds", "long numbers"],
+)
+def test_text_is_sorted_at_any_precision(hours):
+    X, _, _ = sequences_from_frame(log(hour=hours), ["patient", "visit"], "hour", "pulse")
+    assert [x["pulse"].tolist() for x in X] == [[66.0, 71.0], [90.0, 88.0], [65.0, 64.0]]
+
+
+def make_ordered(library, values, categories):
+    module = pytest.importorskip(library, reason=f"{library} is not installed")
+    if library == "polars":
+        return module.Series(values, dtype=module.Enum(categories))
+    codes = [categories.index(value) for value in values]
+    if library == "pandas":
+        return module.Categorical.from_codes(codes, categories, ordered=True)
+    return module.DictionaryArray.from_arrays(module.array(codes), categories, ordered=True)
+
+
+@each_library
+def test_ordered_categories_give_their_order(library):
+    stages = make_ordered(library, ["late", "early", "mid", "late", "early", "early"], ["early", "mid", "late"])
+    X, _, _ = sequences_from_frame(log(library, hour=stages), ["patient", "visit"], "hour", "pulse")
+    assert [as_dict(x)["pulse"] for x in X] == [[66.0, 71.0], [90.0, 88.0], [65.0, 64.0]]
+
+
+def test_ordered_categories_of_numbers_give_their_order_too():
+    countdown = make_ordered("pandas", [0, 2, 1, 0, 2, 2], [2, 1, 0])
+    X, _, _ = sequences_from_frame(log(hour=countdown), ["patient", "visit"], "hour", "pulse")
+    assert [x["pulse"].tolist() for x in X] == [[66.0, 71.0], [90.0, 88.0], [65.0, 64.0]]
+
+
+def test_categories_of_polars_without_an_order_are_text():
+    pl = pytest.importorskip("polars", reason="polars is not installed")
+    stages = pl.Series(["late", "early", "mid", "late", "early", "early"], dtype=pl.Categorical)
+    with pytest.raises(TypeError, match=r"^order='hour' holds text such as 'early', which is no ISO date"):
+        sequences_from_frame(log("polars", hour=stages), ["patient", "visit"], "hour", "pulse")
+
+
 def test_times_with_a_zone_give_an_order():
     pd = pytest.importorskip("pandas", reason="pandas is not installed")
     hours = pd.to_datetime(LOG["hour"], unit="h").tz_localize("Europe/Athens")
@@ -270,10 +314,22 @@ def test_two_steps_at_one_place_are_refused():
         )
 
 
-@pytest.mark.parametrize("text", ["1.5", "noon", "03/12/2024", "2024-01-01T10:00+02:00"])
-def test_text_whose_order_is_not_that_of_time_is_refused(text):
+@pytest.mark.parametrize(
+    "text", ["1.5", "noon", "03/12/2024", "2024-01-01T10:00+02:00", "", "NaT", "now", "today", "2024-1-1"]
+)
+@pytest.mark.parametrize("others", ["98765", ["2024-01-01"] * 5], ids=["numbers", "dates"])
+def test_text_whose_order_is_not_that_of_time_is_refused(text, others):
     with pytest.raises(TypeError, match=rf"^order='hour' holds text such as '{re.escape(text)}', which is no ISO date"):
-        sequences_from_frame(log(hour=[text, "9", "8", "7", "6", "5"]), "patient", "hour")
+        sequences_from_frame(log(hour=[text, *others]), "patient", "hour")
+
+
+def test_text_that_is_not_all_dates_is_refused():
+    with pytest.raises(TypeError, match=r"^order='hour' holds text such as '2024-02-30', which is no ISO date"):
+        sequences_from_frame(log(hour=["2024-02-30", *["2024-01-02"] * 5]), "patient", "hour")
+    with pytest.raises(TypeError, match=r"^order='hour' holds text such as '20240101', which is no ISO date"):
+        sequences_from_frame(log(hour=["20240101", *["2024-01-02"] * 5]), "patient", "hour")
+    with pytest.raises(TypeError, match=r"^order='hour' holds text and other values, such as 7: convert it"):
+        sequences_from_frame(log(hour=["2024-01-01", 7, *["2024-01-02"] * 4]), "patient", "hour")
 
 
 def test_what_cannot_be_sorted_is_refused():
