@@ -14,6 +14,7 @@ from sklearn_rnn.preprocessing._tables import (
     check_columns,
     column_values,
     ordered_codes,
+    plain_names,
     select,
     split,
     with_rows_of,
@@ -105,6 +106,9 @@ def sequences_from_frame(
     """
     if target_per not in ("sequence", "step"):
         raise ValueError(f"target_per={target_per!r} is not known: it must be 'sequence' or 'step'.")
+    by, order = plain_names(by, "by"), plain_names(order, "order")
+    features, target = plain_names(features, "features"), plain_names(target, "target")
+    static, groups = plain_names(static, "static"), plain_names(groups, "groups")
     table = as_table(frame)
     rows = SequenceRows(table, by, order)
     columns = Columns(table, rows, features, target, static, groups)
@@ -164,6 +168,7 @@ def frame_from_sequences(values, frame, by, order=None, *, name="prediction", in
     2        3     0   0.9      0.9
     3        7     2   0.3      0.3
     """
+    by, order, name = plain_names(by, "by"), plain_names(order, "order"), plain_names(name, "name")
     table = as_table(frame)
     rows = SequenceRows(table, by, order)
     names = _names(name)
@@ -329,7 +334,9 @@ class Columns:
 
     def __init__(self, table, rows, features, target, static, groups):
         self.static = _names(static)
-        self.groups = rows.by[0] if groups is None else groups
+        if isinstance(groups, (list, tuple)) and len(groups) != 1:
+            raise ValueError(f"groups={groups!r} must be the name of one column.")
+        self.groups = rows.by[0] if groups is None else _names(groups)[0]
         targets = _names(target)
         check_columns(table, targets, "target")
         check_columns(table, self.static, "static")

@@ -148,6 +148,23 @@ def stack(frames):
     return nw.from_native(stacked, eager_only=True)
 
 
+def plain_names(columns, argument):
+    """Return the names of columns in an array, or an index of pandas, as a list; one name, a list or None as it is.
+
+    Raises
+    ------
+    TypeError
+        For anything that is no name.
+    """
+    plain = columns.tolist() if hasattr(columns, "tolist") else columns
+    for name in plain if isinstance(plain, (list, tuple)) else [plain]:
+        try:
+            hash(name)
+        except TypeError as error:
+            raise TypeError(f"{argument}={columns!r} must be the name of a column, or a list of names.") from error
+    return plain
+
+
 def check_columns(table, columns, argument):
     """Raise an error, for an argument, unless the table has all of these columns."""
     for column in columns:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from sklearn_rnn._data.libraries import from_library
-from sklearn_rnn.preprocessing._tables import as_table, column_values, is_frame
+from sklearn_rnn.preprocessing._tables import as_table, column_values, is_frame, plain_names
 
 
 def sliding_windows(series, window, horizon=1, stride=1, *, features=None, target=None):
@@ -82,6 +82,7 @@ def sliding_windows(series, window, horizon=1, stride=1, *, features=None, targe
     window = _checked_int(window, "window", 1)
     stride = _checked_int(stride, "stride", 1)
     ahead = _checked_horizon(horizon)
+    features, target = plain_names(features, "features"), plain_names(target, "target")
     is_one = _is_one_series(series)
     all_series = [Series(series, "series", features, target)] if is_one else _several(series, features, target)
     features, targets = _checked_columns(all_series[0], features, target, ahead)

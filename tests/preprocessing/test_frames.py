@@ -489,3 +489,35 @@ def test_values_under_a_mask_are_refused():
         frame_from_sequences([np.arange(4.0), np.ma.array([1.0, 2.0], mask=[0, 1])], log(), "patient")
     frame = frame_from_sequences(np.ma.array([1.0, 2.0]), log(), "patient")
     assert frame["prediction"].tolist() == [1, 2, 1, 2, 1, 1]
+
+
+# ---- Names -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "form", [lambda names: make_frame("pandas", {key: [0] for key in names}).columns, np.array, tuple]
+)
+def test_names_may_be_an_index_or_an_array(form):
+    X, y, groups = sequences_from_frame(
+        log(), form(["patient", "visit"]), form(["hour"]), form(["pulse"]), form(["ill"]), form(["age"])
+    )
+    expected = sequences_from_frame(log(), ["patient", "visit"], ["hour"], ["pulse"], ["ill"], ["age"])
+    assert [x.equals(e) for x, e in zip(X, expected[0])] == [True] * 3
+    assert_array_equal(y, expected[1])
+    assert y.shape == (3, 1)
+    assert groups.tolist() == ["b", "a", "b"]
+    frame = frame_from_sequences([[1.0], [2.0]], log(), form(["patient"]), name=form(["risk"]))
+    assert frame["risk"].tolist() == [1, 2, 1, 2, 1, 1]
+
+
+def test_groups_is_one_name():
+    assert sequences_from_frame(log(), "patient", groups=["age"])[2].tolist() == [30, 61]
+    with pytest.raises(ValueError, match=r"^groups=\['age', 'ill'\] must be the name of one column"):
+        sequences_from_frame(log(), "patient", groups=["age", "ill"])
+
+
+@pytest.mark.parametrize("argument", ["by", "order", "features", "target", "static", "groups"])
+def test_what_is_no_name_is_refused(argument):
+    arguments = {"by": "patient"} | {argument: [["pulse"]]}
+    with pytest.raises(TypeError, match=rf"^{argument}=\[\['pulse'\]\] must be the name of a column, or a list"):
+        sequences_from_frame(log(), **arguments)

@@ -290,3 +290,16 @@ def test_instances_of_an_index_are_not_joined():
     with pytest.raises(ValueError, match=r"^series\[1\] has an index of 2 levels"):
         sliding_windows([joined.reset_index(drop=True), joined], 3)
     assert len(sliding_windows(joined.reset_index(drop=True), 3)[0]) == 9
+
+
+def test_names_may_be_an_index_or_an_array():
+    pd = pytest.importorskip("pandas", reason="pandas is not installed")
+    frame = pd.DataFrame(TABLE, columns=["load", "heat", "left"])
+    expected, y, _, _ = sliding_windows(frame, 4, features=["load", "heat"], target=["left"])
+    for features, target in ((frame.columns[:2], frame.columns[2:]), (np.array(["load", "heat"]), np.array(["left"]))):
+        X, followers, _, _ = sliding_windows(frame, 4, features=features, target=target)
+        assert_array_equal(X, expected)
+        assert_array_equal(followers, y)
+    assert_array_equal(sliding_windows(TABLE, 4, features=np.arange(2), target=np.int64(2))[0], expected)
+    with pytest.raises(TypeError, match=r"^features=\[\['load'\]\] must be the name of a column, or a list of names"):
+        sliding_windows(frame, 4, features=[["load"]])
