@@ -8,8 +8,12 @@ from numbers import Integral
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from sklearn_rnn._data.libraries import from_library
+from sklearn_rnn._data.containers import has_sequences, unpack
+from sklearn_rnn._data.libraries import from_library, is_of_class
+from sklearn_rnn._data.refused import refuse_pairs
 from sklearn_rnn.preprocessing._tables import as_table, column_values, is_frame, plain_names
+
+LEAVE_OUT = "name the columns of numbers in features=, and the targets in target=."
 
 
 def sliding_windows(series, window, horizon=1, stride=1, *, features=None, target=None):
@@ -83,6 +87,7 @@ def sliding_windows(series, window, horizon=1, stride=1, *, features=None, targe
     stride = _checked_int(stride, "stride", 1)
     ahead = _checked_horizon(horizon)
     features, target = plain_names(features, "features"), plain_names(target, "target")
+    series = _without_container(series)
     is_one = _is_one_series(series)
     all_series = [Series(series, "series", features, target)] if is_one else _several(series, features, target)
     features, targets = _checked_columns(all_series[0], features, target, ahead)
@@ -132,8 +137,10 @@ class Series:
                 for argument, columns in (("features", features), ("target", target)):
                     _places(columns, self.columns, name, argument)  # refuses other names
                 self.columns = list(dict.fromkeys([*_as_list(features), *_as_list(target)]))
-            series = [column_values(table, column) for column in self.columns]
-        self.values = _as_columns(series, name, is_by_column=self.columns is not None)
+            columns = [_as_numbers(column_values(table, c), f"{name}[{c!r}]", LEAVE_OUT) for c in self.columns]
+            self.values = np.column_stack(columns) if columns else np.empty((len(table), 0))
+        else:
+            self.values = _as_columns(series, name)
 
     def origins(self, window, ahead, stride):
         """Return the last step of each window whose targets are all known, (n_windows,)."""
@@ -164,6 +171,22 @@ class Series:
 def _in_order(views, order):
     windows = [window for of_series in views for window in of_series]
     return [windows[i] for i in order]
+
+
+def _without_container(series):
+    """Return one series, or a list of several, from a container of any library."""
+    _refuse_instances(series, "series")
+    if is_frame(series):
+        return series
+    if isinstance(series, (list, tuple)):
+        refuse_pairs(series, "series")
+        return series
+    kind = getattr(getattr(series, "dtype", None), "kind", "O")
+    is_2d_of_xarray = is_of_class(series, "xarray.DataArray") and series.ndim < 3  # its rows are steps here
+    may_be_one = is_2d_of_xarray or isinstance(series, np.ndarray) or is_of_class(series, "pandas.Series")
+    if may_be_one and (kind != "O" or not has_sequences(np.asarray(series).reshape(-1))):
+        return series
+    return unpack(series, "series").X
 
 
 def _is_one_series(series):
@@ -205,25 +228,29 @@ def _refuse_instances(series, name):
         )
 
 
-def _as_columns(series, name, is_by_column):
-    """Return a series, or a list of its columns, as an array (n_steps, n_columns) of numbers."""
-    series = series if is_by_column else from_library(series, name)
-    try:
-        values = np.column_stack(series) if is_by_column else np.asarray(series)
-        if values.dtype.kind not in "biuf":
-            if values.dtype.kind != "O":
-                raise ValueError(f"its dtype is {values.dtype}")
-            values = values.astype(np.float64)
-    except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"{name} is not numeric ({error}): pass an array of numbers, (n_steps,) or (n_steps, n_columns), or a data "
-            "frame without columns of text and times."
-        ) from error
+def _as_columns(series, name):
+    """Return a series as an array (n_steps, n_columns) of numbers."""
+    values = _as_numbers(
+        from_library(series, name), name, "pass an array of numbers, (n_steps,) or (n_steps, n_columns)."
+    )
     if values.ndim not in (1, 2):
         raise ValueError(
             f"{name} has {values.ndim} dimensions, but a series is an array (n_steps,) or (n_steps, n_columns)."
         )
     return values[:, np.newaxis] if values.ndim == 1 else values
+
+
+def _as_numbers(values, name, remedy):
+    """Return values as an array of numbers."""
+    try:
+        array = np.asarray(values)
+        if array.dtype.kind in "biuf":
+            return array
+        if array.dtype.kind != "O":
+            raise ValueError(f"its dtype is {array.dtype}")
+        return array.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} is not numeric ({error}): {remedy}") from error
 
 
 def _checked_columns(first, features, target, ahead):

@@ -198,8 +198,8 @@ def test_columns_that_are_not_chosen_may_hold_anything(library):
     X, y, _, _ = sliding_windows([a, b], 5, features="x", target="y")
     assert [x[0, 0] for x in X] == [-100, 100]
     assert y.tolist() == [105, -105]
-    with pytest.raises(ValueError, match=r"^series\[1\] is not numeric"):
-        sliding_windows([b, a], 5)
+    with pytest.raises(ValueError, match=r"^series\[1\]\['text'\] is not numeric"):
+        sliding_windows([b, make_frame(library, {"x": SERIES, "text": list("abcdefghijkl")})], 5)
     c = make_frame(library, {"x": SERIES})
     with pytest.raises(ValueError, match=r"^target='y' is not a column of series\[1\], whose columns are \['x'\]"):
         sliding_windows([a, c], 5, features="x", target="y")
@@ -303,3 +303,72 @@ def test_names_may_be_an_index_or_an_array():
     assert_array_equal(sliding_windows(TABLE, 4, features=np.arange(2), target=np.int64(2))[0], expected)
     with pytest.raises(TypeError, match=r"^features=\[\['load'\]\] must be the name of a column, or a list of names"):
         sliding_windows(frame, 4, features=[["load"]])
+
+
+# ---- Containers --------------------------------------------------------------------------------------
+
+
+def make_container(library, form):
+    module = pytest.importorskip(library, reason=f"{library} is not installed")
+    parts = [SERIES, SERIES[:7]]
+    return {
+        "pandas.Series of arrays": lambda: module.Series(parts),
+        "pandas.Series of frames": lambda: module.Series([module.DataFrame({"x": part}) for part in parts]),
+        "polars.Series of lists": lambda: module.Series(parts),
+        "pyarrow.Array of lists": lambda: module.array(parts),
+        "object array": lambda: module.array([*parts, None], dtype=object)[:2],
+        "object column": lambda: module.array([*parts, None], dtype=object)[:2, np.newaxis],
+    }[f"{library}.{form}" if library != "numpy" else form]()
+
+
+@pytest.mark.parametrize(
+    ("library", "form"),
+    [
+        ("pandas", "Series of arrays"),
+        ("pandas", "Series of frames"),
+        ("polars", "Series of lists"),
+        ("pyarrow", "Array of lists"),
+        ("numpy", "object array"),
+        ("numpy", "object column"),
+    ],
+)
+def test_several_series_may_come_in_a_container(library, form):
+    X, y, origins, groups = sliding_windows(make_container(library, form), 4)
+    expected = sliding_windows([SERIES, SERIES[:7]], 4)
+    assert_array_equal(X, expected[0])
+    for values, wanted in zip((y, origins, groups), expected[1:]):
+        assert_array_equal(values, wanted)
+
+
+@pytest.mark.parametrize(
+    ("form", "message"),
+    [
+        (lambda s: {"a": s}, r"^series is a dict: pass .* list\(series\.values\(\)\)"),
+        (lambda s: (part for part in [s]), r"^series is a generator, .*: pass list\(series\)"),
+        (
+            lambda s: make_frame("pandas", {"x": s}).groupby("x"),
+            r"^series is DataFrameGroupBy, .*for _, rows in series\]",
+        ),
+        (lambda s: list(make_frame("pandas", {"x": s, "y": s}).groupby("x")), r"^series\[0\] is a pair of a key, 100"),
+    ],
+    ids=["dict", "generator", "groupby", "list of a groupby"],
+)
+def test_containers_that_must_become_a_list_are_refused_with_the_line(form, message):
+    with pytest.raises(TypeError, match=message):
+        sliding_windows(form(SERIES), 4)
+
+
+@each_library
+@pytest.mark.parametrize("values", [list("abcdefghijkl"), SERIES.astype("datetime64[ms]")], ids=["text", "dates"])
+def test_a_column_that_is_not_numeric_is_named(library, values):
+    frame = make_frame(library, {"load": SERIES, "when": values})
+    with pytest.raises(ValueError, match=r"^series\['when'\] is not numeric \(.*\): name the columns .* in features="):
+        sliding_windows(frame, 4)
+
+
+def test_the_dims_of_a_series_give_its_axes():
+    xr = pytest.importorskip("xarray", reason="xarray is not installed")
+    X, _, _, _ = sliding_windows(xr.DataArray(TABLE.T, dims=("feature", "time")), 4)
+    assert_array_equal(X, sliding_windows(TABLE, 4)[0])
+    many = xr.DataArray(np.stack([TABLE, -TABLE]), dims=("case", "time", "feature"))
+    assert_array_equal(sliding_windows(many, 4)[0], sliding_windows([TABLE, -TABLE], 4)[0])
