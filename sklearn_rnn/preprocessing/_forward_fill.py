@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from abc import ABC, abstractmethod
 from numbers import Integral
 
@@ -192,7 +193,25 @@ class ForwardFill(TransformerMixin, BaseEstimator):
         if self.add_elapsed:
             added.append(gaps.elapsed(steps.time, self.missing_features_))
         names = self._names_of_step(steps.names)
-        return steps.filled(gaps.rows_of_values(), np.hstack([np.empty((len(steps.missing), 0)), *added]), names)
+        rows = gaps.rows_of_values()
+        self._warn_of_columns(X, rows)
+        return steps.filled(rows, np.hstack([np.empty((len(steps.missing), 0)), *added]), names)
+
+    def _warn_of_columns(self, X, rows):
+        """Warn if a gap in a data frame is filled from another column, as its columns are the steps of each row."""
+        if not (self._fitted_on_rows and self.step_features == 1 and hasattr(X, "columns")):
+            return
+        filled = np.flatnonzero(rows[:, 0] != np.arange(len(rows)))
+        if len(filled):
+            names = column_names(X)
+            target, source = (names[row % len(names)] for row in (filled[0], rows[filled[0], 0]))
+            warnings.warn(
+                f"X is a data frame, each row of which is a sequence of {len(names)} steps with one feature: a gap in "
+                f"the column {target!r} was filled from {source!r}. If the rows are the steps, pass [X], or "
+                "sequences_from_frame for several sequences. If the columns are the steps, pass X.to_numpy().",
+                UserWarning,
+                stacklevel=3,
+            )
 
     def get_feature_names_out(self, input_features=None):
         """Names of the output features.

@@ -437,3 +437,15 @@ def test_a_column_with_the_name_of_an_added_one_is_refused():
 def test_a_pickle_gives_the_same():
     fill = ForwardFill(add_indicator=True).fit(GAPPY)
     assert_same(pickle.loads(pickle.dumps(fill)).transform(GAPPY), fill.transform(GAPPY))
+
+
+@each_library
+def test_a_warning_tells_that_the_columns_of_a_frame_are_its_steps(library):
+    frame = make_frame(library, {"t": [1.0, 2.0], "a": [NAN, 3.0]})
+    with pytest.warns(
+        UserWarning, match=r"^X is a data frame, .* 2 steps .* in the column 'a' was filled from 't'\. If"
+    ):
+        assert_array_equal(ForwardFill().fit_transform(frame), [[1, 1], [2, 3]])
+    assert_array_equal(ForwardFill(step_features=2).fit_transform(frame), [[1, NAN], [2, 3]])
+    whole = make_frame(library, {"t": [NAN, 2.0], "a": [1.0, 3.0]})  # nothing stands before this gap
+    assert_array_equal(ForwardFill().fit_transform(whole), [[NAN, 1], [2, 3]])
