@@ -9,6 +9,8 @@ from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from sklearn_rnn._data.containers import unpack
+from sklearn_rnn._data.libraries import from_library, is_of_class
 from sklearn_rnn._data.reading import FLOATS, check_sequences, form_of
 from sklearn_rnn._data.sequences import Sequences
 from sklearn_rnn._utils.atomic import draft_of
@@ -117,7 +119,8 @@ class ToSequences(TransformerMixin, BaseEstimator):
         X : array-like of shape (n_sequences, n_columns) for tables, otherwise array-like of shape \
                 (n_sequences, n_features, n_steps) or (n_sequences, n_steps, n_features), or list of n_sequences \
                 arrays without the first axis
-            The data, in the order of ``layout``. In a list, an array (n_steps_i,) has one feature.
+            The data, in the order of ``layout``. In a list, an array (n_steps_i,) has one feature. Containers of
+            sequences of other libraries stand for lists, as for the estimators.
         y : None
             Ignored.
 
@@ -224,7 +227,7 @@ class ToSequences(TransformerMixin, BaseEstimator):
             steps of a sequence.
         """
         check_is_fitted(self, "n_steps_")
-        if form_of(X, None) == "rows":
+        if form_of(unpack(X, "X", False).X, None) == "rows":
             raise ValueError(
                 "X is 2-D, but sequences are an array (n_sequences, n_steps, n_features) or a list of arrays: pass the "
                 "output of transform."
@@ -249,6 +252,7 @@ class ToSequences(TransformerMixin, BaseEstimator):
         return self._read_table(X, reset=reset) if self.layout in TABLES else self._read_arrays(X, reset=reset)
 
     def _read_table(self, X, *, reset):
+        X = from_library(X, "X") if isinstance(X, np.ma.MaskedArray) else X
         X = validate_data(self, X, reset=reset, dtype=list(FLOATS), ensure_all_finite="allow-nan")
         if reset:
             self._exogenous = self._places_of_exogenous()
@@ -294,14 +298,18 @@ class ToSequences(TransformerMixin, BaseEstimator):
             )
         if reset:
             self._exogenous = np.empty(0, int)
-        if form_of(X, None) == "rows":
+        if self.layout == "case_channel_time" and is_of_class(X, "xarray.DataArray"):
+            X = X.values  # the layout tells the axes, not the names of dims
+        given = unpack(X, "X", None if reset else False).X
+        if form_of(given, None) == "rows":
             raise ValueError(
                 f"X is 2-D, but layout={self.layout!r} has three axes: use layout='by_step' or 'by_feature' for "
                 "tables, or X[:, numpy.newaxis] for one channel in layout='case_channel_time'."
             )
         if self.layout == "case_channel_time":
-            is_list = isinstance(X, (list, tuple)) or np.asarray(X).dtype == object
-            X = [_transposed(case) for case in X] if is_list else np.asarray(X).swapaxes(1, 2)
+            is_list = isinstance(given, (list, tuple)) or np.asarray(given).dtype == object
+            cases = [_transposed(case, f"X[{i}]") for i, case in enumerate(given)] if is_list else None
+            X = np.asarray(given).swapaxes(1, 2) if cases is None else cases
         cases = check_sequences(
             self, X, reset=reset, fitted_on_rows=None if reset else False, ensure_all_finite="allow-nan"
         )
@@ -374,9 +382,9 @@ def _backwards(lengths):
     return np.repeat(2 * starts + lengths - 1, lengths) - np.arange(lengths.sum())
 
 
-def _transposed(case):
+def _transposed(case, name):
     """Return an array (n_features, n_steps) as (n_steps, n_features); any other one as it is, for the check."""
-    array = np.asarray(case)
+    array = np.asarray(from_library(case, name))
     return array.T if array.ndim == 2 else array
 
 

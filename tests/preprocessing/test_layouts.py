@@ -343,3 +343,49 @@ def test_bad_input_changes_nothing():
         with pytest.raises(ValueError, match=r"^X"):
             to_sequences.fit_transform(X)
         assert vars(to_sequences) == before
+
+
+def make_container(form, parts):
+    """The arrays (n_steps_i, n_features) in a container of another library."""
+    library, kind = form.split(".")
+    module = np if library == "numpy" else pytest.importorskip(library, reason=f"{library} is not installed")
+    if kind == "column":
+        column = np.empty((len(parts), 1), dtype=object)
+        column[:, 0] = parts
+        return column
+    if kind == "index":
+        return module.concat([module.DataFrame(part) for part in parts], keys=range(len(parts)))
+    return module.Series(parts if library == "pandas" else [part.tolist() for part in parts])
+
+
+@pytest.mark.parametrize("form", ["numpy.column", "pandas.Series", "pandas.index", "polars.Series"])
+@pytest.mark.parametrize("layout", ["case_time_channel", "case_channel_time"])
+def test_sequences_may_come_in_a_container(layout, form):
+    parts = [np.arange(6.0).reshape(2, 3), np.arange(10.0, 16.0).reshape(2, 3)]
+    given = make_container(form, parts)
+    transformer = ToSequences(layout)
+    expected = [part.T for part in parts] if layout == "case_channel_time" else parts
+    assert_array_equal(np.stack(list(transformer.fit_transform(given))), expected)
+    back = ToSequences("case_time_channel").fit(parts).inverse_transform(given)
+    assert_array_equal(np.stack(list(back)), parts)
+
+
+@pytest.mark.parametrize("layout", ["case_time_channel", "case_channel_time"])
+def test_what_must_become_a_list_is_refused_with_the_line(layout):
+    parts = [np.ones((2, 3)), np.ones((2, 3))]
+    for wrong, message in (
+        ((part for part in parts), r"^X is a generator, .*: pass list\(X\)"),
+        (dict(enumerate(parts)), r"^X is a dict: .* list\(X\.values\(\)\)"),
+    ):
+        with pytest.raises(TypeError, match=message):
+            ToSequences(layout).fit(wrong)
+
+
+@pytest.mark.parametrize("layout", ["case_time_channel", "case_channel_time", "by_step"])
+def test_values_under_a_mask_are_refused(layout):
+    X = np.ma.masked_equal(np.arange(6.0).reshape((2, 3) if layout == "by_step" else (1, 2, 3)), 4)
+    with pytest.raises(ValueError, match=r"^X is a masked array with 1 masked value,"):
+        ToSequences(layout).fit(X)
+    if layout != "by_step":
+        with pytest.raises(ValueError, match=r"^X\[0\] is a masked array with 1 masked value,"):
+            ToSequences(layout).fit([X[0]])
