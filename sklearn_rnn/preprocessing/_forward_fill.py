@@ -11,6 +11,8 @@ from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
+from sklearn_rnn._data.containers import by_instance, has_sequences, unpack
+from sklearn_rnn._data.libraries import is_of_class
 from sklearn_rnn._data.missing import is_missing
 from sklearn_rnn._data.names import as_names, compare_names, record_names
 from sklearn_rnn._data.reading import check_sequences
@@ -68,7 +70,8 @@ class ForwardFill(TransformerMixin, BaseEstimator):
     -----
     The features of the result are those of X, then the indicators, then the elapsed steps or times. The result has the
     form of X (axes: sequence, time, feature): an array for 2-D and 3-D X, a list for a list. A list of data frames
-    (pandas, polars or pyarrow), which may also hold text, gives a list of data frames; all other X are numeric.
+    (pandas, polars or pyarrow), which may also hold text, gives a list of data frames. A pandas frame with an index
+    (instance, time) does too, and so does a column of frames. All other X are numeric.
 
     What stands in a gap is the basis of GRU-D (Che et al., 2018, section "GRU-forward"), where it decays towards the
     mean. Here the network learns what to make of the elapsed time.
@@ -93,6 +96,7 @@ class ForwardFill(TransformerMixin, BaseEstimator):
 
     n_features_in_: int
     feature_names_in_: np.ndarray
+    _fitted_on_rows: bool
 
     _parameter_constraints: dict = {
         "add_indicator": ["boolean"],
@@ -245,6 +249,8 @@ class ForwardFill(TransformerMixin, BaseEstimator):
 
     def _read(self, X, *, reset):
         """Return the steps of X; with ``reset``, set the fitted attributes."""
+        if reset or not self._fitted_on_rows:
+            X = _frames_of(X, may_be_rows=reset)
         steps = self._read_frames(X, reset=reset) if _are_frames(X) else self._read_arrays(X, reset=reset)
         if reset:
             self._time_place = steps.place_of_time(self.time)
@@ -308,6 +314,20 @@ class ForwardFill(TransformerMixin, BaseEstimator):
                 f"frame, which needs 2-D X: call set_output(transform='default') on this {type(self).__name__}. A list "
                 "of data frames gives a list of data frames without it."
             )
+
+
+def _frames_of(X, may_be_rows):
+    """Return the data frames in a container of any library as a list or object array; any other X as it is.
+
+    If X may be rows, a frame with an index (instance, time) is not taken apart into single rows: it is refused later.
+    """
+    if isinstance(X, (list, tuple)) or (isinstance(X, np.ndarray) and X.dtype != object):
+        return X
+    if is_of_class(X, "pandas.DataFrame") and X.index.nlevels > 1 and len(X) and not has_sequences(X.iloc[0]):
+        lengths = [len(rows) for rows in by_instance(X, "X")]  # an index (instance, time)
+        return X if may_be_rows and len(lengths) == len(X) else split(as_table(X, "X"), lengths)
+    sequences = unpack(X, "X").X
+    return sequences if _are_frames(sequences) else X
 
 
 def _are_frames(X):

@@ -449,3 +449,33 @@ def test_a_warning_tells_that_the_columns_of_a_frame_are_its_steps(library):
     assert_array_equal(ForwardFill(step_features=2).fit_transform(frame), [[1, NAN], [2, 3]])
     whole = make_frame(library, {"t": [NAN, 2.0], "a": [1.0, 3.0]})  # nothing stands before this gap
     assert_array_equal(ForwardFill().fit_transform(whole), [[NAN, 1], [2, 3]])
+
+
+@pytest.mark.parametrize("form", ["series", "object column", "index"])
+def test_frames_may_come_in_a_container(form):
+    pd = pytest.importorskip("pandas", reason="pandas is not installed")
+    when = pd.to_datetime(["2024-01-01", "2024-01-02", "2024-01-04"])
+    frames = [
+        pd.DataFrame({"when": when, "drug": ["x", None, None], "sugar": [NAN, 5.0, NAN]}),
+        pd.DataFrame({"when": when[:2], "drug": ["y", None], "sugar": [1.0, NAN]}),
+    ]
+    given = {
+        "series": lambda: pd.Series(frames),
+        "object column": lambda: object_array(frames)[:, np.newaxis],
+        "index": lambda: pd.concat(frames, keys=["b", "a"]),
+    }[form]()
+    fill = ForwardFill(add_elapsed=True, time="when").fit(given)
+    assert fill.feature_names_in_.tolist() == ["when", "drug", "sugar"]
+    expected = fill.transform(frames)
+    for filled, wanted in zip(fill.transform(given), expected):
+        assert as_dict(filled) == as_dict(wanted)
+    assert as_dict(expected[1])["drug"] == ["y", "y"]
+
+
+def test_an_index_with_one_row_for_each_instance_is_refused():
+    pd = pytest.importorskip("pandas", reason="pandas is not installed")
+    X = pd.DataFrame({"a": [1.0, 2.0]}, index=pd.MultiIndex.from_arrays([[0, 1], [0, 0]]))
+    with pytest.raises(ValueError, match=r"^X has an index of 2 levels, .*, but one row for each instance"):
+        ForwardFill().fit(X)
+    two = pd.concat([X, X], keys=[0, 1]).droplevel(1)
+    assert [as_dict(row) for row in ForwardFill().fit(two).transform(X)] == [{"a": [1.0]}, {"a": [2.0]}]
