@@ -106,6 +106,8 @@ def sequences_from_frame(
     """
     if target_per not in ("sequence", "step"):
         raise ValueError(f"target_per={target_per!r} is not known: it must be 'sequence' or 'step'.")
+    if target_per == "step" and target is None:
+        raise ValueError("target_per='step' needs a target: name its column in target.")
     by, order = plain_names(by, "by"), plain_names(order, "order")
     features, target = plain_names(features, "features"), plain_names(target, "target")
     static, groups = plain_names(static, "static"), plain_names(groups, "groups")
@@ -177,7 +179,7 @@ def frame_from_sequences(values, frame, by, order=None, *, name="prediction", in
             raise ValueError(f"name={new!r} is the name of another column: choose a new one.")
     indices = _checked_indices(indices, len(rows))
     steps = _values_of_steps(values, rows, indices, name)
-    places = np.concatenate([rows.rows_of(i) for i in indices]) if len(indices) else np.array([], int)
+    places = np.concatenate([rows.rows_of(i) for i in indices])
     step_of_row = np.full(len(table), -1)
     step_of_row[places] = np.arange(len(places))
     for k, new in enumerate(names):
@@ -350,7 +352,8 @@ class Columns:
         self.features = list(dict.fromkeys(chosen))
         if not self.features:
             raise ValueError(
-                f"features is {features!r}, and no column is left for X: frame has only the columns {table.columns}."
+                f"features is {features!r}, and no column is left for X: frame has only the columns {table.columns}. "
+                "The columns of by and order are features too if features names them."
             )
         for column in targets:
             if column in self.features:
@@ -430,11 +433,13 @@ def _checked_indices(indices, n_sequences):
     if indices is None:
         return np.arange(n_sequences)
     places = np.asarray(indices)
+    if places.ndim == 1 and not len(places):
+        raise ValueError("indices is empty: at least one sequence is needed.")
     if places.ndim != 1 or places.dtype.kind not in "iu":
         raise TypeError(
             f"indices must be a list or 1-D array of int, the places of the sequences, but it is {indices!r}."
         )
-    if len(places) and not (places.min() >= 0 and places.max() < n_sequences):
+    if not (places.min() >= 0 and places.max() < n_sequences):
         raise ValueError(f"indices goes from {places.min()} to {places.max()}, but frame has {n_sequences} sequences.")
     if len(np.unique(places)) < len(places):
         raise ValueError("indices names a sequence twice: its rows have room for one value.")

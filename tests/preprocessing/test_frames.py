@@ -368,7 +368,7 @@ def test_empty_frames_and_empty_arguments_are_refused():
         sequences_from_frame(log().iloc[:0], "patient")
     with pytest.raises(ValueError, match=r"^by is empty"):
         sequences_from_frame(log(), [])
-    with pytest.raises(ValueError, match=r"^features is None, and no column is left for X"):
+    with pytest.raises(ValueError, match=r"^features is None, and no column is left for X.* features too if features"):
         sequences_from_frame(log()[["patient", "hour"]], ["patient", "hour"])
     with pytest.raises(ValueError, match=r"^target_per='row' is not known: it must be 'sequence' or 'step'"):
         sequences_from_frame(log(), "patient", target_per="row")
@@ -462,7 +462,8 @@ def test_predictions_of_an_estimator_stand_beside_their_rows():
     [
         ([1.0], {}, r"^values has 1 entries for 2 sequences of frame: pass the places of these sequences as indices"),
         ([1.0, 2.0, 3.0], {}, r"^values has 3 entries for 2 sequences of frame: pass one for each"),
-        ([], {"indices": []}, r"^(values is empty|indices must be)"),
+        ([], {"indices": []}, r"^indices is empty: at least one sequence is needed"),
+        ([], {"indices": np.array([], int)}, r"^indices is empty: at least one sequence is needed"),
         ([[1.0] * 4, [1.0] * 3], {}, r"^values\[1\] has shape \(3,\), but name='prediction' and the 2 steps of this "),
         (np.ones((2, 3)), {"name": ["a", "b"]}, r"values\[0\] has shape \(3,\), .* need an array of shape \(2,\) or"),
         ([1.0, 2.0], {"name": "pulse"}, r"^name='pulse' is the name of another column"),
@@ -489,6 +490,11 @@ def test_values_under_a_mask_are_refused():
         frame_from_sequences([np.arange(4.0), np.ma.array([1.0, 2.0], mask=[0, 1])], log(), "patient")
     frame = frame_from_sequences(np.ma.array([1.0, 2.0]), log(), "patient")
     assert frame["prediction"].tolist() == [1, 2, 1, 2, 1, 1]
+
+
+def test_targets_of_steps_need_a_target():
+    with pytest.raises(ValueError, match=r"^target_per='step' needs a target"):
+        sequences_from_frame(log(), "patient", target_per="step")
 
 
 # ---- Names -------------------------------------------------------------------------------------------
