@@ -512,7 +512,10 @@ class FrameSteps(Steps):
         if not isinstance(time, str):
             return _checked_place(time, self.names)
         if time not in self.names:
-            raise ValueError(f"time={time!r} is not a column of X[0], whose columns are {self.names}.")
+            raise ValueError(
+                f"time={time!r} is not a column of X[0], whose columns are {self.names}. sequences_from_frame leaves "
+                "the column of order out: name it in features= with the others."
+            )
         return self.names.index(time)
 
     def times(self, place):

@@ -16,7 +16,7 @@ from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
 from sklearn_rnn import RNNClassifier
-from sklearn_rnn.preprocessing import ForwardFill, TimeDistributed
+from sklearn_rnn.preprocessing import ForwardFill, TimeDistributed, sequences_from_frame
 
 NAN = np.nan
 CHECKED = [
@@ -479,3 +479,12 @@ def test_an_index_with_one_row_for_each_instance_is_refused():
         ForwardFill().fit(X)
     two = pd.concat([X, X], keys=[0, 1]).droplevel(1)
     assert [as_dict(row) for row in ForwardFill().fit(two).transform(X)] == [{"a": [1.0]}, {"a": [2.0]}]
+
+
+def test_a_time_that_sequences_from_frame_left_out_is_to_be_named_in_features():
+    log = make_frame("pandas", {"id": [1, 1], "hour": [0.0, 3.0], "sugar": [5.0, NAN]})
+    fill = ForwardFill(time="hour", add_elapsed=True)
+    with pytest.raises(ValueError, match=r"^time='hour' is not a column of X\[0\], .*name it in features="):
+        fill.fit(sequences_from_frame(log, "id", "hour")[0])
+    filled = fill.fit_transform(sequences_from_frame(log, "id", "hour", ["hour", "sugar"])[0])
+    assert filled[0]["elapsed_sugar"].tolist() == [0, 3]
