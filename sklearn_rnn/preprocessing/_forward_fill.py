@@ -485,9 +485,19 @@ class FrameSteps(Steps):
         self._table = stack(list(frames))
         self._is_object_array = isinstance(frames, np.ndarray)
         self.lengths = np.array([len(frame) for frame in frames])
-        columns = [is_missing(column_values(self._table, column)) for column in self.names]
-        self.missing = np.column_stack(columns)
+        columns = {column: column_values(self._table, column) for column in self.names}
+        for column, values in columns.items():
+            self._refuse_infinity(column, values)
+        self.missing = np.column_stack([is_missing(values) for values in columns.values()])
         self.time = np.arange(len(self.missing), dtype=np.float64)
+
+    def _refuse_infinity(self, column, values):
+        rows = np.flatnonzero(np.isinf(values) if values.dtype.kind == "f" else ())
+        if len(rows):
+            raise ValueError(
+                f"X contains infinity in {self._place_of(rows[0])}, column {column!r}: ForwardFill does not accept "
+                "infinity. Write NaN there, to fill it, or leave the step out."
+            )
 
     def _check_like_first(self, frame, first, name):
         if type(frame) is not type(first):

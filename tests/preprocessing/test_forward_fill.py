@@ -488,3 +488,16 @@ def test_a_time_that_sequences_from_frame_left_out_is_to_be_named_in_features():
         fill.fit(sequences_from_frame(log, "id", "hour")[0])
     filled = fill.fit_transform(sequences_from_frame(log, "id", "hour", ["hour", "sugar"])[0])
     assert filled[0]["elapsed_sugar"].tolist() == [0, 3]
+
+
+@each_library
+def test_infinity_is_refused_in_frames_as_in_arrays(library):
+    frames = [make_frame(library, {"a": [1.0]}), make_frame(library, {"a": [1.0, -np.inf]})]
+    with pytest.raises(
+        ValueError, match=r"^X contains infinity in sequence 1, step 1, column 'a': ForwardFill does not"
+    ):
+        ForwardFill().fit(frames)
+    with pytest.raises(
+        ValueError, match=r"^X contains infinity in sequence 1, step 1, feature 0: ForwardFill does not"
+    ):
+        ForwardFill().fit([np.asarray(frame) for frame in frames])
