@@ -10,6 +10,7 @@ from sklearn.base import BaseEstimator, _fit_context, clone, is_regressor
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_rnn._data.alignment import check_alignment
 from sklearn_rnn._data.batches import Dataset
 from sklearn_rnn._data.patches import choose_patches
 from sklearn_rnn._data.reading import check_sequences
@@ -292,6 +293,12 @@ class BaseRNN(BaseEstimator, metaclass=ABCMeta):
         sequences = self._read_new(X)
         scores = predict_scores(self._model.network, sequences, self.n_jobs)
         return self._model.in_form_of(sequences, function(scores))
+
+    def _check_order(self, X, y, sample_weight):
+        """Refuse pandas targets and weights in another order than the instances, or the steps, of X."""
+        if not self._model.schema.is_table:
+            check_alignment(X, y, "y")
+            check_alignment(X, sample_weight, "sample_weight")
 
     def _join_steps(self, X, y, sample_weight):
         """Return true and predicted values, and the weights, of all steps with a known target (readout "each")."""

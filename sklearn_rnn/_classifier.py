@@ -260,6 +260,7 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
             For multilabel targets, the share of sequences with all labels right.
         """
         check_is_fitted(self)
+        self._check_order(X, y, sample_weight)
         if not self._model.is_per_step:
             return super().score(X, y, sample_weight)
         from sklearn.metrics import accuracy_score  # here: importing it takes longer than all of this package

@@ -219,6 +219,7 @@ class RNNRegressor(RegressorMixin, BaseRNN):
         float
         """
         check_is_fitted(self)
+        self._check_order(X, y, sample_weight)
         if not self._model.is_per_step:
             return super().score(X, y, sample_weight)
         from sklearn.metrics import r2_score  # here: importing it takes longer than all of this package

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from sklearn_rnn._data.alignment import check_alignment
 from sklearn_rnn._data.batches import Dataset
 from sklearn_rnn._data.coding import ClassCoding, ValueCoding
 from sklearn_rnn._data.feature_scale import ScaleCheck
@@ -77,6 +78,9 @@ def read_training_data(
         The dataset has no sequence without weight, except if ``is_chunk``.
     """
     schema, sequences = _read_sequences(estimator, X, names.X, None if known is None else known.schema)
+    if sequences.form != "rows":
+        check_alignment(X, y, names.y, names.X)
+        check_alignment(X, sample_weight, names.sample_weight, names.X)
     y, is_known = reader.check(y, sequences, schema.dtype, names.y)
     weights = check_weights(
         sample_weight,

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils import check_array
 
+from sklearn_rnn._data.containers import by_instance
 from sklearn_rnn._data.reading import naming_argument
 from sklearn_rnn._data.sequences import BaseSequences
 
@@ -27,7 +28,8 @@ def check_weights(
     Parameters
     ----------
     sample_weight : None, float, array-like of shape (n_sequences,), or with ``per_step`` also array-like of shape \
-            (n_sequences, n_steps) or a list of n_sequences array-likes of shape (n_steps_i,)
+            (n_sequences, n_steps), a list of n_sequences array-likes of shape (n_steps_i,), or a pandas Series with \
+            an index (instance, time)
         None: 1 for each. One number: for all. A list of numbers has one for each sequence.
     sequences : Sequences
     dtype : dtype
@@ -78,6 +80,8 @@ def _read(sample_weight: Any, sequences: BaseSequences, per_step: bool, name: st
     n_sequences = len(sequences)
     if sample_weight is None:
         return np.ones(n_sequences)
+    if getattr(getattr(sample_weight, "index", None), "nlevels", 1) > 1 and len(sample_weight) != n_sequences:
+        sample_weight = by_instance(sample_weight, name)
     if not isinstance(sample_weight, (list, tuple)):
         sample_weight = np.asarray(sample_weight)
         if sample_weight.ndim == 0:

@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.metrics import get_scorer, make_scorer
 from sklearn.utils import get_tags
 
+from sklearn_rnn._data.alignment import check_alignment
 from sklearn_rnn._data.missing import known_steps
 from sklearn_rnn._data.step_values import check_per_step, join, parts_of, target_parts, without_objects
 
@@ -104,8 +105,10 @@ class StepScorer:
 
     def __call__(self, estimator, X, y, sample_weight=None, **params):
         """Score predictions for X against y; see :func:`make_step_scorer`."""
+        check_alignment(X, y, "y")
         steps = KnownSteps(y)
         if sample_weight is not None:
+            check_alignment(X, sample_weight, "sample_weight")
             params["sample_weight"] = steps.take_weights(sample_weight)
         return self._scorer(JoinedPredictions(estimator, steps), X, steps.targets, **params)
 

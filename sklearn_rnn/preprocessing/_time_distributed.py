@@ -18,6 +18,7 @@ from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, _routi
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
+from sklearn_rnn._data.alignment import check_alignment
 from sklearn_rnn._data.raw_steps import check_raw_sequences, raw_sequences
 from sklearn_rnn._data.reading import check_sequences
 from sklearn_rnn._data.targets import check_y
@@ -390,6 +391,9 @@ class TimeDistributed(TransformerMixin, BaseEstimator):
     def _check_for_fit(self, X, y, fit_params, *, reset):
         """Return the sequences, and the transformer's arguments (X and y) and parameters."""
         sequences = self._check_sequences(X, reset=reset)
+        if sequences.form != "rows":
+            for name, values in [("y", y), *fit_params.items()]:
+                check_alignment(X, values, name)
         data = [sequences.rows]
         # The tags do not tell whether a transformer reads y: SelectKBest, PLS and pipelines read it,
         # but their tags say no. So it gets y whenever there is one, as in scikit-learn's pipelines.
