@@ -118,7 +118,7 @@ def _names_of_each(X: Iterable[Any], name: str) -> Iterator[np.ndarray | None]:
     known_labels: list[Any] | None = None
     names = None
     for i, item in enumerate(X):
-        labels = _labels_of(item)
+        labels = labels_of(item)
         if labels is None:
             yield None
             continue
@@ -127,7 +127,7 @@ def _names_of_each(X: Iterable[Any], name: str) -> Iterator[np.ndarray | None]:
         yield names
 
 
-def _labels_of(item: Any) -> list[Any] | None:
+def labels_of(item: Any) -> list[Any] | None:
     """Return the column labels of a frame (pandas, polars), a table (pyarrow) or a DataArray; None for others."""
     if isinstance(item, (np.ndarray, list, tuple)):
         return None

@@ -12,8 +12,9 @@ from sklearn.utils.validation import _check_feature_names, check_array
 
 from sklearn_rnn._data.containers import Unpacked, is_scalar, n_dimensions, unpack
 from sklearn_rnn._data.libraries import from_library, refuse_times
-from sklearn_rnn._data.names import common_names, compare_names, record_names
+from sklearn_rnn._data.names import common_names, compare_names, labels_of, record_names
 from sklearn_rnn._data.padding import remedy_for_nan
+from sklearn_rnn._data.refused import refuse_text
 from sklearn_rnn._data.sequences import MappedSequences, Sequences
 
 FLOATS = (np.float64, np.float32)
@@ -126,6 +127,10 @@ def _is_table(X: Sequence[Any]) -> bool:
     )
 
 
+def _has_strings(row: Sequence[Any]) -> bool:
+    return any(issubclass(cls, (str, bytes)) for cls in set(map(type, row)))
+
+
 def refuse_form(reader: Reader, form: str, n: int) -> None:
     """Raise the error for X in another form than the estimator was fitted on; ``n`` features (or columns) are right."""
     if form == "rows":
@@ -146,6 +151,8 @@ def _check_rows(estimator: Any, X: Any, reset: bool, step_features: int, reader:
     """Check 2-D X: each row is a sequence of n_columns / step_features steps."""
     stays_mapped = reader.may_stay_mapped and _is_mapped(X) and X.ndim == 2
     _check_feature_names(estimator, X, reset=reset)
+    if isinstance(X, (list, tuple)) and any(isinstance(row, (list, tuple)) and _has_strings(row) for row in X):
+        refuse_text(np.array(X), reader.name)
     if not stays_mapped:  # check_array would copy the array; an array of numbers passes its checks
         X = check_table(X, reader)
     n_sequences, n_columns = X.shape
@@ -215,6 +222,7 @@ def _check_array_3d(X: Any, reader: Reader) -> Sequences | MappedSequences:
         return _map_sequences(X, np.full(len(X), X.shape[1]), "array", X.dtype, reader)
     is_ready = type(X) is np.ndarray and X.dtype in reader.dtypes and X.flags.c_contiguous and X.size > 0
     if not is_ready:  # check_array takes longer than the prediction of a sequence
+        refuse_text(X, reader.name)
         with naming_argument(reader.name):
             X = check_array(
                 X,
@@ -268,6 +276,8 @@ def _as_2d(item: Any, name: str) -> np.ndarray:
     except (TypeError, ValueError) as error:
         raise type(error)(f"{name} is not an array of shape (n_steps, n_features): {error}") from error
     refuse_times(array, name)
+    if array.ndim:
+        refuse_text(array, name, labels_of(item) if array.ndim == 2 else None)
     if np.iscomplexobj(array):
         raise ValueError(f"Complex data not supported: {name} has dtype {array.dtype}.")
     if array.ndim == 1:

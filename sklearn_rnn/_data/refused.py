@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
+
+import numpy as np
 
 READABLE = ("__array__", "__array_interface__", "__dlpack__", "shape", "__getitem__")
 
@@ -53,6 +55,33 @@ def refuse_strings(cells: Iterable[Any], name: str) -> None:
             f"(or the words, text.split()) of each, such as letters = sorted(set(''.join({name}))) and "
             f"[[[c == letter for letter in letters] for c in text] for text in {name}]."
         )
+
+
+def refuse_text(array: np.ndarray, place: str, labels: Sequence[Any] | None = None) -> None:
+    """Refuse strings in a sequence, those of digits too: NumPy would read codes, such as "007", as numbers.
+
+    Parameters
+    ----------
+    array : ndarray of shape (..., n_features)
+    place : str
+        The sequence, such as "X[3]", for messages.
+    labels : sequence of length n_features, or None
+        Labels of the columns of a data frame.
+    """
+    if array.dtype.kind not in "OSU" or not any(issubclass(cls, (str, bytes)) for cls in set(map(type, array.flat))):
+        return
+    strings = [i for i, cell in enumerate(array.flat) if isinstance(cell, (str, bytes))]
+    i = next((i for i in strings if not _is_number(array.flat[i])), strings[0])  # NumPy makes strings of numbers too
+    text = str(array.flat[i])
+    if labels is not None:
+        raise ValueError(
+            f"{place}[{labels[i % array.shape[-1]]!r}] is not numeric: it has the string {text!r}. Leave the column "
+            "out, make numbers of it, or encode it, for instance with TimeDistributed(ColumnTransformer(...))."
+        )
+    raise ValueError(
+        f"{place} is not numeric: it has the string {text!r}. Encode strings, for instance with "
+        "TimeDistributed(OneHotEncoder()), or make numbers of them."
+    )
 
 
 def _is_number(text: str | bytes) -> bool:

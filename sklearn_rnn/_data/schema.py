@@ -22,6 +22,7 @@ from sklearn_rnn._data.reading import (
     naming_argument,
     refuse_form,
 )
+from sklearn_rnn._data.refused import refuse_text
 
 
 @dataclass(frozen=True)
@@ -134,6 +135,8 @@ class InputSchema:
         with naming_argument("x"):
             x = np.asarray(x)
         refuse_times(x, "x")
+        if x.dtype == object:
+            refuse_text(x, "x")
         if x.dtype.kind not in "biufO":
             raise ValueError(f"x has dtype {x.dtype}: a step is an array of real numbers.")
         shapes = self._shapes_of_step(n_sequences)

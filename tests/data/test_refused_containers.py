@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 from helpers import make_sequences
 from refusals import LABELS, assert_refuses, assert_training_refuses, classifier, object_array, sequences, sequences_but
+from sklearn.compose import ColumnTransformer
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder
 
-from sklearn_rnn.preprocessing import to_object_column
+from sklearn_rnn.preprocessing import TimeDistributed, to_object_column
 
 NAMES = ["speed", "angle"]
 
@@ -213,3 +216,59 @@ def test_a_step_of_a_stream_is_refused_too(x):
         stream.step(x)
     for name, state in stream.state.items():
         np.testing.assert_array_equal(state, before[name])
+
+
+TEXT = {
+    "digits in ragged lists": (lambda: [["01", "1"], ["007"], *[["2"]] * 4], r"X\[0\]", "01"),
+    "digits in lists": (lambda: [["01", "1"]] * 6, r"X(\[0\])?", "01"),  # 2-D, unless the fit was on sequences
+    "digits in an array of objects": (
+        lambda: sequences_but(1, np.array([[1.0, "07"]], dtype=object)),
+        r"X\[1\]",
+        "07",
+    ),
+    "digits in a 3-D array": (lambda: np.full((6, 3, 2), "1"), "X", "1"),
+    "digits in a 3-D array of objects": (lambda: np.full((6, 3, 2), "1", dtype=object), "X", "1"),
+    "digits in an object column": (lambda: object_array([["1", "2"], ["3"]] * 3).reshape(-1, 1), r"X\[0\]", "1"),
+    "a word among digits": (lambda: sequences_but(1, [["1", "q"]]), r"X\[1\]", "q"),
+    "a word beside a number": (lambda: sequences_but(1, [[1.0, "q"]]), r"X\[1\]", "q"),
+}
+
+
+@pytest.mark.parametrize(("make", "place", "text"), TEXT.values(), ids=TEXT)
+def test_strings_are_no_numbers(make, place, text):
+    message = (
+        rf"{place} is not numeric: it has the string '{text}'\. Encode strings, for instance with "
+        r"TimeDistributed\(OneHotEncoder\(\)\), or make numbers of them\.$"
+    )
+    assert_training_refuses(classifier(), make(), LABELS, message=message)
+
+
+COLUMNS_OF_TEXT = {
+    "pandas": (lambda cells: frame(np.ones((2, 2)), kind=cells), "kind"),
+    "a category of pandas": (lambda cells: frame(np.ones((2, 2)), kind=cells).astype({"kind": "category"}), "kind"),
+    "polars": (lambda cells: polars_frame([1.0, 2.0], cells), "1"),
+    "pyarrow": (lambda cells: arrow_table([1.0, 2.0], cells), "1"),
+}
+
+
+@pytest.mark.parametrize("cells", [["view", "buy"], ["01", "7"]], ids=["words", "digits"])
+@pytest.mark.parametrize(("make", "label"), COLUMNS_OF_TEXT.values(), ids=COLUMNS_OF_TEXT)
+def test_a_column_of_strings_in_a_list_of_frames_is_named_with_the_remedy(make, label, cells):
+    message = (
+        rf"X\[0\]\['{label}'\] is not numeric: it has the string '{cells[0]}'\. Leave the column out, make numbers of "
+        r"it, or encode it, for instance with TimeDistributed\(ColumnTransformer"
+    )
+    assert_refuses(classifier(), "fit", [make(cells)] * 6, LABELS, message=message)
+
+
+def test_a_column_of_strings_is_encoded_by_the_remedy():
+    X = [frame(np.ones((2, 2)), kind=["view", "buy"])] * 6
+    encoder = ColumnTransformer([("kind", OneHotEncoder(), ["kind"])], remainder="passthrough")
+    pipeline = make_pipeline(TimeDistributed(encoder), classifier()).fit(X, LABELS)
+    assert pipeline[-1].n_features_in_ == 4
+
+
+def test_a_string_in_a_step_of_a_stream_is_no_number():
+    stream = classifier(bidirectional=False).fit(sequences(), LABELS).stream()
+    with pytest.raises(ValueError, match=r"^x is not numeric: it has the string '07'"):
+        stream.step(np.array([[1.0, "07"]], dtype=object))
