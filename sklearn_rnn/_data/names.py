@@ -41,7 +41,7 @@ def common_names(given: Unpacked, name: str, expected: np.ndarray | None = None)
     Raises
     ------
     ValueError
-        If a frame has other names, or the same in another order. The message names it.
+        If a frame has other names, or the same in another order, or a name twice. The message names it.
     TypeError
         If a frame has names of which only some are strings.
     """
@@ -139,8 +139,15 @@ def labels_of(item: Any) -> list[Any] | None:
     return None if labels is None else list(labels)
 
 
+def refuse_repeated(labels: list[Any], place: str) -> None:
+    """Refuse columns with the same label: it is no name of one feature."""
+    if len(set(labels)) < len(labels):
+        repeated = next(label for i, label in enumerate(labels) if label in labels[:i])
+        raise ValueError(f"{place} has several columns named {repeated!r}: give each column a name of its own.")
+
+
 def as_names(labels: list[Any], place: str) -> np.ndarray | None:
-    """Return labels as names; None if there are none, or if none is a string."""
+    """Return labels as names, each a different one; None if there are none, or if none is a string."""
     types = sorted({type(label).__qualname__ for label in labels})
     if "str" not in types:
         return None
@@ -149,4 +156,5 @@ def as_names(labels: list[Any], place: str) -> np.ndarray | None:
             f"{place}: Feature names are only supported if all input features have string names, but these have the "
             f"types {types}. Convert them all to strings, for example by X.columns = X.columns.astype(str)."
         )
+    refuse_repeated(labels, place)
     return np.asarray(labels, dtype=object)

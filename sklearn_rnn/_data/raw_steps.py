@@ -11,7 +11,7 @@ import numpy as np
 
 from sklearn_rnn._data.containers import has_sequences, is_scalar, unpack
 from sklearn_rnn._data.libraries import from_library, is_of_class
-from sklearn_rnn._data.names import common_names, compare_names, record_names
+from sklearn_rnn._data.names import common_names, compare_names, labels_of, record_names, refuse_repeated
 from sklearn_rnn._data.reading import check_n_features
 from sklearn_rnn._data.sequences import Sequences
 
@@ -63,9 +63,11 @@ def raw_sequences(X: Any, name: str = "X", expected: np.ndarray | None = None) -
     lengths = np.array([len(x) for x in given.X])
     rows = _rows_of_instances(X)
     if rows is not None:
+        refuse_repeated(labels_of(rows) or [], name)
         return RawSequences(rows, lengths, form, name, common_names(given, name, expected))
     path = next((path for path in FRAMES if is_of_class(given.X[0], path)), None)
     if path is not None and all(is_of_class(x, path) for x in given.X):
+        refuse_repeated(labels_of(given.X[0]) or [], f"{name}[0]")
         names = common_names(given, name, expected)  # before frames with other columns are joined
         return RawSequences(_joined_frames(given.X, path, name), lengths, form, name, names)
     rows = _joined_strings(given.X, name)

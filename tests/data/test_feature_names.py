@@ -134,6 +134,31 @@ def test_names_that_are_strings_in_part_are_refused():
     )
 
 
+def arrow_table_of_pairs(x, names):
+    pa = pytest.importorskip("pyarrow", reason="makes tables of pyarrow")
+    return pa.table(list(map(pa.array, x.T.copy())), names=names)
+
+
+@pytest.mark.parametrize("make", [pandas_frame, arrow_table_of_pairs])
+def test_a_name_of_two_columns_is_refused(make):
+    X = frames_but("all", ["speed", "speed"], make)
+    message = r"X\[0\] has several columns named 'speed': give each column a name of its own\."
+    assert_refuses(classifier(), "fit", X, LABELS, message=message)
+    assert_refuses(TimeDistributed(StandardScaler()), "fit", X, message=message)
+    second = frames_but(1, ["speed", "speed"], make)
+    with pytest.raises(ValueError, match=r"^X\[1\] has several columns named 'speed'"):
+        classifier().fit(second, LABELS)
+
+
+def test_time_distributed_refuses_any_label_of_two_columns():
+    X = frames_but("all", [0, 0])
+    transformer = TimeDistributed(StandardScaler())
+    assert_refuses(transformer, "fit", X, message=r"X\[0\] has several columns named 0: ")
+    pd = pytest.importorskip("pandas", reason="makes a frame of all steps")
+    message = "X has several columns named 0: "
+    assert_refuses(transformer, "fit", pd.concat(X, keys=range(6)), message=message)
+
+
 @each_frame
 def test_streams_compare_names(frame):
     X = frames_but(None, None, frame)
