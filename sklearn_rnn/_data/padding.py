@@ -35,7 +35,11 @@ def remedy_for_nan(rows: np.ndarray, lengths: np.ndarray, form: str) -> str:
         The form of X.
     """
     if not looks_like_padding(rows, lengths):
-        return "Impute it, for instance with TimeDistributed(SimpleImputer()), or leave out the sequence."
+        before = "Replace infinity by NaN. " if np.isinf(rows).any() else ""
+        return (
+            f"{before}Fill gaps by sklearn_rnn.preprocessing.ForwardFill(), and then those at the start of a sequence "
+            "by TimeDistributed(SimpleImputer()), or leave out the sequence."
+        )
     layout = "'case_time_channel'"
     if form == "rows":
         layout = "'by_step'" if rows.shape[1] == 1 else f"'by_step', step_features={rows.shape[1]}"

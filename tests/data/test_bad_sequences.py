@@ -36,7 +36,7 @@ class BadX(NamedTuple):
     error: type = ValueError
 
 
-NO_NAN = "RNNClassifier does not accept NaN. Impute it"
+NO_NAN = "RNNClassifier does not accept NaN. Fill gaps by"
 NO_INFINITY = "RNNClassifier does not accept infinity."
 EMPTY = np.empty((0, 2))
 

@@ -1,13 +1,18 @@
 import numpy as np
 import pytest
 from helpers import RAGGED, make_sequences
+from sklearn.impute import SimpleImputer
+from sklearn.pipeline import make_pipeline
 
 from sklearn_rnn import RNNClassifier
 from sklearn_rnn._data.padding import looks_like_padding
-from sklearn_rnn.preprocessing import ToSequences
+from sklearn_rnn.preprocessing import ForwardFill, TimeDistributed, ToSequences
 
 NAN = np.nan
-IMPUTE = r"does not accept NaN\. Impute it, for instance with TimeDistributed\(SimpleImputer\(\)\)"
+FILL = (
+    r"Fill gaps by sklearn_rnn\.preprocessing\.ForwardFill\(\), and then those at the start of a sequence by "
+    r"TimeDistributed\(SimpleImputer\(\)\), or leave out the sequence\.$"
+)
 
 
 def padded():
@@ -62,10 +67,20 @@ def test_padding_in_a_memory_mapped_file_is_named(tmp_path):
     [(0, 2), (0, 4, 1), (1, 0)],
     ids=["within a sequence", "in one of the features", "a sequence without any value"],
 )
-def test_gaps_are_to_be_imputed(place):
+def test_gaps_are_to_be_filled(place):
     X = padded()
     X[place] = NAN
-    with pytest.raises(ValueError, match=IMPUTE):
+    with pytest.raises(ValueError, match=r"does not accept NaN\. " + FILL):
+        fit(X)
+    filled = make_pipeline(ForwardFill(), TimeDistributed(SimpleImputer())).fit_transform(X)
+    fit(filled)
+    assert np.isfinite(filled).all()
+
+
+def test_infinity_is_to_be_replaced_first():
+    X = np.zeros((5, 7, 2))
+    X[0, 2] = np.inf
+    with pytest.raises(ValueError, match=r"does not accept infinity\. Replace infinity by NaN\. " + FILL):
         fit(X)
 
 
