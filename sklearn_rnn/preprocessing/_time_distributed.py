@@ -75,15 +75,15 @@ class TimeDistributed(TransformerMixin, BaseEstimator):
     * 2-D, (n_sequences, n_columns): an array (n_sequences, n_steps * k), or the data frame that
       ``set_output`` or ``sklearn.set_config`` ask for;
     * 3-D, (n_sequences, n_steps, n_features): an array (n_sequences, n_steps, k);
-    * a list or tuple of arrays (n_steps_i, n_features) or (n_steps_i,): a list of arrays
-      (n_steps_i, k);
-    * an object array of such arrays: an object array of arrays (n_steps_i, k).
+    * a list or tuple of arrays (n_steps_i, n_features) or (n_steps_i,), or of data frames: a list
+      of arrays (n_steps_i, k);
+    * an object array of such arrays or data frames: an object array of arrays (n_steps_i, k).
 
     If the sequences are data frames (pandas, polars, pyarrow), the transformer gets one frame with
     the rows of all of them, so that a ColumnTransformer finds its columns by their names. If the
-    sequences have strings, it gets an array of objects: encoders take lists of sequences of
-    strings. Otherwise it gets float32 for float32 X, and float64 for any other X. NaN is accepted
-    if the transformer accepts it.
+    sequences have strings, it gets an array of objects: encoders take lists, and 3-D arrays, of
+    sequences of strings. 2-D X must have numbers. Otherwise it gets float32 for float32 X, and
+    float64 for any other X. NaN is accepted if the transformer accepts it.
 
     Examples
     --------
@@ -127,9 +127,10 @@ class TimeDistributed(TransformerMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_sequences, n_columns), array-like of shape \
-                (n_sequences, n_steps, n_features), or list of arrays of shape \
+                (n_sequences, n_steps, n_features), or list of arrays or data frames of shape \
                 (n_steps_i, n_features) or (n_steps_i,)
-            The sequences.
+            The sequences. Those in a list or a 3-D array may have strings, if the transformer
+            takes them.
         y : array-like of shape (n_sequences,) or (n_sequences, n_outputs), array-like of shape \
                 (n_sequences, n_steps) or (n_sequences, n_steps, n_outputs), or list of arrays \
                 of shape (n_steps_i,) or (n_steps_i, n_outputs), default=None
@@ -259,11 +260,9 @@ class TimeDistributed(TransformerMixin, BaseEstimator):
 
         Raises
         ------
-        ValueError
+        ValueError, TypeError
             For bad input; if the transformer does not return one row per step; if ``set_output``
             asks for data frames and X is not 2-D.
-        TypeError
-            For bad input; if the transformer's output is sparse.
         """
         if not hasattr(self, "transformer_") and not get_tags(self).requires_fit:
             return clone(self).fit_transform(X)  # stateless: fit learns nothing
@@ -376,14 +375,22 @@ class TimeDistributed(TransformerMixin, BaseEstimator):
             if reset:
                 self._fitted_on_rows = False
             return raw
-        sequences = check_sequences(
-            self,
-            X,
-            reset=reset,
-            fitted_on_rows=fitted_on_rows,
-            step_features=self.step_features,
-            ensure_all_finite="allow-nan" if get_tags(self).input_tags.allow_nan else True,
-        )
+        try:
+            sequences = check_sequences(
+                self,
+                X,
+                reset=reset,
+                fitted_on_rows=fitted_on_rows,
+                step_features=self.step_features,
+                ensure_all_finite="allow-nan" if get_tags(self).input_tags.allow_nan else True,
+            )
+        except ValueError as error:
+            if fitted_on_rows or not str(error).startswith("X is not numeric: could not convert string"):
+                raise
+            raise ValueError(
+                f"{error}. 2-D X must have numbers: pass strings as a 3-D array, "
+                f"numpy.asarray(X).reshape(len(X), -1, {self.step_features}), or as a list of sequences."
+            ) from error
         if reset:
             self._fitted_on_rows = sequences.form == "rows"
         return sequences if raw is None else raw

@@ -150,3 +150,22 @@ def test_weights_of_sequences_are_repeated_for_the_rows_of_frames():
     amounts = np.concatenate([frame["amount"] for frame in frames])
     expected = np.average(amounts, weights=np.repeat(weights, LENGTHS))
     assert_allclose(scaler.transformer_.mean_[0], expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("as_frame", [False, True])
+def test_strings_in_2d_data_are_refused_with_the_remedy(as_frame):
+    pd = pytest.importorskip("pandas", reason="makes a frame of strings")
+    table = np.array([["a", "b", "b", "c"], ["b", "c", "a", "a"]])
+    X = pd.DataFrame(table) if as_frame else table
+    encoder = TimeDistributed(OneHotEncoder(), step_features=2)
+    message = (
+        r"^X is not numeric: could not convert string to float: .*\. 2-D X must have numbers: pass strings as a 3-D "
+        r"array, numpy\.asarray\(X\)\.reshape\(len\(X\), -1, 2\), or as a list of sequences\.$"
+    )
+    with pytest.raises(ValueError, match=message):
+        encoder.fit(X)
+    with pytest.raises(ValueError, match=message):
+        encoder.fit_transform(X)
+    assert not hasattr(encoder, "n_features_in_")
+    values = encoder.fit_transform(np.asarray(X).reshape(len(X), -1, 2))
+    assert_array_equal(values[0], [[1, 0, 0, 1, 0], [0, 1, 0, 0, 1]])
