@@ -83,7 +83,8 @@ class RecurrentFeatures(TransformerMixin, BaseEstimator):
     n_features_in_ : int
         Number of columns of 2-D X; number of features per step of any other X.
     feature_names_in_ : ndarray of shape (`n_features_in_`,), object
-        Column names, if X was a data frame whose column names are all strings.
+        Column names, if X was a data frame, or a list of data frames, whose column names are all
+        strings.
 
     See Also
     --------
