@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sklearn_rnn._data.containers import has_sequences
+from sklearn_rnn._data.containers import has_sequences, plain_label
 
 
 def check_alignment(X: Any, values: Any, name: str, X_name: str = "X") -> None:
@@ -43,8 +43,8 @@ def _check_steps(index: Any, given: Any, name: str, X_name: str) -> None:
         return
     i = _first_difference(index, given)
     raise ValueError(
-        f"{name} has another index than {X_name}: row {i} is of {_plain(given[i])!r}, but that of {X_name} is of "
-        f"{_plain(index[i])!r}. "
+        f"{name} has another index than {X_name}: row {i} is of {plain_label(given[i])!r}, but that of {X_name} is of "
+        f"{plain_label(index[i])!r}. "
         f"Pass {name}.loc[{X_name}.index] or, if the rows are in the same order, {name}.set_axis({X_name}.index)."
     )
 
@@ -62,16 +62,11 @@ def _check_instances(instances: Any, given: Any, name: str, X_name: str) -> None
         return
     i = _first_difference(instances, given)
     raise ValueError(
-        f"{name} has the instances in another order than {X_name}: entry {i} is of {_plain(given[i])!r}, but sequence "
-        f"{i} of {X_name} is of {_plain(instances[i])!r}. Pass "
+        f"{name} has the instances in another order than {X_name}: entry {i} is of {plain_label(given[i])!r}, but "
+        f"sequence {i} of {X_name} is of {plain_label(instances[i])!r}. Pass "
         f"{by_instance}.loc[{X_name}.index.droplevel(-1).unique()] or, if the entries are in the order of the "
         f"sequences, {name}.to_numpy()."
     )
-
-
-def _plain(label: Any) -> Any:
-    """Return a label without NumPy's scalars, for messages."""
-    return tuple(map(_plain, label)) if isinstance(label, tuple) else getattr(label, "tolist", lambda: label)()
 
 
 def _first_difference(index: Any, given: Any) -> int:

@@ -207,10 +207,15 @@ def _split_by_instance(X: Any, name: str) -> list[np.ndarray]:
     for start, stop in zip(starts, [*starts[1:], len(X)]):
         if not times[start:stop].is_monotonic_increasing:
             raise ValueError(
-                f"{name} has the steps of instance {instances[codes[start]]!r} in another order than their times: call "
-                f"{name}.sort_index(). If rows are no steps, call {name}.reset_index(drop=True)."
+                f"{name} has the steps of instance {plain_label(instances[codes[start]])!r} in another order than "
+                f"their times: call {name}.sort_index(). If rows are no steps, call {name}.reset_index(drop=True)."
             )
     return np.split(np.asarray(from_library(X, name)), starts[1:])
+
+
+def plain_label(label: Any) -> Any:
+    """Return a label of an index without NumPy's scalars, for messages."""
+    return tuple(map(plain_label, label)) if isinstance(label, tuple) else getattr(label, "tolist", lambda: label)()
 
 
 # ---- Other libraries ---------------------------------------------------------------------------------

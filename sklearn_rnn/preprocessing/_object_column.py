@@ -58,9 +58,14 @@ def to_object_column(X):
             "X is 2-D or has no sequences: pass a list of arrays (n_steps_i, n_features) or a 3-D array. If the rows "
             "of 2-D X are sequences, pass X as it is, or X.reshape(len(X), -1, step_features)."
         )
-    return object_array([_as_item(sequence) for sequence in sequences]).reshape(-1, 1)
+    return object_array([_as_item(sequence, f"X[{i}]") for i, sequence in enumerate(sequences)]).reshape(-1, 1)
 
 
-def _as_item(sequence):
+def _as_item(sequence, place):
     """Return a sequence that is one item of an array of objects."""
-    return np.asarray(sequence) if isinstance(sequence, (list, tuple)) else sequence
+    if not isinstance(sequence, (list, tuple)):
+        return sequence
+    try:
+        return np.asarray(sequence)
+    except ValueError as error:
+        raise ValueError(f"{place} is not an array of shape (n_steps, n_features): {error}") from error

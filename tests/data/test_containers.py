@@ -293,6 +293,11 @@ def test_steps_of_an_instance_must_be_in_the_order_of_their_times():
     order = [1, 0, *range(2, len(frame))]
     message = r"X has the steps of instance 'f' in another order than their times: call X\.sort_index\(\)\."
     assert_training_refuses(classifier(), frame.iloc[order], LABELS, message=message)
+    numbered = frame.iloc[order].rename(index={"f": 7}, level=0)
+    assert_refuses(classifier(), "fit", numbered, LABELS, message="X has the steps of instance 7 in another order")
+    index = pd.MultiIndex.from_arrays([[7, 7, 8], [1, 0, 0]])
+    only_numbers = pd.DataFrame(np.zeros((3, 1)), index=index)
+    assert_refuses(classifier(), "fit", only_numbers, [0, 1], message="X has the steps of instance 7 in another order")
 
 
 def test_rows_of_a_table_may_have_an_index_of_two_levels():

@@ -93,3 +93,8 @@ def test_other_clients_take_a_column():
     assert pipeline.fit(X_train, y_train).predict(X_test).shape == (2,)
     expected = cross_val_predict(pipeline, sequences(), TARGETS, cv=3)
     assert_array_equal(cross_val_predict(pipeline, X, TARGETS, cv=3), expected)
+
+
+def test_a_ragged_sequence_of_lists_is_named():
+    with pytest.raises(ValueError, match=r"^X\[1\] is not an array of shape \(n_steps, n_features\): setting an array"):
+        to_object_column([[[1, 2]], [[1, 2], [3]]])
