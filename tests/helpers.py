@@ -58,6 +58,19 @@ def run_python(program, *arguments, kernel=None, timeout=300, exit_status=0):
     return process.stdout
 
 
+# check_estimator does not run these checks.
+MORE_CHECKS_OF_TRANSFORMERS = [
+    "check_param_validation",
+    "check_set_output_transform",
+    "check_set_output_transform_pandas",
+    "check_set_output_transform_polars",
+    "check_global_output_transform_pandas",
+    "check_global_set_output_transform_polars",
+    "check_dataframe_column_names_consistency",
+    "check_transformer_get_feature_names_out",
+    "check_transformer_get_feature_names_out_pandas",
+]
+
 # Plain networks and training, whatever the defaults are: tests of single parameters begin with these.
 PLAIN = {
     "bidirectional": False,

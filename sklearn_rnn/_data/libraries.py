@@ -82,8 +82,8 @@ def _of_masked_array(array: np.ma.MaskedArray, place: str) -> np.ndarray:
     if n_masked:
         raise ValueError(
             f"{place} is a masked array with {n_masked} masked value{'s' * (n_masked > 1)}, whose numbers mean "
-            "nothing: pass the steps that are not masked, as a list of arrays, or impute them, with .filled(numpy.nan) "
-            "and TimeDistributed(SimpleImputer())."
+            "nothing: pass the steps that are not masked, as a list of arrays, or fill them, with .filled(numpy.nan) "
+            "and ForwardFill() or TimeDistributed(SimpleImputer())."
         )
     return np.asarray(array.data)
 

@@ -12,6 +12,7 @@ from difflib import get_close_matches
 import numpy as np
 
 from sklearn_rnn._data.missing import is_missing
+from sklearn_rnn._data.names import refuse_repeated
 
 
 def as_table(frame, name="frame"):
@@ -46,13 +47,8 @@ def as_table(frame, name="frame"):
             f"{name} is of type {type(frame).__name__}, but it must be a data frame of pandas, polars or pyarrow: "
             f"{remedy}."
         )
-    nw = _narwhals()
-    try:
-        return nw.from_native(frame, eager_only=True)
-    except nw.exceptions.DuplicateError as error:
-        columns = column_names(frame)
-        twice = next(column for column in columns if columns.count(column) > 1)
-        raise ValueError(f"{name} has several columns named {twice!r}: give each column a name of its own.") from error
+    refuse_repeated(column_names(frame), name)
+    return _narwhals().from_native(frame, eager_only=True)
 
 
 def is_frame(item):

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta, timezone
 import numpy as np
 import pytest
 from frame_libraries import as_dict, each_library, make_frame
-from helpers import RAGGED, make_sequences
+from helpers import MORE_CHECKS_OF_TRANSFORMERS, RAGGED, make_sequences
 from numpy.testing import assert_array_equal
 from sklearn import config_context
 from sklearn.base import clone
@@ -22,18 +22,6 @@ NAN = np.nan
 CHECKED = [
     ForwardFill(),
     ForwardFill(add_indicator=True, add_elapsed=True),
-]
-# check_estimator does not run these checks.
-MORE_CHECKS = [
-    "check_param_validation",
-    "check_set_output_transform",
-    "check_set_output_transform_pandas",
-    "check_set_output_transform_polars",
-    "check_global_output_transform_pandas",
-    "check_global_set_output_transform_polars",
-    "check_dataframe_column_names_consistency",
-    "check_transformer_get_feature_names_out",
-    "check_transformer_get_feature_names_out_pandas",
 ]
 
 GAPPY = [
@@ -101,7 +89,7 @@ def test_scikit_learn_finds_no_fault(estimator, check):
 
 
 @pytest.mark.filterwarnings("ignore:X (has|does not have valid) feature names")  # they mix frames and arrays
-@pytest.mark.parametrize("name", MORE_CHECKS)
+@pytest.mark.parametrize("name", MORE_CHECKS_OF_TRANSFORMERS)
 @pytest.mark.parametrize("estimator", CHECKED, ids=str)
 def test_scikit_learn_finds_no_fault_in_what_check_estimator_leaves_out(estimator, name):
     getattr(estimator_checks, name)("ForwardFill", clone(estimator))

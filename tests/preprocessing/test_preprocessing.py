@@ -3,7 +3,7 @@ import pickle
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from helpers import RAGGED, make_sequences
+from helpers import MORE_CHECKS_OF_TRANSFORMERS, RAGGED, make_sequences
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn import config_context
 from sklearn.base import BaseEstimator, TransformerMixin, clone
@@ -41,18 +41,6 @@ CHECKED = [
     TimeDistributed(make_pipeline(StandardScaler(), MinMaxScaler())),
 ]
 
-# check_estimator does not run these checks.
-MORE_CHECKS = [
-    "check_param_validation",
-    "check_set_output_transform",
-    "check_set_output_transform_pandas",
-    "check_set_output_transform_polars",
-    "check_global_output_transform_pandas",
-    "check_global_set_output_transform_polars",
-    "check_dataframe_column_names_consistency",
-    "check_transformer_get_feature_names_out",
-    "check_transformer_get_feature_names_out_pandas",
-]
 
 # Two features with different means and scales.
 STEPS = np.concatenate(make_sequences(RAGGED, seed=3)) * [1.0, 5.0] + [2.0, -30.0]
@@ -134,7 +122,7 @@ def test_scikit_learn_finds_no_fault(estimator, check):
 
 
 @pytest.mark.filterwarnings("ignore:X (has|does not have valid) feature names")  # they mix frames and arrays
-@pytest.mark.parametrize("name", MORE_CHECKS)
+@pytest.mark.parametrize("name", MORE_CHECKS_OF_TRANSFORMERS)
 @pytest.mark.parametrize("estimator", CHECKED[:3], ids=str)
 def test_scikit_learn_finds_no_fault_in_what_check_estimator_leaves_out(estimator, name):
     getattr(estimator_checks, name)("TimeDistributed", clone(estimator))

@@ -5,7 +5,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from helpers import ENGINES, RAGGED, each_engine, make_sequences
+from helpers import ENGINES, MORE_CHECKS_OF_TRANSFORMERS, RAGGED, each_engine, make_sequences
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
@@ -21,18 +21,6 @@ from sklearn_rnn.preprocessing import RecurrentFeatures, _recurrent_features, _s
 
 SMALL = RecurrentFeatures(16, n_scales=2, random_state=0)
 EVERY_POOL = ("last", "mean", "max", "shares")
-# check_estimator does not run these checks.
-MORE_CHECKS = [
-    "check_param_validation",
-    "check_set_output_transform",
-    "check_set_output_transform_pandas",
-    "check_set_output_transform_polars",
-    "check_global_output_transform_pandas",
-    "check_global_set_output_transform_polars",
-    "check_dataframe_column_names_consistency",
-    "check_transformer_get_feature_names_out",
-    "check_transformer_get_feature_names_out_pandas",
-]
 needs_kernels = pytest.mark.skipif(
     kernels.name == "numpy", reason="without kernels, BLAS may round a sequence's states differently in another batch"
 )
@@ -63,7 +51,7 @@ def test_scikit_learn_finds_no_fault(estimator, check):
 
 
 @pytest.mark.filterwarnings("ignore:X (has|does not have valid) feature names")  # they mix frames and arrays
-@pytest.mark.parametrize("name", MORE_CHECKS)
+@pytest.mark.parametrize("name", MORE_CHECKS_OF_TRANSFORMERS)
 def test_scikit_learn_finds_no_fault_in_what_check_estimator_leaves_out(name):
     assert getattr(estimator_checks, name)("RecurrentFeatures", small()) is None
 
