@@ -311,6 +311,8 @@ GUARDED_SIZES = [
 ]
 # Pools of a stepper: the output layer reads them side by side.
 POOLS = [(), ("last",), ("mean",), ("max",), ("max", "last", "mean")]
+# Numbers of a row; rows and columns of a table.
+EMBEDDING_SIZES = [(0, 1, 1), (1, 5, 3), (3, 2, 17), (0, 9, 64)]
 # Rows, units and outputs.
 OUTPUT_SIZES = [(1, 1, 1), (3, 5, 2), (7, 64, 17), (1, 3, 33), (29, 9, 67), (13, 2, 130), (0, 4, 3)]
 
@@ -375,3 +377,25 @@ def run_outputs_and_steps_between_guards(level):
                     x = new((3, 2), dtype)
                     x[...] = 0.5
                     assert np.isfinite(Stepper(**arguments).step(x)).all()
+
+
+def run_embeddings_between_guards(level):
+    """Look up vectors and add gradients in guarded memory; print each problem first. The codes are 0 to the largest."""
+    from sklearn_rnn._network.kernels._kernels import EmbeddingKernel, relative_size
+
+    for side in ("front", "end"):
+        new = GuardedMemory(side)
+        for dtype in DTYPES:
+            for sizes in EMBEDDING_SIZES:
+                print(side, dtype.__name__, sizes, flush=True)
+                n_numbers, *table = sizes
+                kernel = EmbeddingKernel(
+                    level, n_numbers + 1, list(range(n_numbers)), [n_numbers], *np.reshape(table, (2, 1))
+                )
+                rows, vectors = new((table[0] + 1, n_numbers + 1), dtype), new(table, dtype)
+                inputs = new((len(rows), n_numbers + table[1]), dtype)
+                rows[...], vectors[...] = np.arange(table[0] + 1)[:, None], 1
+                kernel.forward(rows, [vectors], inputs)
+                kernel.backward(rows, inputs, [vectors])
+                assert (vectors == 2).all()
+                assert relative_size(level, inputs, inputs, beta_2=0.5, epsilon=1.0, scale=1.0) >= 0

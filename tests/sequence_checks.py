@@ -44,8 +44,14 @@ TRAINED = {"rtol": 1e-6, "atol": 1e-9}
 
 
 def make_data(estimator, lengths=LENGTHS, dtype=np.float64, seed=0):
-    """Return sequences of two features, and targets for the estimator (None for transformers)."""
+    """Return sequences of two features, and targets for the estimator (None for transformers).
+
+    With categorical features, the second one has about ten values, some of which only one sequence has.
+    """
     X = make_sequences(lengths, 2, seed=seed, dtype=dtype)
+    if isinstance(getattr(estimator, "categorical_features", None), list):
+        for x in X:
+            x[:, 1] = np.rint(2 * x[:, 1])
     generator = np.random.default_rng(seed + 1)
     n_targets = sum(lengths) if has_targets_per_step(estimator) else len(lengths)
     if is_classifier(estimator):

@@ -51,6 +51,11 @@ CONFIGURATIONS = {
     "truncation": classifier(truncation=2),
     "truncation with stride": regressor(truncation=3, truncation_stride=2, readout="mean"),
     "truncation for each": classifier(truncation=3, truncation_stride=2, readout="each", cell="lstm"),
+    "a categorical feature": classifier(categorical_features=[-1]),
+    "categories in patches that overlap": regressor(
+        categorical_features=[-1], embedding_size=2, patch_size=3, patch_stride=2, bidirectional=True, readout="max"
+    ),
+    "categories for each": regressor(categorical_features=[-1], truncation=3, readout="each", cell="lstm"),
     "dropout": classifier(dropout=0.5, hidden_layer_sizes=(4, 3)),
     "dropout for each": regressor(dropout=0.3, readout="each", truncation=2),
     "small batches": classifier(batch_size=5, alpha=0.1),

@@ -1,6 +1,7 @@
 """Comparison with torch: the same weights give the same outputs, gradients and training."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from helpers import (
     RAGGED,
@@ -539,3 +540,66 @@ def test_truncated_gradients_of_one_loss_are_those_of_torch_with_states_detached
     losses = torch_losses("multiclass", witness.output(torch.cat(pooled)), torch.as_tensor(labels))
     (losses * torch.as_tensor(weights)).sum().backward()
     compare("truncated", update.gradient, witness.gradients(), rtol=1e-9)
+
+
+# ---- Embeddings --------------------------------------------------------------------------------------
+
+KINDS, PAGES = ["buy", "search", "view"], ["cart", "home"]
+
+
+def make_clicks(lengths=RAGGED):
+    """Sequences of frames with two numbers, and two columns of strings, some of which are missing."""
+    generator = np.random.default_rng(8)
+    sequences = []
+    for x in make_sequences(lengths):
+        kinds, pages = generator.choice([*KINDS, None], len(x)), generator.choice(PAGES, len(x))
+        sequences.append(pd.DataFrame({"kind": kinds, "a": x[:, 0], "page": pages, "b": x[:, 1]}))
+    return sequences
+
+
+class EmbeddedTorchNetwork(TorchNetwork):
+    """TorchNetwork over frames of :func:`make_clicks`: torch.nn.Embedding for each column of strings."""
+
+    def __init__(self, weights, *settings):
+        super().__init__({name: array for name, array in weights.items() if "embedding" not in name}, *settings)
+        self.modules_of_columns = {}
+        for column in ("kind", "page"):
+            table = torch.tensor(weights[f"embedding.{column}"])
+            self.modules_of_columns[column] = torch.nn.Embedding.from_pretrained(table, freeze=False)
+            self.tensors[f"embedding.{column}"] = self.modules_of_columns[column].weight
+
+    def inputs(self, frame):
+        parts = [torch.tensor(frame[["a", "b"]].to_numpy())]
+        for (column, embedding), values in zip(self.modules_of_columns.items(), (KINDS, PAGES)):
+            codes = [values.index(value) + 1 if value in values else 0 for value in frame[column]]
+            parts.append(embedding(torch.tensor(codes)))
+        return torch.cat(parts, dim=1)
+
+    def hidden(self, sequences):
+        return super().hidden([self.inputs(frame) for frame in sequences])
+
+
+@pytest.mark.parametrize("solver", ["sgd", "adam"])
+@each_direction
+@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+@pytest.mark.parametrize("readout", ["last", ("last", "max", "mean"), "each"])
+def test_networks_with_embeddings_are_those_of_torch(cell, bidirectional, readout, solver, compare):
+    X = make_clicks()
+    y = make_labels(X, readout)
+    settings, make_optimizer = SOLVERS[solver]
+    options = {"cell": cell, "bidirectional": bidirectional, "readout": readout, "alpha": 0.5} | settings
+    classifier = plain_classifier((4, 3), embedding_size=3, **options)
+    start = train(classifier, X, y)
+    assert start["embedding.kind"].shape == (4, 3)
+    assert start["embedding.page"].shape == (3, 3)
+
+    witness = EmbeddedTorchNetwork(start, cell, "tanh", readout)
+    optimizer, labels = make_optimizer(list(witness.tensors.values())), torch.as_tensor(np.hstack(y))
+    for _ in range(20):
+        losses = torch_losses("multiclass", witness.scores(X), labels)
+        torch_update(witness, optimizer, (losses.sum() + 0.5 * witness.penalty()) / len(labels), clip_norm=1.0)
+    compare("20 updates", classifier.weights_, witness.arrays(), rtol=1e-8)
+    with torch.no_grad():
+        probabilities = witness.scores(X).softmax(dim=1).numpy()
+    actual = {"probabilities": np.concatenate(list(classifier.predict_proba(X))).reshape(-1, N_CLASSES)}
+    compare("outputs", actual, {"probabilities": probabilities}, rtol=1e-8)

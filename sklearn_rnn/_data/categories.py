@@ -7,15 +7,17 @@ k + 2 for category k.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from numbers import Number
 from typing import Any
 
 import numpy as np
 
 from sklearn_rnn._data.missing import is_missing_item
+from sklearn_rnn._utils.caching import cached
 
 UNKNOWN, FIRST = 1, 2  # codes
+MOST_IN_TABLE = 2**22  # numbers between the smallest and the largest category
 LARGEST_CODE = 2**24  # whole numbers up to here are exact in float32
 
 
@@ -54,6 +56,8 @@ class CategoricalFeature:
             If strings come where the categories are numbers, or numbers where they are strings. It starts with
             ``place``.
         """
+        if self._table is not None and values.dtype.kind in "biuf":
+            return self._codes_of_numbers(values)
         get = self.codes.get
         codes = np.array([get(value, UNKNOWN) for value in values.tolist()], np.int64)
         if self.codes and (codes == UNKNOWN).any():
@@ -66,6 +70,31 @@ class CategoricalFeature:
                     f"such as {next(iter(self.codes))!r}: pass {known}."
                 )
         return codes
+
+    @cached
+    def _table(self) -> tuple[int, np.ndarray] | None:
+        """The smallest category, and the codes of the whole numbers from it on; None if that were too many."""
+        numbers = np.array(list(self.codes)) if self.codes else np.array(["none"])
+        if numbers.dtype.kind not in "biuf" or not (np.isfinite(numbers) & (numbers == np.floor(numbers))).all():
+            return None
+        first, last = int(numbers.min()), int(numbers.max())
+        if last - first > MOST_IN_TABLE:
+            return None
+        table = np.full(last - first + 2, UNKNOWN)  # and one for all other numbers
+        table[numbers.astype(np.int64) - first] = list(self.codes.values())
+        return first, table
+
+    def _codes_of_numbers(self, values: np.ndarray) -> np.ndarray:
+        """Return the codes of whole numbers: a table takes a tenth of the time of a dictionary."""
+        assert self._table is not None
+        first, table = self._table
+        with np.errstate(invalid="ignore"):
+            places = values.astype(np.float64) - first
+            is_inside = (places >= 0) & (places < len(table) - 1) & (places == np.floor(places))
+        return table[np.where(is_inside, places, len(table) - 1).astype(np.intp)]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
     def with_codes_in(self, seen: set[int]) -> CategoricalFeature:
         """Return the feature without the categories whose codes are not among ``seen``; the others move up."""

@@ -83,8 +83,11 @@ class Adam(Optimizer):
 
     def update(self, parameters: np.ndarray, gradient: np.ndarray, learning_rate: float) -> None:
         self.n_updates += 1
+        scale = 1 / sqrt(1 - self.beta_2**self.n_updates)
         if self.clip_update is not None:
-            learning_rate /= max(1.0, self._relative_size(gradient) / self.clip_update)
+            of_variance = {"beta_2": self.beta_2, "epsilon": self.epsilon, "scale": scale}
+            size = engines.serving.relative_size(gradient, self.uncentered_variance, **of_variance)
+            learning_rate /= max(1.0, size / self.clip_update)
         engines.serving.adam(
             parameters,
             gradient,
@@ -94,17 +97,8 @@ class Adam(Optimizer):
             beta_2=self.beta_2,
             epsilon=self.epsilon,
             step=learning_rate / (1 - self.beta_1**self.n_updates),
-            scale=1 / sqrt(1 - self.beta_2**self.n_updates),
+            scale=scale,
         )
-
-    def _relative_size(self, gradient: np.ndarray) -> float:
-        """Root mean square of the gradient's components, each over its own running root mean square after this step."""
-        squares = gradient * gradient
-        variance = self.beta_2 * self.uncentered_variance
-        variance += (1 - self.beta_2) * squares
-        variance /= 1 - self.beta_2**self.n_updates
-        squares /= np.maximum(variance, self.epsilon**2, out=variance)
-        return sqrt(squares.mean(dtype=np.float64))
 
     def reset(self) -> None:
         self.n_updates = 0

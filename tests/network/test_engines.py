@@ -84,6 +84,19 @@ def test_adam_is_its_formula(engine, dtype):
         assert_allclose(actual, expected, rtol=0, atol=atol)
 
 
+@each_engine
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_size_of_a_step_is_its_formula(engine, dtype):
+    generator = np.random.default_rng(0)
+    g, v = generator.normal(size=41), generator.uniform(0.1, 2, size=41)
+    settings = {"beta_2": 0.9, "epsilon": 1.0, "scale": 1.5}
+    actual = ENGINES[engine].relative_size(g.astype(dtype), v.astype(dtype), **settings)
+    variance = 1.5**2 * (0.9 * v + 0.1 * g**2)
+    assert (variance < 1).any()  # epsilon squared is the least
+    expected = np.sqrt(np.mean(g**2 / np.maximum(variance, 1)))
+    assert_allclose(actual, expected, rtol=1e-6 if dtype == np.float32 else 1e-14)
+
+
 # ---- Agreement with the kernels ----------------------------------------------------------------------
 
 

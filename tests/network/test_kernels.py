@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from kernel_problems import (
     ACTIVATIONS,
     CELLS,
+    EMBEDDING_SIZES,
     LEVELS,
     OUTPUT_SIZES,
     POOLS,
@@ -360,6 +361,22 @@ def test_a_step_of_adam_is_its_formula(level, dtype, n):
     assert_array_equal(gradient, before)
     expected = {"parameters": p, "mean": m, "variance": v}
     assert_near({"parameters": parameters, "mean": mean, "variance": variance}, expected, rtol=RTOL[dtype] / 10)
+
+
+@each_level
+@each_dtype
+@pytest.mark.parametrize("n", [1, 3, 70, 1500, 40_000])
+def test_the_size_of_a_step_of_adam_is_its_formula(level, dtype, n):
+    from sklearn_rnn._network.kernels._kernels import relative_size
+
+    generator = np.random.default_rng(0)
+    gradient = generator.normal(size=n).astype(dtype)
+    variance = generator.uniform(0.1, 2, size=n).astype(dtype)
+    gradient[0] = variance[0] = 0  # 0 over the smallest variance
+    g, v = gradient.astype(np.float64), variance.astype(np.float64)
+    expected = np.sqrt(np.mean(g**2 / np.maximum(9 * (0.99 * v + 0.01 * g**2), 1e-6)))
+    actual = relative_size(level, gradient, variance, beta_2=0.99, epsilon=1e-3, scale=3.0)
+    assert_allclose(actual, expected, rtol=RTOL[dtype] / 10)
 
 
 # ---- Output layers and single steps ----------------------------------------------------------------------------------
@@ -833,6 +850,14 @@ def test_output_layers_and_steppers_stay_inside_their_arrays(level):
     run = "run_outputs_and_steps_between_guards"
     output = run_python(f"from kernel_problems import {run}\n{run}({level!r})")
     assert len(output.splitlines()) == 2 * 2 * (len(OUTPUT_SIZES) + len(CELLS) * len(POOLS))
+
+
+@needs_linux
+@each_level
+def test_embeddings_stay_inside_their_arrays(level):
+    run = "run_embeddings_between_guards"
+    output = run_python(f"from kernel_problems import {run}\n{run}({level!r})")
+    assert len(output.splitlines()) == 2 * 2 * len(EMBEDDING_SIZES)
 
 
 @needs_linux

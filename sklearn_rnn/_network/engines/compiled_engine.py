@@ -66,6 +66,7 @@ class CompiledEngine(NumpyEngine):
         )
 
     adam = staticmethod(kernels.adam)
+    relative_size = staticmethod(kernels.relative_size)
 
 
 class Panels(NamedTuple):

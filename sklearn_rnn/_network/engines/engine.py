@@ -152,6 +152,16 @@ class Engine(ABC):
         second moment's.
         """
 
+    @staticmethod
+    @abstractmethod
+    def relative_size(
+        gradient: np.ndarray, uncentered_variance: np.ndarray, *, beta_2: float, epsilon: float, scale: float
+    ) -> float:
+        """Return the root mean square of the gradient's components, each over its own running root mean square.
+
+        The second moment, without bias, is the one after this step: ``epsilon`` squared is its least value.
+        """
+
     def __reduce__(self) -> tuple[Callable[[], Engine], tuple[()]]:
         # A pickle names no engine: other kernels, or none, may serve where it is loaded.
         from sklearn_rnn._network.engines import serving_engine

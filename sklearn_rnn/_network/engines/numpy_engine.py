@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import sqrt
 from typing import Any
 
 import numpy as np
@@ -61,3 +62,15 @@ class NumpyEngine(Engine):
         change = mean / denominator
         change *= step
         parameters -= change
+
+    @staticmethod
+    def relative_size(
+        gradient: np.ndarray, uncentered_variance: np.ndarray, *, beta_2: float, epsilon: float, scale: float
+    ) -> float:
+        """Return the size of a step, by which it may be shortened (Shazeer & Stern 2018, section 6)."""
+        squares = gradient * gradient
+        variance = beta_2 * uncentered_variance
+        variance += (1 - beta_2) * squares
+        variance *= scale**2
+        squares /= np.maximum(variance, epsilon**2, out=variance)
+        return sqrt(squares.mean(dtype=np.float64))

@@ -84,6 +84,11 @@ def adam(
     _kernels.adam(name, parameters, gradient, mean, uncentered_variance, **settings)
 
 
+def relative_size(gradient: NDArray, uncentered_variance: NDArray, **settings: float) -> float:
+    """Return the size of a step of Adam in one pass; ``optimizers.Adam`` has and computes the ``settings``."""
+    return _kernels.relative_size(name, gradient, uncentered_variance, **settings)
+
+
 def embedding_kernel(
     n_features: int,
     numbers: Sequence[int],

@@ -88,6 +88,7 @@ cdef extern from "kernels.h" nogil:
         void (*activate[2])(int activation, int64_t n, void *) noexcept nogil
         void (*adam[2])(const Adam &, int64_t n, const void *gradient, void *mean, void *variance,
                         void *parameters) noexcept nogil
+        double (*relative_size[2])(const Adam &, int64_t n, const void *gradient, const void *variance) noexcept nogil
         void (*embed[2])(const Embedding &, const void *rows, const void *const *tables, void *inputs) noexcept nogil
         void (*embed_backward[2])(const Embedding &, const void *rows, const void *d_inputs,
                                   void *const *d_tables) noexcept nogil
@@ -197,6 +198,20 @@ def adam(str level, np.ndarray parameters not None, gradient, mean, variance, do
     cdef void *v = data_of(variance, "variance", kind, n, True)
     with nogil:
         table.adam[is_double](settings, n, g, m, v, p)
+
+
+def relative_size(str level, np.ndarray gradient not None, variance, double beta_2, double epsilon, double scale):
+    """Return the root mean square of the gradient's components, each over its own running root mean square."""
+    cdef const Kernels *table = table_of(level)
+    cdef int kind = type_number_of(gradient.dtype), is_double = kind == np.NPY_FLOAT64
+    cdef int64_t n = gradient.size
+    cdef Adam settings
+    settings.beta_2, settings.epsilon, settings.scale = beta_2, epsilon, scale
+    cdef void *g = data_of(gradient, "gradient", kind, n)
+    cdef void *v = data_of(variance, "variance", kind, n)
+    with nogil:
+        size = table.relative_size[is_double](settings, n, g, v)
+    return size
 
 
 cdef class EmbeddingKernel:

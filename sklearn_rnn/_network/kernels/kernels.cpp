@@ -53,5 +53,6 @@ const Kernels LEVEL = {sizeof CELLS<float> / sizeof *CELLS<float>,
                        {output_kernels_of<float>(), output_kernels_of<double>()},
                        {activate_all<float>, activate_all<double>},
                        {adam<float>, adam<double>},
+                       {relative_size<float>, relative_size<double>},
                        {embed<float>, embed<double>},
                        {embed_backward<float>, embed_backward<double>}};

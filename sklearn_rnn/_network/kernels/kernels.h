@@ -101,6 +101,8 @@ struct Kernels {
     void (*activate[2])(int activation, int64_t n, void *values);  // IN, OUT (n,)
     // IN gradient (n,); IN, OUT mean, variance and parameters (n,).
     void (*adam[2])(const Adam &, int64_t n, const void *gradient, void *mean, void *variance, void *parameters);
+    // The root mean square of gradient / (sqrt(variance) * scale), with the variance after this step; IN both (n,).
+    double (*relative_size[2])(const Adam &, int64_t n, const void *gradient, const void *variance);
     // IN rows (n_rows, n_features), tables (n_categorical,) of (n_vectors, size); OUT inputs (n_rows, n_inputs).
     void (*embed[2])(const Embedding &, const void *rows, const void *const *tables, void *inputs);
     // IN rows, d_inputs (n_rows, n_inputs); IN, OUT d_tables, to which the gradient of each row is added.

@@ -1,9 +1,17 @@
-// A step of Adam in one pass over its four vectors, because with hundreds of units they do not fit into a cache.
+// A step of Adam in one pass over its four vectors, because with hundreds of units they do not fit into a cache; before
+// it, one pass for the size of the step.
 #pragma once
 #include "kernels.h"
 #include "vectors.hpp"
 
 namespace {
+
+struct True {
+    static constexpr bool value = true;
+};
+struct False {
+    static constexpr bool value = false;
+};
 
 INLINE float square_root(float value) { return __builtin_sqrtf(value); }
 INLINE double square_root(double value) { return __builtin_sqrt(value); }
@@ -23,6 +31,32 @@ void adam(const Adam &settings, int64_t n, const void *gradients, void *means, v
         variance[i] = beta_2 * variance[i] + rest_2 * g * g;
         parameter[i] -= step * mean[i] / (square_root(variance[i]) * scale + epsilon);
     }
+}
+
+// The root mean square of gradient / sqrt(variance after this step, without bias). Float sums of a few values for each
+// lane are added in double.
+template <class real>
+double relative_size(const Adam &settings, int64_t n, const void *gradients, const void *variances) {
+    constexpr int64_t CHUNK = 64 * LANES<real>;
+    const real *gradient = static_cast<const real *>(gradients), *variance = static_cast<const real *>(variances);
+    const real kept = static_cast<real>(settings.beta_2 * settings.scale * settings.scale);
+    const real added = static_cast<real>((1 - settings.beta_2) * settings.scale * settings.scale);
+    const Vec<real> smallest = broadcast(static_cast<real>(settings.epsilon * settings.epsilon));
+    double total = 0;
+    for (int64_t start = 0; start < n; start += CHUNK) {
+        Vec<real> sum{};
+        const auto add = [&](int64_t i, auto full, int lanes) INLINE_LAMBDA {
+            const Vec<real> g = load<full.value>(gradient + i, lanes), squares = g * g;
+            const Vec<real> v = kept * load<full.value>(variance + i, lanes) + added * squares;
+            sum += squares / (v > smallest ? v : smallest);
+        };
+        const int64_t stop = smaller(start + CHUNK, n);
+        int64_t i = start;
+        for (; i + LANES<real> <= stop; i += LANES<real>) add(i, True{}, LANES<real>);
+        if (i < stop) add(i, False{}, static_cast<int>(stop - i));
+        for (int lane = 0; lane < LANES<real>; lane++) total += static_cast<double>(sum[lane]);
+    }
+    return __builtin_sqrt(total / static_cast<double>(n));
 }
 
 }  // namespace
