@@ -4,8 +4,6 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 from refusals import LABELS, TARGETS, classifier, object_array, regressor, rows, sequences
-from sklearn.ensemble import BaggingClassifier, BaggingRegressor
-from sklearn.inspection import permutation_importance
 from sklearn.model_selection import cross_val_predict, train_test_split
 from sklearn.multioutput import MultiOutputRegressor
 from sklearn.pipeline import make_pipeline
@@ -53,34 +51,7 @@ def test_2d_data_are_refused(X):
         to_object_column(X)
 
 
-# ---- Clients -----------------------------------------------------------------------------------------
-
-
-def test_bagging_takes_a_column():
-    X = to_object_column(sequences())
-    bagging = BaggingClassifier(classifier(), n_estimators=3, random_state=0).fit(X, LABELS)
-    probabilities = [
-        classifier(random_state=member.random_state)
-        .fit([sequences()[i] for i in indices], LABELS[indices])
-        .predict_proba(sequences())
-        for member, indices in zip(bagging.estimators_, bagging.estimators_samples_)
-        if len(set(LABELS[indices])) == 2
-    ]
-    if len(probabilities) == 3:
-        np.testing.assert_allclose(bagging.predict_proba(X), np.mean(probabilities, axis=0), rtol=1e-12)
-    assert len(probabilities) > 0
-    regressors = BaggingRegressor(regressor(), n_estimators=2, random_state=0).fit(X, TARGETS)
-    assert np.ptp(regressors.predict(X)) > 0
-
-
-def test_permutation_importance_takes_a_column():
-    X = to_object_column([x + 3 * label for x, label in zip(sequences(), LABELS)] * 4)
-    labels = np.tile(LABELS, 4)
-    clf = classifier(max_iter=40, learning_rate_init=0.01).fit(X, labels)
-    assert clf.score(X, labels) > 0.9
-    importance = permutation_importance(clf, X, labels, n_repeats=3, random_state=0)
-    assert importance.importances.shape == (1, 3)
-    assert importance.importances_mean[0] > 0.2
+# ---- Clients, more of them in tests/clients -----------------------------------------------------------
 
 
 def test_other_clients_take_a_column():

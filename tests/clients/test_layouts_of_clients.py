@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
+from client_data import import_client
 from numpy.testing import assert_array_equal
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.pipeline import make_pipeline
 
-from sklearn_rnn import RNNRegressor
 from sklearn_rnn.preprocessing import ToSequences
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of the libraries, which are not ours to mend
@@ -32,17 +32,13 @@ class Recorder(RegressorMixin, BaseEstimator):
         return X[:, -1, 0] + 1  # goes on as VALUES do
 
 
-def library(name):
-    return pytest.importorskip(name, reason=f"{name} is not installed")
-
-
 def recording(**layout):
     return make_pipeline(ToSequences(**layout), Recorder())
 
 
 def daily(values):
     """Values as a pandas.Series of days."""
-    pd = library("pandas")
+    pd = import_client("pandas")
     return pd.Series(values, index=pd.date_range("2024-01-01", periods=len(values), freq="D"), name="y")
 
 
@@ -58,7 +54,7 @@ def steps_with(*features):
 
 
 def test_skforecast_has_the_newest_lag_first_and_exogenous_columns_at_the_end():
-    recursive = library("skforecast.recursive")
+    recursive = import_client("skforecast.recursive")
     estimator = recording(layout="by_step", newest_first=True, exogenous=1)
     forecaster = recursive.ForecasterRecursive(estimator=estimator, lags=N_LAGS)
     exogenous = daily(EXOGENOUS).rename("day")
@@ -69,8 +65,8 @@ def test_skforecast_has_the_newest_lag_first_and_exogenous_columns_at_the_end():
 
 
 def test_skforecast_has_the_lags_of_several_series_one_series_after_the_other():
-    direct = library("skforecast.direct")
-    pd = library("pandas")
+    direct = import_client("skforecast.direct")
+    pd = import_client("pandas")
     estimator = recording(layout="by_feature", step_features=2, newest_first=True, exogenous=1)
     forecaster = direct.ForecasterDirectMultiVariate(
         estimator=estimator, level="a", steps=1, lags=N_LAGS, transformer_series=None
@@ -81,8 +77,8 @@ def test_skforecast_has_the_lags_of_several_series_one_series_after_the_other():
 
 
 def test_mlforecast_has_exogenous_columns_first_and_then_the_newest_lag():
-    mlforecast = library("mlforecast")
-    pd = library("pandas")
+    mlforecast = import_client("mlforecast")
+    pd = import_client("pandas")
     frame = pd.DataFrame({"unique_id": "s", "ds": daily(VALUES).index, "y": VALUES, "day": EXOGENOUS})
     model = recording(layout="by_step", newest_first=True, exogenous=["day"])
     forecaster = mlforecast.MLForecast(models={"m": model}, freq="D", lags=[1, 2, 3])
@@ -94,7 +90,7 @@ def test_mlforecast_has_exogenous_columns_first_and_then_the_newest_lag():
 
 @pytest.mark.parametrize("scitype", ["tabular-regressor", "infer"])
 def test_reduction_in_sktime_has_one_feature_after_the_other(scitype):
-    compose = library("sktime.forecasting.compose")
+    compose = import_client("sktime.forecasting.compose")
     estimator = recording(layout="by_feature", step_features=2)
     forecaster = compose.make_reduction(estimator, window_length=N_LAGS, strategy="recursive", scitype=scitype)
     exogenous = daily(EXOGENOUS).rename("day").to_frame()
@@ -104,7 +100,7 @@ def test_reduction_in_sktime_has_one_feature_after_the_other(scitype):
 
 
 def test_tabularizer_in_sktime_has_one_channel_after_the_other():
-    reduce = library("sktime.transformations.panel.reduce")
+    reduce = import_client("sktime.transformations.panel.reduce")
     cases = np.arange(30.0).reshape(3, 2, 5)  # case, channel, time
     table = reduce.Tabularizer().fit_transform(cases)
     sequences = ToSequences("by_feature", step_features=2).fit_transform(table)
@@ -112,8 +108,8 @@ def test_tabularizer_in_sktime_has_one_channel_after_the_other():
 
 
 def test_darts_has_the_lags_of_covariates_one_after_the_other():
-    darts = library("darts")
-    models = library("darts.models")
+    darts = import_client("darts")
+    models = import_client("darts.models")
     index = daily(VALUES).index
     series, past, future = (
         darts.TimeSeries.from_times_and_values(index, values) for values in (VALUES, 2 * VALUES, EXOGENOUS)
@@ -127,8 +123,8 @@ def test_darts_has_the_lags_of_covariates_one_after_the_other():
 
 
 def test_darts_has_the_components_of_a_series_step_after_step():
-    darts = library("darts")
-    models = library("darts.models")
+    darts = import_client("darts")
+    models = import_client("darts.models")
     both = np.column_stack([VALUES, 2 * VALUES])
     series = darts.TimeSeries.from_times_and_values(daily(VALUES).index, both)
     past = darts.TimeSeries.from_times_and_values(daily(VALUES).index, VALUES)
@@ -140,7 +136,7 @@ def test_darts_has_the_components_of_a_series_step_after_step():
 
 
 def test_tslearn_pads_the_end_with_nan():
-    utils = library("tslearn.utils")
+    utils = import_client("tslearn.utils")
     series = [[1.0, 2.0, 3.0], [4.0, 5.0], [6.0]]
     data = utils.to_time_series_dataset(series)
     sequences = ToSequences("case_time_channel", padding=np.nan).fit_transform(data)
@@ -148,20 +144,10 @@ def test_tslearn_pads_the_end_with_nan():
 
 
 def test_aeon_has_case_channel_time():
-    datasets = library("aeon.testing.data_generation")
+    datasets = import_client("aeon.testing.data_generation")
     X, _ = datasets.make_example_3d_numpy(n_cases=4, n_channels=3, n_timepoints=8)
     assert_array_equal(ToSequences("case_channel_time").fit_transform(X)[2, :, 1], X[2, 1])
     X, _ = datasets.make_example_3d_numpy_list(n_cases=4, n_channels=2, min_n_timepoints=5, max_n_timepoints=9)
     sequences = ToSequences("case_channel_time").fit_transform(X)
     assert [sequence.shape for sequence in sequences] == [x.shape[::-1] for x in X]
     assert_array_equal(sequences[3][:, 1], X[3][1])
-
-
-def test_a_network_forecasts_through_a_client():
-    recursive = library("skforecast.recursive")
-    network = make_pipeline(ToSequences("by_step", newest_first=True), RNNRegressor((4,), max_iter=3, random_state=0))
-    forecaster = recursive.ForecasterRecursive(estimator=network, lags=N_LAGS)
-    forecaster.fit(y=daily(np.sin(np.arange(60.0))))
-    predicted = np.asarray(forecaster.predict(steps=3))
-    assert predicted.shape == (3,)
-    assert np.isfinite(predicted).all()
