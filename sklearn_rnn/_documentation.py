@@ -122,7 +122,9 @@ solver : {"adam", "sgd", "rmsprop", "lbfgs"}, default="adam"
 
 alpha : float, default=0.0001
     Strength of the L2 penalty: alpha / 2 times the sum of the squared weights, without the biases. Like
-    the loss, it is divided by the total weight of the batch (its number of samples).
+    the loss, it is divided by the total weight of the batch (its number of samples). The weights of
+    AdaBoostClassifier sum to 1, so there alpha counts n_sequences times as much, and boosting may end early
+    without a warning: divide alpha by n_sequences.
 
 batch_size : int or "auto", default="auto"
     Number of sequences per update. "auto" is min(64, n_sequences). "lbfgs" updates by all sequences, but

@@ -187,10 +187,7 @@ def balanced_boosting(X, y):
     yield client(classifier(), n_estimators=3, random_state=0).fit(*imbalanced(X, y)).score(X, y)
 
 
-@takes(
-    "mlxtend's EnsembleVoteClassifier, StackingClassifier, StackingCVClassifier",
-    "2-D, 3-D, list, column",
-)
+@takes("EnsembleVoteClassifier, StackingClassifier, StackingCVClassifier", "2-D, 3-D, list, column")
 def mlxtend_classifiers(X, y):
     client = import_client("mlxtend.classifier")
     networks = [network for _, network in two_classifiers()]
@@ -200,12 +197,18 @@ def mlxtend_classifiers(X, y):
     yield score(client.StackingCVClassifier(networks, final, use_probas=True, cv=3, random_state=0), X, y)
 
 
-@takes("mlxtend's StackingRegressor, StackingCVRegressor", "2-D")
+@takes("StackingRegressor, StackingCVRegressor", "2-D")
 def mlxtend_regressors(X, y):
     client = import_client("mlxtend.regressor")
     networks = [network for _, network in two_regressors()]
     yield score(client.StackingRegressor(networks, Ridge()), X, y)
     yield score(client.StackingCVRegressor(networks, Ridge(), cv=3, random_state=0), X, y)
+
+
+@takes("SequentialFeatureSelector", "2-D")
+def mlxtend_selection(X, y):
+    client = import_client("mlxtend.feature_selection").SequentialFeatureSelector
+    yield client(classifier(), k_features=3, cv=3).fit(X, y).k_score_
 
 
 @takes("OptunaSearchCV", "2-D, 3-D, list, column")
@@ -283,8 +286,8 @@ def test_a_pipeline_in_a_pipeline_passes_where_a_fitted_network_is_tried_on_a_ro
 def forms_in_page():
     """The forms that each row of the table names, by its clients."""
     text = re.sub(r"\s+", " ", PAGE.read_text(encoding="utf-8"))
-    rows = re.findall(r"\* - (\S[^*]*?) - ((?:(?:2-D|3-D|list|column)(?:, )?)+) - ", text)
-    return {re.sub(r"``|:\w+:|`", "", clients): forms.split(", ") for clients, forms in rows}
+    rows = re.findall(r"\* - [^*]*? - (``[^*]*?``) - ((?:(?:2-D|3-D|list|column)(?:, )?)+) - ", text)
+    return {clients.replace("``", ""): forms.split(", ") for clients, forms in rows}
 
 
 @pytest.mark.skipif(not PAGE.exists(), reason="the tests run without the documentation's sources")
