@@ -241,6 +241,17 @@ def conformal_by_a_split(X, y, wrapped=lambda network: network):
     yield r2_score(y, client.predict(X))
 
 
+@takes("ThresholdOptimizer, ExponentiatedGradient", "2-D, 3-D, column")
+def fairness(X, y):
+    groups = np.arange(len(y)) // 2 % 2  # half of each class
+    postprocessing, reductions = import_client("fairlearn.postprocessing"), import_client("fairlearn.reductions")
+    client = postprocessing.ThresholdOptimizer(estimator=classifier(), predict_method="predict_proba")
+    client.fit(X, y, sensitive_features=groups)
+    yield accuracy_score(y, client.predict(X, sensitive_features=groups, random_state=0))
+    client = reductions.ExponentiatedGradient(classifier(), reductions.DemographicParity(), eps=0.1, max_iter=5)
+    yield accuracy_score(y, client.fit(X, y, sensitive_features=groups).predict(X, random_state=0))
+
+
 # ---- Tests -------------------------------------------------------------------------------------------
 
 
