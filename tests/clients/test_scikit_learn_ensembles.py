@@ -155,3 +155,11 @@ def test_boosting_ends_early_without_a_warning_if_the_penalty_is_too_strong():
 
     assert sizes(1 / len(X)) == [10, 10, 10, 10]
     assert min(sizes(1.0)) < 5
+
+
+def test_boosting_ends_with_the_first_network_without_an_error():
+    X, y = equal_lengths()
+    separated = X + 10 * y[:, np.newaxis, np.newaxis]
+    boosted = AdaBoostClassifier(classifier(), n_estimators=10, random_state=0).fit(separated, y)
+    assert len(boosted.estimators_) == 1
+    assert boosted.estimator_errors_[0] == 0
