@@ -222,7 +222,8 @@ def check_architecture(estimator: Any, fitted: dict[str, Any]) -> None:
     """Refuse to continue training if the parameters describe another network than the fitted one."""
     for name, value in architecture_of(estimator).items():
         if value != fitted[name]:
-            chosen = ", as 'auto' chooses now," if value is not getattr(estimator, name) == "auto" else ","
+            is_chosen = isinstance(getattr(estimator, name), str) and getattr(estimator, name) == "auto" != value
+            chosen = ", as 'auto' chooses now," if is_chosen else ","
             raise ValueError(
                 f"{name}={value!r}{chosen} but the fitted network has {name}={fitted[name]!r}: training continues only "
                 "with the same architecture. To train a new network, call fit with warm_start=False."

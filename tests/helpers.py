@@ -16,6 +16,7 @@ from sklearn_rnn._data.batches import Dataset
 from sklearn_rnn._data.sequences import Sequences
 from sklearn_rnn._network import kernels
 from sklearn_rnn._network.cells import CELLS
+from sklearn_rnn._network.embedding import EmbeddedFeature, Embedding
 from sklearn_rnn._network.engines import CompiledEngine, NumpyEngine
 from sklearn_rnn._network.network import RecurrentNetwork
 from sklearn_rnn._training.bptt import Backpropagation
@@ -121,10 +122,11 @@ def make_network(
     dtype=np.float64,
     seed=1,
     engine=None,
+    embedding=None,
 ):
     """A network with random parameters, also biases. It runs in the default engine, or in ``engine``."""
     network = RecurrentNetwork(
-        n_features,
+        n_features if embedding is None else embedding.n_inputs,
         sizes,
         n_outputs,
         cell=cell,
@@ -133,11 +135,23 @@ def make_network(
         readout=readout,
         dtype=dtype,
         random_state=np.random.RandomState(seed),
+        embedding=embedding,
     )
     randomize(network.parameters.views, seed)
     if engine is not None:
         network.engine = ENGINES[engine]
     return network
+
+
+def make_embedding():
+    """An embedding of two features, a number and codes of 7 vectors; see :func:`with_codes`."""
+    return Embedding(2, [EmbeddedFeature("kind", 1, 7, 5)])
+
+
+def with_codes(dataset):
+    """A Dataset of two features, with codes, 0 to 7, in the place of the second one."""
+    dataset.sequences.rows[:, 1] = np.rint(2 * dataset.sequences.rows[:, 1]) % 8
+    return dataset
 
 
 def randomize(weights, seed=1):

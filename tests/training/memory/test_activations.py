@@ -3,7 +3,16 @@
 import numpy as np
 import pytest
 from held_memory import Silent, each_cell, each_readout, held_bytes, smallest_budget
-from helpers import NO_MASKS, each_engine, make_network, make_regression, truncated, updates_of
+from helpers import (
+    NO_MASKS,
+    each_engine,
+    make_embedding,
+    make_network,
+    make_regression,
+    truncated,
+    updates_of,
+    with_codes,
+)
 from numpy.testing import assert_array_equal
 
 from sklearn_rnn._network import blocks
@@ -20,13 +29,16 @@ from sklearn_rnn._training.settings import TrainingSettings
 from sklearn_rnn._training.trainer import Trainer
 from sklearn_rnn._training.truncation.fixed import FixedTruncation
 
+each_embedding = pytest.mark.parametrize("embedding", [None, make_embedding()], ids=["numbers", "embedding"])
+
 
 @each_engine
 @each_cell
+@each_embedding
 @pytest.mark.parametrize("fraction", [1, 0.5, 0.1, 0.02])
-def test_the_tapes_hold_what_the_plan_says(small_segments, engine, cell, fraction):
-    network = make_network(cell, sizes=(16, 8), engine=engine, dtype=np.float32)
-    dataset = make_regression((300, 300, 300))
+def test_the_tapes_hold_what_the_plan_says(small_segments, engine, cell, fraction, embedding):
+    network = make_network(cell, sizes=(16, 8), engine=engine, dtype=np.float32, embedding=embedding)
+    dataset = with_codes(make_regression((300, 300, 300)))
     dataset.sequences.rows = dataset.sequences.rows.astype(np.float32)
     dataset.targets, dataset.weights = dataset.targets.astype(np.float32), dataset.weights.astype(np.float32)
     batch = dataset.pack(np.arange(3))
@@ -93,11 +105,12 @@ def test_states_that_windows_begin_in_are_within_the_budget_too(readout, monkeyp
 @pytest.mark.parametrize("setting", [(None, None), (60, 16), (100, 50), (10, None)])
 @each_readout
 @each_engine
-def test_no_more_is_held_than_the_budget(monkeypatch, engine, readout, setting, lengths):
+@each_embedding
+def test_no_more_is_held_than_the_budget(monkeypatch, engine, readout, setting, lengths, embedding):
     monkeypatch.setattr(segments, "SEGMENT_VALUES", 4096)
     monkeypatch.setattr(network_module, "CHUNK_VALUES", 8192)
-    network = make_network("gru", sizes=(16,), readout=readout, engine=engine)
-    dataset = make_regression(lengths, per_step=readout == "each")
+    network = make_network("gru", sizes=(16,), readout=readout, engine=engine, embedding=embedding)
+    dataset = with_codes(make_regression(lengths, per_step=readout == "each"))
     truncation = truncated(300, *setting)
     needs = BlockMemory(network, np.array(sorted(lengths, reverse=True)), truncation, has_masks=False)
     for budget in (needs.smallest, (needs.smallest + needs.full) // 2, needs.full):

@@ -3,7 +3,17 @@
 import numpy as np
 import pytest
 from held_memory import LENGTHS, each_cell, each_readout
-from helpers import each_engine, make_network, make_regression, make_sequences, plain_regressor, truncated, updates_of
+from helpers import (
+    each_engine,
+    make_embedding,
+    make_network,
+    make_regression,
+    make_sequences,
+    plain_regressor,
+    truncated,
+    updates_of,
+    with_codes,
+)
 from numpy.testing import assert_array_equal
 
 from sklearn_rnn._network import blocks
@@ -20,8 +30,8 @@ pytestmark = pytest.mark.filterwarnings("ignore:max_iter:sklearn.exceptions.Conv
 @each_readout
 @pytest.mark.parametrize(("truncation", "stride"), [(None, None), (12, None), (14, 5)])
 def test_a_budget_changes_no_bit_of_a_gradient(small_segments, engine, cell, readout, truncation, stride):
-    network = make_network(cell, sizes=(3, 4), readout=readout, engine=engine)
-    dataset = make_regression(LENGTHS, per_step=readout == "each")
+    network = make_network(cell, sizes=(3, 4), readout=readout, engine=engine, embedding=make_embedding())
+    dataset = with_codes(make_regression(LENGTHS, per_step=readout == "each"))
     masks = DropoutMasks.draw(network, len(LENGTHS), 0.4, np.random.RandomState(0))
     problem = (network, SquaredError(), dataset, truncation, stride, masks)
     without = updates_of(*problem)
