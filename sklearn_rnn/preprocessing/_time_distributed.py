@@ -21,9 +21,8 @@ from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 from sklearn_rnn._data.alignment import check_alignment
 from sklearn_rnn._data.raw_steps import check_raw_sequences, raw_sequences
 from sklearn_rnn._data.reading import check_sequences
-from sklearn_rnn._data.targets import check_y
-from sklearn_rnn._data.weights import check_weights
 from sklearn_rnn._utils.atomic import draft_of
+from sklearn_rnn.preprocessing._fit_arguments import param_of_steps, targets_of_steps
 
 
 def _transformer_has(method):
@@ -405,9 +404,9 @@ class TimeDistributed(TransformerMixin, BaseEstimator):
         # The tags do not tell whether a transformer reads y: SelectKBest, PLS and pipelines read it,
         # but their tags say no. So it gets y whenever there is one, as in scikit-learn's pipelines.
         if y is not None or get_tags(self).target_tags.required:
-            data.append(_targets_of_steps(y, sequences))
+            data.append(targets_of_steps(y, sequences))
         params = {
-            name: _param_of_steps(name, value, sequences) for name, value in fit_params.items() if value is not None
+            name: param_of_steps(name, value, sequences) for name, value in fit_params.items() if value is not None
         }
         return sequences, data, params
 
@@ -502,34 +501,3 @@ def _allows_nan(transformer):
 def _is_placeholder(part):
     """Whether a part of a composition is "passthrough", "drop" or None."""
     return part is None or isinstance(part, str)
-
-
-def _targets_of_steps(y, sequences):
-    """Return y with one entry per row: join the entries of steps, or repeat those of sequences."""
-    per_step = _is_per_step(y, sequences)
-    y = check_y(y, sequences, per_step=per_step, numeric=False)
-    return y if per_step else np.repeat(np.asarray(y), sequences.lengths, axis=0)
-
-
-def _is_per_step(y, sequences):
-    """Whether the entries of y are as long as their sequences, or differ in length from one another."""
-    entries = y if isinstance(y, (list, tuple)) else np.atleast_1d(np.asarray(y))
-    lengths = [len(entry) if np.ndim(entry) else 0 for entry in entries]
-    return lengths == sequences.lengths.tolist() or len(set(lengths)) > 1
-
-
-def _param_of_steps(name, value, sequences):
-    """Return a parameter of ``fit`` with one entry per row, if it has one per sequence or per step."""
-    if name.endswith("sample_weight"):
-        return _weights_of_steps(value, sequences)
-    is_metadata = _routing_enabled() and hasattr(value, "__len__") and not isinstance(value, str)
-    if not is_metadata or len(value) != len(sequences):
-        return value
-    if _is_per_step(value, sequences):
-        return np.concatenate([np.asarray(entry) for entry in value])
-    return np.repeat(np.asarray(value), sequences.lengths, axis=0)
-
-
-def _weights_of_steps(sample_weight, sequences):
-    dtype = getattr(sequences.rows, "dtype", None)
-    return check_weights(sample_weight, sequences, dtype if dtype == np.float32 else np.float64, per_step=True)
