@@ -6,7 +6,7 @@ import warnings
 from numbers import Integral
 
 import numpy as np
-from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
+from sklearn.base import BaseEstimator, _fit_context
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
@@ -16,10 +16,11 @@ from sklearn_rnn._data.names import as_names, compare_names, record_names
 from sklearn_rnn._data.reading import check_sequences
 from sklearn_rnn._utils.atomic import draft_of
 from sklearn_rnn.preprocessing._gaps import ArraySteps, FrameSteps, Gaps
+from sklearn_rnn.preprocessing._set_output import SequenceTransformerMixin, in_container, refuse_container
 from sklearn_rnn.preprocessing._tables import as_table, column_names, is_frame, split
 
 
-class ForwardFill(TransformerMixin, BaseEstimator):
+class ForwardFill(SequenceTransformerMixin, BaseEstimator):
     """Fill the gaps in each sequence with the last value before them.
 
     A gap is a missing value: NaN or, in data frames, also None and NA. Values never cross from one sequence into the
@@ -189,7 +190,8 @@ class ForwardFill(TransformerMixin, BaseEstimator):
         names = self._names_of_step(steps.names)
         rows = gaps.rows_of_values()
         self._warn_of_columns(X, rows)
-        return steps.filled(rows, np.hstack([np.empty((len(steps.missing), 0)), *added]), names)
+        filled = steps.filled(rows, np.hstack([np.empty((len(steps.missing), 0)), *added]), names)
+        return in_container(self, filled, self._fitted_on_rows, X)
 
     def _warn_of_columns(self, X, rows):
         """Warn if a gap in a data frame is filled from another column, as its columns are the steps of each row."""
@@ -245,8 +247,7 @@ class ForwardFill(TransformerMixin, BaseEstimator):
         if reset:
             self._time_place = steps.place_of_time(self.time)
             self._fitted_on_rows = steps.is_table
-            self._allow_frames_of_rows_alone()
-        self._check_container()
+        refuse_container(self, self._fitted_on_rows)
         steps.read_time(self._time_place, self.time)
         if reset:
             self.missing_features_ = np.flatnonzero(steps.missing.any(axis=0))
@@ -282,28 +283,6 @@ class ForwardFill(TransformerMixin, BaseEstimator):
                 "features per step as input."
             )
         return steps
-
-    # ---- set_output ----------------------------------------------------------------------------------
-
-    def _allow_frames_of_rows_alone(self):
-        """Let scikit-learn wrap the output in a data frame for 2-D X alone: lists and 3-D arrays pass on as they are.
-
-        Its global ``transform_output`` would otherwise fail on every list.
-        """
-        if self._fitted_on_rows:
-            self.__dict__.pop("_sklearn_auto_wrap_output_keys", None)
-        else:
-            self._sklearn_auto_wrap_output_keys = set()  # in front of the class's own
-
-    def _check_container(self):
-        """Refuse ``set_output`` of this transformer itself where X is not 2-D."""
-        container = getattr(self, "_sklearn_output_config", {}).get("transform", "default")
-        if container != "default" and not self._fitted_on_rows:
-            raise ValueError(
-                f"X is a 3-D array or a list of sequences, but set_output(transform={container!r}) asks for one data "
-                f"frame, which needs 2-D X: call set_output(transform='default') on this {type(self).__name__}. A list "
-                "of data frames gives a list of data frames without it."
-            )
 
 
 def _frames_of(X, may_be_rows):

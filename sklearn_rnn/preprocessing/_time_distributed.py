@@ -8,12 +8,11 @@ from numbers import Integral
 
 import numpy as np
 import scipy.sparse as sp
-from sklearn.base import BaseEstimator, TransformerMixin, _fit_context, clone
+from sklearn.base import BaseEstimator, _fit_context, clone
 from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.utils import get_tags
 from sklearn.utils._param_validation import HasMethods, Interval
-from sklearn.utils._set_output import _wrap_data_with_container
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, _routing_enabled, process_routing
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
@@ -23,6 +22,7 @@ from sklearn_rnn._data.raw_steps import check_raw_sequences, raw_sequences
 from sklearn_rnn._data.reading import check_sequences
 from sklearn_rnn._utils.atomic import draft_of
 from sklearn_rnn.preprocessing._fit_arguments import param_of_steps, targets_of_steps
+from sklearn_rnn.preprocessing._set_output import SequenceTransformerMixin, in_container, refuse_container
 
 
 def _transformer_has(method):
@@ -35,7 +35,7 @@ def _transformer_has(method):
     return has_method
 
 
-class TimeDistributed(TransformerMixin, BaseEstimator):
+class TimeDistributed(SequenceTransformerMixin, BaseEstimator):
     """Apply a transformer of 2-D data to every step of sequences.
 
     The transformer is fitted on the steps of all sequences together: each step is a sample. So a
@@ -228,7 +228,7 @@ class TimeDistributed(TransformerMixin, BaseEstimator):
             does_both = hasattr(self.transformer, "fit_transform")
             params = self._routed(fit_params, "fit_transform", "fit_transform" if does_both else "fit")
             sequences, data, params = draft._check_for_fit(X, y, params, reset=True)
-            draft._check_container(sequences)
+            refuse_container(draft, sequences.form == "rows")
             transformer = clone(self.transformer)
             if does_both:
                 values = transformer.fit_transform(*data, **params)
@@ -239,7 +239,7 @@ class TimeDistributed(TransformerMixin, BaseEstimator):
                 values = values[0]
             values = _in_form_of(sequences, draft._check_values(values, sequences))
             draft.transformer_ = transformer
-        return self._in_container(values, sequences, X)
+        return in_container(self, values, sequences.form == "rows", X)
 
     def transform(self, X):
         """Transform every step.
@@ -267,10 +267,10 @@ class TimeDistributed(TransformerMixin, BaseEstimator):
             return clone(self).fit_transform(X)  # stateless: fit learns nothing
         check_is_fitted(self, "transformer_")
         sequences = self._check_sequences(X, reset=False)
-        self._check_container(sequences)
+        refuse_container(self, sequences.form == "rows")
         values = self.transformer_.transform(sequences.rows)
         values = _in_form_of(sequences, self._check_values(values, sequences))
-        return self._in_container(values, sequences, X)
+        return in_container(self, values, sequences.form == "rows", X)
 
     @available_if(_transformer_has("inverse_transform"))
     def inverse_transform(self, X):
@@ -410,24 +410,6 @@ class TimeDistributed(TransformerMixin, BaseEstimator):
         }
         return sequences, data, params
 
-    def _check_container(self, sequences):
-        """Raise an error, before any computation, if ``set_output`` asks for data frames and X is not 2-D.
-
-        scikit-learn's global setting does not: sequences stay sequences on their way through a pipeline.
-        """
-        container = getattr(self, "_sklearn_output_config", {}).get("transform", "default")
-        is_wrapped = container != "default" and hasattr(self, "get_feature_names_out")
-        if is_wrapped and sequences.form != "rows":
-            raise ValueError(
-                f"X is {_described(is_table=False)}, but set_output(transform={container!r}) asks "
-                "for a data frame, which needs 2-D X: call set_output(transform='default') "
-                f"on this {type(self).__name__}."
-            )
-
-    def _in_container(self, values, sequences, X):
-        """Return the values of 2-D X in the container that ``set_output`` or the global setting asks for."""
-        return _wrap_data_with_container("transform", values, X, self) if sequences.form == "rows" else values
-
     def _check_values(self, values, sequences):
         """Return the transformer's output as an array with one row per step."""
         if sp.issparse(values):
@@ -467,12 +449,6 @@ class TimeDistributed(TransformerMixin, BaseEstimator):
             rows=sequences.rows.reshape(-1, n_columns // n_steps),
             lengths=np.full(len(sequences), n_steps),
         )
-
-
-# scikit-learn has wrapped both methods: their results become data frames where these are asked for. Sequences are no
-# frames, so the methods themselves wrap the results of 2-D X alone (_in_container).
-for _name in ("transform", "fit_transform"):
-    setattr(TimeDistributed, _name, getattr(TimeDistributed, _name).__wrapped__)
 
 
 def _described(is_table):
