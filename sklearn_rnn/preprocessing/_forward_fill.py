@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
+import os
 from numbers import Integral
 
 import numpy as np
@@ -15,7 +15,8 @@ from sklearn_rnn._data.libraries import is_of_class
 from sklearn_rnn._data.names import as_names, compare_names, record_names
 from sklearn_rnn._data.reading import check_sequences
 from sklearn_rnn._utils.atomic import draft_of
-from sklearn_rnn.preprocessing._gaps import ArraySteps, FrameSteps, Gaps
+from sklearn_rnn._utils.warnings import warn_user
+from sklearn_rnn.preprocessing._gaps import ArraySource, FrameSteps, Gaps
 from sklearn_rnn.preprocessing._set_output import SequenceTransformerMixin, in_container, refuse_container
 from sklearn_rnn.preprocessing._tables import as_table, column_names, is_frame, split
 
@@ -43,6 +44,9 @@ class ForwardFill(SequenceTransformerMixin, BaseEstimator):
     step_features : int, default=1
         Number of features per step, for 2-D X only. Each row of 2-D X is a sequence of n_columns /
         ``step_features`` steps, one after the other. Not used for 3-D X and lists.
+    temp_folder : str, path-like or None, default=None
+        Folder for the results of X in a memory-mapped file. It needs room for them. None: the folder of
+        :func:`tempfile.gettempdir`, which the environment variable ``TMPDIR`` sets.
 
     Attributes
     ----------
@@ -63,6 +67,9 @@ class ForwardFill(SequenceTransformerMixin, BaseEstimator):
     form of X (axes: sequence, time, feature): an array for 2-D and 3-D X, a list for a list. A list of data frames
     (pandas, polars or pyarrow), which may also hold text, gives a list of data frames. A pandas frame with an index
     (instance, time) does too, and so does a column of frames. All other X are numeric.
+
+    An array in a memory-mapped file (numpy.memmap or a view of one), or a list of such arrays, is read some sequences
+    at a time. The result is an array in a temporary file in ``temp_folder``, which disappears with the array.
 
     What stands in a gap is the basis of GRU-D (Che et al., 2018, section "GRU-forward"), where it decays towards the
     mean. Here the network learns what to make of the elapsed time.
@@ -94,13 +101,15 @@ class ForwardFill(SequenceTransformerMixin, BaseEstimator):
         "add_elapsed": ["boolean"],
         "time": [str, Interval(Integral, 0, None, closed="left"), None],
         "step_features": [Interval(Integral, 1, None, closed="left")],
+        "temp_folder": [str, os.PathLike, None],
     }
 
-    def __init__(self, *, add_indicator=False, add_elapsed=False, time=None, step_features=1):
+    def __init__(self, *, add_indicator=False, add_elapsed=False, time=None, step_features=1, temp_folder=None):
         self.add_indicator = add_indicator
         self.add_elapsed = add_elapsed
         self.time = time
         self.step_features = step_features
+        self.temp_folder = temp_folder
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -134,7 +143,9 @@ class ForwardFill(SequenceTransformerMixin, BaseEstimator):
             For bad input. The transformer does not change.
         """
         with draft_of(self) as draft:
-            draft._read(X, reset=True)
+            source = draft._read(X, reset=True)
+            has_gaps = [steps.missing.any(axis=0) for steps in draft._with_times(source)]
+            draft.missing_features_ = np.flatnonzero(np.any(has_gaps, axis=0))
         return self
 
     def fit_transform(self, X, y=None):
@@ -157,7 +168,9 @@ class ForwardFill(SequenceTransformerMixin, BaseEstimator):
         ValueError, TypeError
             For bad input. The transformer does not change.
         """
-        return self.fit(X, y).transform(X)
+        with draft_of(self) as draft:
+            filled = draft.fit(X, y).transform(X)
+        return filled
 
     def transform(self, X):
         """Fill the gaps.
@@ -180,18 +193,22 @@ class ForwardFill(SequenceTransformerMixin, BaseEstimator):
             For bad input; if ``set_output`` asks for data frames and X is not 2-D.
         """
         check_is_fitted(self, "missing_features_")
-        steps = self._read(X, reset=False)
+        source = self._read(X, reset=False)
+        names = self._names_of_step(source.names)
+        filled = source.joined((self._filled(steps, names, X) for steps in self._with_times(source)), self.temp_folder)
+        return in_container(self, filled, self._fitted_on_rows, X)
+
+    def _filled(self, steps, names, X):
+        """Return steps without gaps and with the added features."""
         gaps = Gaps(steps.missing, steps.lengths)
-        added = []
+        added = [np.empty((len(steps.missing), 0))]
         if self.add_indicator:
             added.append(steps.missing[:, self.missing_features_])
         if self.add_elapsed:
             added.append(gaps.elapsed(steps.time, self.missing_features_))
-        names = self._names_of_step(steps.names)
         rows = gaps.rows_of_values()
         self._warn_of_columns(X, rows)
-        filled = steps.filled(rows, np.hstack([np.empty((len(steps.missing), 0)), *added]), names)
-        return in_container(self, filled, self._fitted_on_rows, X)
+        return steps.filled(rows, np.hstack(added), names)
 
     def _warn_of_columns(self, X, rows):
         """Warn if a gap in a data frame is filled from another column, as its columns are the steps of each row."""
@@ -201,12 +218,10 @@ class ForwardFill(SequenceTransformerMixin, BaseEstimator):
         if len(filled):
             names = column_names(X)
             target, source = (names[row % len(names)] for row in (filled[0], rows[filled[0], 0]))
-            warnings.warn(
+            warn_user(
                 f"X is a data frame, each row of which is a sequence of {len(names)} steps with one feature: a gap in "
                 f"the column {target!r} was filled from {source!r}. If the rows are the steps, pass [X], or "
-                "sequences_from_frame for several sequences. If the columns are the steps, pass X.to_numpy().",
-                UserWarning,
-                stacklevel=3,
+                "sequences_from_frame for several sequences. If the columns are the steps, pass X.to_numpy()."
             )
 
     def get_feature_names_out(self, input_features=None):
@@ -240,18 +255,21 @@ class ForwardFill(SequenceTransformerMixin, BaseEstimator):
         return [*names, *added, *(f"elapsed_{name}" for name in of_missing if self.add_elapsed)]
 
     def _read(self, X, *, reset):
-        """Return the steps of X; with ``reset``, set the fitted attributes."""
+        """Return the source of the steps of X; with ``reset``, set the fitted attributes that do not need the steps."""
         if reset or not self._fitted_on_rows:
             X = _frames_of(X, may_be_rows=reset)
-        steps = self._read_frames(X, reset=reset) if _are_frames(X) else self._read_arrays(X, reset=reset)
+        source = self._read_frames(X, reset=reset) if _are_frames(X) else self._read_arrays(X, reset=reset)
         if reset:
-            self._time_place = steps.place_of_time(self.time)
-            self._fitted_on_rows = steps.is_table
+            self._time_place = source.place_of_time(self.time)
+            self._fitted_on_rows = source.is_table
         refuse_container(self, self._fitted_on_rows)
-        steps.read_time(self._time_place, self.time)
-        if reset:
-            self.missing_features_ = np.flatnonzero(steps.missing.any(axis=0))
-        return steps
+        return source
+
+    def _with_times(self, source):
+        """Yield the steps that are in memory at a time, with their times."""
+        for steps in source.parts():
+            steps.read_time(self._time_place, self.time)
+            yield steps
 
     def _read_arrays(self, X, *, reset):
         sequences = check_sequences(
@@ -261,8 +279,9 @@ class ForwardFill(SequenceTransformerMixin, BaseEstimator):
             fitted_on_rows=None if reset else getattr(self, "_fitted_on_rows", None),
             step_features=self.step_features,
             ensure_all_finite="allow-nan",
+            may_stay_mapped=True,
         )
-        return ArraySteps(sequences)
+        return ArraySource(sequences)
 
     def _read_frames(self, X, *, reset):
         steps = FrameSteps(X)

@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 import numpy as np
 
 from sklearn_rnn._data.missing import is_missing
+from sklearn_rnn._data.sequences import MappedSequences, Sequences
 from sklearn_rnn.preprocessing._tables import (
     as_table,
     column_names,
@@ -16,6 +17,7 @@ from sklearn_rnn.preprocessing._tables import (
     with_rows_of,
     with_values,
 )
+from sklearn_rnn.preprocessing._temporary_file import stored
 
 
 class Gaps:
@@ -50,25 +52,16 @@ class Steps(ABC):
     Attributes
     ----------
     lengths : ndarray of shape (n_sequences,), int
-    names : list of str
-        Of the features.
     missing : ndarray of shape (n_rows, n_features), bool
         Whether a value is missing.
     time : ndarray of shape (n_rows,), float64
         The number of the step, or its time.
-    is_table : bool
-        Whether X is 2-D.
     """
 
     lengths: np.ndarray
-    names: list
     missing: np.ndarray
     time: np.ndarray
-    is_table: bool
-
-    @abstractmethod
-    def place_of_time(self, time):
-        """Return the place of the feature ``time`` among the features of a step, or None."""
+    _first_sequence = 0  # the place of the first sequence in X
 
     @abstractmethod
     def times(self, place):
@@ -76,7 +69,7 @@ class Steps(ABC):
 
     @abstractmethod
     def filled(self, rows, added, names):
-        """Return the sequences in the form of X.
+        """Return the values of all steps in an array, or the sequences in data frames.
 
         Parameters
         ----------
@@ -110,23 +103,27 @@ class Steps(ABC):
     def _place_of(self, row):
         ends = np.cumsum(self.lengths)
         sequence = int(np.searchsorted(ends, row, side="right"))
-        return f"sequence {sequence}, step {row - ends[sequence] + self.lengths[sequence]}"
+        return f"sequence {self._first_sequence + sequence}, step {row - ends[sequence] + self.lengths[sequence]}"
 
 
-class ArraySteps(Steps):
-    """The steps of numeric sequences.
+class ArraySource:
+    """Numeric sequences, in memory or in a memory-mapped file.
 
     Parameters
     ----------
-    sequences : Sequences
+    sequences : Sequences or MappedSequences
+
+    Attributes
+    ----------
+    names : list of str
+        Of the features.
+    is_table : bool
+        Whether X is 2-D.
     """
 
     def __init__(self, sequences):
         self._sequences = sequences
-        self.lengths = sequences.lengths
         self.names = [f"x{i}" for i in range(sequences.n_features)]
-        self.missing = np.isnan(sequences.rows)
-        self.time = np.arange(len(sequences.rows), dtype=np.float64)
         self.is_table = sequences.form == "rows"
 
     def place_of_time(self, time):
@@ -138,16 +135,47 @@ class ArraySteps(Steps):
             )
         return _checked_place(time, self.names)
 
-    def times(self, place):
-        """Return the times of all steps, (n_rows,), float64; NaN where they are missing."""
-        return self._sequences.rows[:, place].astype(np.float64)
+    def parts(self):
+        """Yield the steps that are in memory at a time: whole sequences of a file, or all."""
+        for first_row, rows in self._sequences.chunks():
+            first, _ = self._sequences.place_of(first_row)
+            last, _ = self._sequences.place_of(first_row + len(rows) - 1)
+            lengths = self._sequences.lengths[first : last + 1]
+            yield ArraySteps(Sequences(rows, lengths, self._sequences.form), first)
 
-    def filled(self, rows, added, names):
-        """Return the sequences in the form of X."""
-        values = np.take_along_axis(self._sequences.rows, rows, axis=0)
-        values = np.hstack([values, added.astype(values.dtype)])
+    def joined(self, results, temp_folder):
+        """Return the values that were filled in each part, in the form of X."""
+        is_mapped = isinstance(self._sequences, MappedSequences)
+        values = stored(results, temp_folder) if is_mapped else next(results)
         sequences = self._sequences.split(values)
         return sequences.reshape(len(sequences), -1) if self.is_table else sequences
+
+
+class ArraySteps(Steps):
+    """The steps of numeric sequences.
+
+    Parameters
+    ----------
+    sequences : Sequences
+    first_sequence : int, default=0
+        The place of the first one in X.
+    """
+
+    def __init__(self, sequences, first_sequence=0):
+        self._rows = sequences.rows
+        self._first_sequence = first_sequence
+        self.lengths = sequences.lengths
+        self.missing = np.isnan(sequences.rows)
+        self.time = np.arange(len(sequences.rows), dtype=np.float64)
+
+    def times(self, place):
+        """Return the times of all steps, (n_rows,), float64; NaN where they are missing."""
+        return self._rows[:, place].astype(np.float64)
+
+    def filled(self, rows, added, names):
+        """Return the values of all steps, (n_rows, n_features + n_added)."""
+        values = np.take_along_axis(self._rows, rows, axis=0)
+        return np.hstack([values, added.astype(values.dtype)])
 
 
 class FrameSteps(Steps):
@@ -156,6 +184,13 @@ class FrameSteps(Steps):
     Parameters
     ----------
     frames : list, tuple or object array of data frames
+
+    Attributes
+    ----------
+    names : list of str
+        Of the features.
+    is_table : bool
+        False: X is not 2-D.
     """
 
     is_table = False
@@ -209,6 +244,14 @@ class FrameSteps(Steps):
                 "the column of order out: name it in features= with the others."
             )
         return self.names.index(time)
+
+    def parts(self):
+        """Yield the steps that are in memory at a time: all."""
+        yield self
+
+    def joined(self, results, temp_folder):
+        """Return the frames that were filled."""
+        return next(results)
 
     def times(self, place):
         """Return the times of all steps, (n_rows,), float64; NaN where they are missing. Date-times give seconds."""

@@ -67,6 +67,9 @@ class ToSequences(TransformerMixin, BaseEstimator):
     ``padding`` and ``lengths`` count from the end of the steps as they stand in X. So of a table with the newest step
     first, they remove the oldest steps.
 
+    The sequences are in memory, also those of X in a memory-mapped file. To change nothing but the order of the axes of
+    a file, pass ``X.swapaxes(1, 2)`` to the estimators: it stays there.
+
     Examples
     --------
     >>> import numpy as np

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 from dataclasses import replace
 from numbers import Integral
 
@@ -20,9 +21,11 @@ from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 from sklearn_rnn._data.alignment import check_alignment
 from sklearn_rnn._data.raw_steps import check_raw_sequences, raw_sequences
 from sklearn_rnn._data.reading import check_sequences
+from sklearn_rnn._data.sequences import MappedSequences
 from sklearn_rnn._utils.atomic import draft_of
-from sklearn_rnn.preprocessing._fit_arguments import param_of_steps, targets_of_steps
+from sklearn_rnn.preprocessing._fit_arguments import FitArguments, fits_in_parts
 from sklearn_rnn.preprocessing._set_output import SequenceTransformerMixin, in_container, refuse_container
+from sklearn_rnn.preprocessing._temporary_file import stored
 
 
 def _transformer_has(method):
@@ -50,6 +53,10 @@ class TimeDistributed(SequenceTransformerMixin, BaseEstimator):
     step_features : int, default=1
         Number of features per step, for 2-D X only. Each row of 2-D X is a sequence of n_columns /
         ``step_features`` steps, one after the other. Not used for 3-D X and lists.
+    temp_folder : str, path-like or None, default=None
+        Folder for the results of X in a memory-mapped file: the Notes say more. It needs room for
+        them. None: the folder of :func:`tempfile.gettempdir`, which the environment variable
+        ``TMPDIR`` sets.
 
     Attributes
     ----------
@@ -84,6 +91,18 @@ class TimeDistributed(SequenceTransformerMixin, BaseEstimator):
     sequences of strings. 2-D X must have numbers. Otherwise it gets float32 for float32 X, and
     float64 for any other X. NaN is accepted if the transformer accepts it.
 
+    X may be an array in a memory-mapped file (numpy.memmap or a view of one), or a list of such
+    arrays. Then ``transform`` reads some sequences at a time, transforms their steps, and writes
+    them to a temporary file in ``temp_folder``. It returns an array in this file, which disappears
+    with the array. The estimators leave such an array in its file too, so that neither needs to
+    fit into memory. The values are those for X in memory; only matrix products (PCA) may round in
+    another way. ``fit`` reads the file in parts for StandardScaler, MinMaxScaler and MaxAbsScaler
+    (by their ``partial_fit``; statistics agree up to rounding), and for transformers that learn
+    nothing. For all others it reads all steps into memory, because a ``partial_fit`` on parts
+    would learn something else (``fit_transform`` then returns an array in memory): fit them on a
+    part of the file, ``fit(X[:1000])``. Each part has about 2 MB, or one sequence if it is longer.
+    ``inverse_transform`` returns arrays in memory.
+
     Examples
     --------
     >>> import numpy as np
@@ -100,11 +119,13 @@ class TimeDistributed(SequenceTransformerMixin, BaseEstimator):
     _parameter_constraints: dict = {
         "transformer": [HasMethods(["fit", "transform"])],
         "step_features": [Interval(Integral, 1, None, closed="left")],
+        "temp_folder": [str, os.PathLike, None],
     }
 
-    def __init__(self, transformer, *, step_features=1):
+    def __init__(self, transformer, *, step_features=1, temp_folder=None):
         self.transformer = transformer
         self.step_features = step_features
+        self.temp_folder = temp_folder
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -156,9 +177,9 @@ class TimeDistributed(SequenceTransformerMixin, BaseEstimator):
             does not change.
         """
         with draft_of(self) as draft:
-            _, data, params = draft._check_for_fit(X, y, self._routed(fit_params, "fit"), reset=True)
+            arguments = draft._check_for_fit(X, y, self._routed(fit_params, "fit"), reset=True)
             transformer = clone(self.transformer)
-            transformer.fit(*data, **params)
+            arguments.fit(transformer, "fit")
             draft.transformer_ = transformer
         return self
 
@@ -190,9 +211,9 @@ class TimeDistributed(SequenceTransformerMixin, BaseEstimator):
         with draft_of(self) as draft:
             is_first = not hasattr(self, "transformer_")
             params = self._routed(fit_params, "partial_fit")
-            _, data, params = draft._check_for_fit(X, y, params, reset=is_first)
+            arguments = draft._check_for_fit(X, y, params, reset=is_first)
             transformer = clone(self.transformer) if is_first else copy.deepcopy(self.transformer_)
-            transformer.partial_fit(*data, **params)
+            arguments.fit(transformer, "partial_fit")
             draft.transformer_ = transformer
         return self
 
@@ -227,18 +248,19 @@ class TimeDistributed(SequenceTransformerMixin, BaseEstimator):
         with draft_of(self) as draft:
             does_both = hasattr(self.transformer, "fit_transform")
             params = self._routed(fit_params, "fit_transform", "fit_transform" if does_both else "fit")
-            sequences, data, params = draft._check_for_fit(X, y, params, reset=True)
+            arguments = draft._check_for_fit(X, y, params, reset=True)
+            sequences = arguments.sequences
             refuse_container(draft, sequences.form == "rows")
-            transformer = clone(self.transformer)
-            if does_both:
-                values = transformer.fit_transform(*data, **params)
+            draft.transformer_ = transformer = clone(self.transformer)
+            if does_both and not (arguments.are_mapped and fits_in_parts(transformer)):
+                values = arguments.call(transformer.fit_transform)
+                if isinstance(values, tuple):  # cross decomposition returns the scores of X and of y
+                    values = values[0]
+                values = draft._check_values(values, sequences.n_rows)
             else:
-                transformer.fit(*data, **params)
-                values = transformer.transform(sequences.rows)
-            if isinstance(values, tuple):  # cross decomposition returns the scores of X and of y
-                values = values[0]
-            values = _in_form_of(sequences, draft._check_values(values, sequences))
-            draft.transformer_ = transformer
+                arguments.fit(transformer, "fit")
+                values = draft._transformed(sequences)
+            values = _in_form_of(sequences, values)
         return in_container(self, values, sequences.form == "rows", X)
 
     def transform(self, X):
@@ -268,8 +290,7 @@ class TimeDistributed(SequenceTransformerMixin, BaseEstimator):
         check_is_fitted(self, "transformer_")
         sequences = self._check_sequences(X, reset=False)
         refuse_container(self, sequences.form == "rows")
-        values = self.transformer_.transform(sequences.rows)
-        values = _in_form_of(sequences, self._check_values(values, sequences))
+        values = _in_form_of(sequences, self._transformed(sequences))
         return in_container(self, values, sequences.form == "rows", X)
 
     @available_if(_transformer_has("inverse_transform"))
@@ -298,7 +319,7 @@ class TimeDistributed(SequenceTransformerMixin, BaseEstimator):
         check_is_fitted(self, "transformer_")
         sequences = self._check_transformed(X)
         values = self.transformer_.inverse_transform(sequences.rows)
-        values = self._check_values(values, sequences)
+        values = self._check_values(values, sequences.n_rows)
         n_features = self.step_features if self._fitted_on_rows else self.n_features_in_
         # A scaler that was fitted on one feature broadcasts it to any number of features.
         if values.shape[1] != n_features:
@@ -382,6 +403,7 @@ class TimeDistributed(SequenceTransformerMixin, BaseEstimator):
                 fitted_on_rows=fitted_on_rows,
                 step_features=self.step_features,
                 ensure_all_finite="allow-nan" if get_tags(self).input_tags.allow_nan else True,
+                may_stay_mapped=True,
             )
         except ValueError as error:
             if fitted_on_rows or not str(error).startswith("X is not numeric: could not convert string"):
@@ -395,29 +417,27 @@ class TimeDistributed(SequenceTransformerMixin, BaseEstimator):
         return sequences if raw is None else raw
 
     def _check_for_fit(self, X, y, fit_params, *, reset):
-        """Return the sequences, and the transformer's arguments (X and y) and parameters."""
+        """Return the arguments of the transformer's ``fit``."""
         sequences = self._check_sequences(X, reset=reset)
         if sequences.form != "rows":
             for name, values in [("y", y), *fit_params.items()]:
                 check_alignment(X, values, name)
-        data = [sequences.rows]
-        # The tags do not tell whether a transformer reads y: SelectKBest, PLS and pipelines read it,
-        # but their tags say no. So it gets y whenever there is one, as in scikit-learn's pipelines.
-        if y is not None or get_tags(self).target_tags.required:
-            data.append(targets_of_steps(y, sequences))
-        params = {
-            name: param_of_steps(name, value, sequences) for name, value in fit_params.items() if value is not None
-        }
-        return sequences, data, params
+        return FitArguments.read(self.transformer, sequences, y, fit_params)
 
-    def _check_values(self, values, sequences):
+    def _transformed(self, sequences):
+        """Return the transformed steps, (n_rows, k); those of a file in a temporary file."""
+        if not isinstance(sequences, MappedSequences):
+            return self._check_values(self.transformer_.transform(sequences.rows), sequences.n_rows)
+        parts = (self._check_values(self.transformer_.transform(rows), len(rows)) for _, rows in sequences.chunks())
+        return stored(parts, self.temp_folder)
+
+    def _check_values(self, values, n_rows):
         """Return the transformer's output as an array with one row per step."""
         if sp.issparse(values):
             values = values.toarray()  # sequences are dense
         # asarray converts data frames too. The transformer keeps its own set_output, because the
         # steps of a pipeline may need each other's column names.
         values = np.asarray(values)
-        n_rows = len(sequences.rows)
         if values.ndim != 2 or len(values) != n_rows or values.shape[1] == 0:
             raise ValueError(
                 f"transformer={self.transformer} returns an array of shape {values.shape} for "
