@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from sklearn_rnn._data.containers import has_sequences, is_scalar, unpack
-from sklearn_rnn._data.libraries import from_library, is_of_class
+from sklearn_rnn._data.containers.libraries import from_library, is_of_class
 from sklearn_rnn._data.names import common_names, compare_names, labels_of, record_names, refuse_repeated
 from sklearn_rnn._data.reading import check_n_features
 from sklearn_rnn._data.sequences import Sequences

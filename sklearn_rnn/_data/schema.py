@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from sklearn_rnn._data.containers import unpack
-from sklearn_rnn._data.libraries import from_library, refuse_times
+from sklearn_rnn._data.containers.libraries import from_library, refuse_times
+from sklearn_rnn._data.containers.refused import refuse_text
 from sklearn_rnn._data.names import common_names, compare_names, names_of_step
 from sklearn_rnn._data.patches import Patches
 from sklearn_rnn._data.reading import (
@@ -22,7 +23,6 @@ from sklearn_rnn._data.reading import (
     naming_argument,
     refuse_form,
 )
-from sklearn_rnn._data.refused import refuse_text
 
 
 @dataclass(frozen=True)

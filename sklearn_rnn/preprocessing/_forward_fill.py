@@ -11,7 +11,7 @@ from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
 from sklearn_rnn._data.containers import by_instance, has_sequences, unpack
-from sklearn_rnn._data.libraries import is_of_class
+from sklearn_rnn._data.containers.libraries import is_of_class
 from sklearn_rnn._data.names import as_names, compare_names, record_names
 from sklearn_rnn._data.reading import check_sequences
 from sklearn_rnn._utils.atomic import draft_of

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sklearn_rnn._data.libraries import from_library
+from sklearn_rnn._data.containers.libraries import from_library
 from sklearn_rnn._data.step_values import parts_of
 from sklearn_rnn.preprocessing._sequence_rows import SequenceRows, names_of
 from sklearn_rnn.preprocessing._tables import (

@@ -10,7 +10,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_rnn._data.containers import unpack
-from sklearn_rnn._data.libraries import from_library, is_of_class
+from sklearn_rnn._data.containers.libraries import from_library, is_of_class
 from sklearn_rnn._data.reading import FLOATS, check_sequences, form_of
 from sklearn_rnn._data.sequences import Sequences
 from sklearn_rnn._utils.atomic import draft_of
