@@ -90,7 +90,7 @@ class InputSchema:
         X, form = given.X, form_of(given.X, fitted_on_rows=self.is_table)
         if form == "rows":
             if not self.is_table:
-                refuse_form(reader, form, self.step_features)
+                refuse_form(reader, form, self.step_features, X)
             X, form = self._rows_as_steps(X, reader), "array"
         if not self.is_table:  # the columns of a table are those of other steps than the columns of the fit
             names = common_names(given, reader.name, self.feature_names)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from numbers import Integral
 
@@ -19,7 +21,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
 from sklearn_rnn._data.alignment import check_alignment
-from sklearn_rnn._data.raw_steps import check_raw_sequences, raw_sequences
+from sklearn_rnn._data.raw_steps import RawSequences, check_raw_sequences, raw_sequences
 from sklearn_rnn._data.reading import check_sequences
 from sklearn_rnn._data.sequences import MappedSequences
 from sklearn_rnn._utils.atomic import draft_of
@@ -179,7 +181,8 @@ class TimeDistributed(SequenceTransformerMixin, BaseEstimator):
         with draft_of(self) as draft:
             arguments = draft._check_for_fit(X, y, self._routed(fit_params, "fit"), reset=True)
             transformer = clone(self.transformer)
-            arguments.fit(transformer, "fit")
+            with _naming_text(transformer, arguments.sequences):
+                arguments.fit(transformer, "fit")
             draft.transformer_ = transformer
         return self
 
@@ -213,7 +216,8 @@ class TimeDistributed(SequenceTransformerMixin, BaseEstimator):
             params = self._routed(fit_params, "partial_fit")
             arguments = draft._check_for_fit(X, y, params, reset=is_first)
             transformer = clone(self.transformer) if is_first else copy.deepcopy(self.transformer_)
-            arguments.fit(transformer, "partial_fit")
+            with _naming_text(transformer, arguments.sequences):
+                arguments.fit(transformer, "partial_fit")
             draft.transformer_ = transformer
         return self
 
@@ -253,12 +257,14 @@ class TimeDistributed(SequenceTransformerMixin, BaseEstimator):
             refuse_container(draft, sequences.form == "rows")
             draft.transformer_ = transformer = clone(self.transformer)
             if does_both and not (arguments.are_mapped and fits_in_parts(transformer)):
-                values = arguments.call(transformer.fit_transform)
+                with _naming_text(transformer, sequences):
+                    values = arguments.call(transformer.fit_transform)
                 if isinstance(values, tuple):  # cross decomposition returns the scores of X and of y
                     values = values[0]
                 values = draft._check_values(values, sequences.n_rows)
             else:
-                arguments.fit(transformer, "fit")
+                with _naming_text(transformer, sequences):
+                    arguments.fit(transformer, "fit")
                 values = draft._transformed(sequences)
             values = _in_form_of(sequences, values)
         return in_container(self, values, sequences.form == "rows", X)
@@ -473,6 +479,22 @@ class TimeDistributed(SequenceTransformerMixin, BaseEstimator):
 
 def _described(is_table):
     return "2-D" if is_table else "a 3-D array or a list of sequences"
+
+
+@contextmanager
+def _naming_text(transformer, sequences) -> Iterator[None]:
+    """Name the columns of text and the remedy where a transformer of numbers gets text."""
+    try:
+        yield
+    except (ValueError, TypeError) as error:
+        columns = sequences.columns_of_text if isinstance(sequences, RawSequences) else []
+        if not columns or "could not convert string" not in str(error):
+            raise
+        raise ValueError(
+            f"X has text in the columns {columns}, which transformer={transformer} does not take: {error}. Encode "
+            "them, and name the columns of each transformer: TimeDistributed(ColumnTransformer([('text', "
+            f"OneHotEncoder(), {columns}), ('numbers', {transformer}, [...])]))."
+        ) from error
 
 
 def _in_form_of(sequences, values):

@@ -72,7 +72,10 @@ array = np.stack(make_sequences((4,) * 6))
 DAY = date(2024, 5, 17)
 DAYS = [DAY] * 6
 TIMES = "contains times, such as .*: leave them out, or pass elapsed time as a number, such as"
-ONE_STRING = r"X has one string per row, such as '\w+', but a sequence has numbers: encode the characters"
+ONE_STRING = (
+    r"X has one string per row, such as '\w+', but a sequence has steps\. If X is one sequence, pass \[X\]\. If each "
+    r"string is a text, pass its words, \[text\.split\(\) for text in X\], or its characters, \[list"
+)
 
 VALUES = {
     "a masked value": (
