@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from numbers import Integral
 
 import numpy as np
 import scipy.sparse as sp
 from sklearn.base import BaseEstimator, _fit_context, clone
-from sklearn.compose import ColumnTransformer
-from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.utils import get_tags
 from sklearn.utils._param_validation import HasMethods, Interval
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, _routing_enabled, process_routing
@@ -21,23 +17,14 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
 from sklearn_rnn._data.alignment import check_alignment
-from sklearn_rnn._data.raw_steps import RawSequences, check_raw_sequences, raw_sequences
+from sklearn_rnn._data.raw_steps import check_raw_sequences, raw_sequences
 from sklearn_rnn._data.reading import check_sequences
 from sklearn_rnn._data.sequences import MappedSequences
 from sklearn_rnn._utils.atomic import draft_of
 from sklearn_rnn.preprocessing._fit_arguments import FitArguments, fits_in_parts
 from sklearn_rnn.preprocessing._set_output import SequenceTransformerMixin, in_container, refuse_container
 from sklearn_rnn.preprocessing._temporary_file import stored
-
-
-def _transformer_has(method):
-    """Return a check, for ``available_if``, that the transformer has a method."""
-
-    def has_method(self):
-        getattr(getattr(self, "transformer_", self.transformer), method)  # or its AttributeError
-        return True
-
-    return has_method
+from sklearn_rnn.preprocessing._wrapped_transformer import allows_nan, naming_text, transformer_has
 
 
 class TimeDistributed(SequenceTransformerMixin, BaseEstimator):
@@ -134,7 +121,7 @@ class TimeDistributed(SequenceTransformerMixin, BaseEstimator):
         of_transformer = get_tags(self.transformer)
         tags.input_tags.two_d_array = True
         tags.input_tags.three_d_array = True
-        tags.input_tags.allow_nan = _allows_nan(self.transformer)
+        tags.input_tags.allow_nan = allows_nan(self.transformer)
         tags.input_tags.positive_only = of_transformer.input_tags.positive_only
         tags.target_tags = of_transformer.target_tags
         tags.transformer_tags = of_transformer.transformer_tags or tags.transformer_tags
@@ -181,12 +168,12 @@ class TimeDistributed(SequenceTransformerMixin, BaseEstimator):
         with draft_of(self) as draft:
             arguments = draft._check_for_fit(X, y, self._routed(fit_params, "fit"), reset=True)
             transformer = clone(self.transformer)
-            with _naming_text(transformer, arguments.sequences):
+            with naming_text(transformer, arguments.sequences):
                 arguments.fit(transformer, "fit")
             draft.transformer_ = transformer
         return self
 
-    @available_if(_transformer_has("partial_fit"))
+    @available_if(transformer_has("partial_fit"))
     @_fit_context(prefer_skip_nested_validation=False)
     def partial_fit(self, X, y=None, **fit_params):
         """Fit the transformer to more sequences; for transformers with ``partial_fit``.
@@ -216,7 +203,7 @@ class TimeDistributed(SequenceTransformerMixin, BaseEstimator):
             params = self._routed(fit_params, "partial_fit")
             arguments = draft._check_for_fit(X, y, params, reset=is_first)
             transformer = clone(self.transformer) if is_first else copy.deepcopy(self.transformer_)
-            with _naming_text(transformer, arguments.sequences):
+            with naming_text(transformer, arguments.sequences):
                 arguments.fit(transformer, "partial_fit")
             draft.transformer_ = transformer
         return self
@@ -257,13 +244,13 @@ class TimeDistributed(SequenceTransformerMixin, BaseEstimator):
             refuse_container(draft, sequences.form == "rows")
             draft.transformer_ = transformer = clone(self.transformer)
             if does_both and not (arguments.are_mapped and fits_in_parts(transformer)):
-                with _naming_text(transformer, sequences):
+                with naming_text(transformer, sequences):
                     values = arguments.call(transformer.fit_transform)
                 if isinstance(values, tuple):  # cross decomposition returns the scores of X and of y
                     values = values[0]
                 values = draft._check_values(values, sequences.n_rows)
             else:
-                with _naming_text(transformer, sequences):
+                with naming_text(transformer, sequences):
                     arguments.fit(transformer, "fit")
                 values = draft._transformed(sequences)
             values = _in_form_of(sequences, values)
@@ -299,7 +286,7 @@ class TimeDistributed(SequenceTransformerMixin, BaseEstimator):
         values = _in_form_of(sequences, self._transformed(sequences))
         return in_container(self, values, sequences.form == "rows", X)
 
-    @available_if(_transformer_has("inverse_transform"))
+    @available_if(transformer_has("inverse_transform"))
     def inverse_transform(self, X):
         """Invert ``transform``, for transformers with ``inverse_transform``.
 
@@ -335,7 +322,7 @@ class TimeDistributed(SequenceTransformerMixin, BaseEstimator):
             )
         return _in_form_of(sequences, values)
 
-    @available_if(_transformer_has("get_feature_names_out"))
+    @available_if(transformer_has("get_feature_names_out"))
     def get_feature_names_out(self, input_features=None):
         """Names of the output features.
 
@@ -481,41 +468,7 @@ def _described(is_table):
     return "2-D" if is_table else "a 3-D array or a list of sequences"
 
 
-@contextmanager
-def _naming_text(transformer, sequences) -> Iterator[None]:
-    """Name the columns of text and the remedy where a transformer of numbers gets text."""
-    try:
-        yield
-    except (ValueError, TypeError) as error:
-        columns = sequences.columns_of_text if isinstance(sequences, RawSequences) else []
-        if not columns or "could not convert string" not in str(error):
-            raise
-        raise ValueError(
-            f"X has text in the columns {columns}, which transformer={transformer} does not take: {error}. Encode "
-            "them, and name the columns of each transformer: TimeDistributed(ColumnTransformer([('text', "
-            f"OneHotEncoder(), {columns}), ('numbers', {transformer}, [...])]))."
-        ) from error
-
-
 def _in_form_of(sequences, values):
     """Return values of every step, (n_rows, k), in the form of X: a table for 2-D X."""
     values = sequences.split(values)
     return values.reshape(len(values), -1) if sequences.form == "rows" else values
-
-
-def _allows_nan(transformer):
-    """Whether a transformer accepts NaN: compositions have no tag of their own, their parts decide."""
-    if isinstance(transformer, Pipeline):
-        parts = [step for _, step in transformer.steps if not _is_placeholder(step)][:1]
-    elif isinstance(transformer, FeatureUnion):
-        parts = [part for _, part in transformer.transformer_list]
-    elif isinstance(transformer, ColumnTransformer):
-        parts = [part for _, part, _ in transformer.transformers]
-    else:
-        return get_tags(transformer).input_tags.allow_nan
-    return all(_is_placeholder(part) or _allows_nan(part) for part in parts)
-
-
-def _is_placeholder(part):
-    """Whether a part of a composition is "passthrough", "drop" or None."""
-    return part is None or isinstance(part, str)

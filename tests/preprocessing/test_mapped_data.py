@@ -12,6 +12,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sequence_checks import object_array
 from sklearn.base import clone
 from sklearn.decomposition import PCA, IncrementalPCA
+from sklearn.feature_selection import SelectKBest
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import (
@@ -207,6 +208,15 @@ def test_transformers_that_need_all_steps_get_them_at_once(transformer, in_file)
         if method == "fit_transform":
             assert_same(*results)
         assert_same(actual.transform(X), expected.transform(X))
+
+
+@pytest.mark.parametrize("per_step", [False, True])
+def test_targets_reach_a_transformer_of_a_file(per_step, in_file):
+    X = make_X()
+    y = (X[:, :, 1] > 50) if per_step else (X[:, :, 1].mean(axis=1) > 50)
+    actual, expected = (TimeDistributed(SelectKBest(k=1)).fit(data, y) for data in (in_file(X), X))
+    assert_array_equal(actual.transformer_.scores_, expected.transformer_.scores_)
+    assert_same(actual.transform(in_file(X)), X[:, :, 1:2])
 
 
 # ---- ForwardFill -------------------------------------------------------------------------------------
