@@ -89,7 +89,8 @@ class TimeDistributed(SequenceTransformerMixin, BaseEstimator):
     (by their ``partial_fit``; statistics agree up to rounding), and for transformers that learn
     nothing. For all others it reads all steps into memory, because a ``partial_fit`` on parts
     would learn something else (``fit_transform`` then returns an array in memory): fit them on a
-    part of the file, ``fit(X[:1000])``. Each part has about 2 MB, or one sequence if it is longer.
+    part of the file, ``fit(X[:1000])``. Each part has about 2 MB, or one sequence if it is longer;
+    for ``fit``, parts in which a feature has no value are joined with their neighbours.
     ``inverse_transform`` returns arrays in memory.
 
     Examples
