@@ -7,7 +7,8 @@ from abc import ABC, abstractmethod
 import numpy as np
 
 from sklearn_rnn._data.missing import is_missing
-from sklearn_rnn._data.sequences import MappedSequences, Sequences
+from sklearn_rnn._data.sequences import MappedSequences
+from sklearn_rnn.preprocessing._mapped_data import parts_of, stored
 from sklearn_rnn.preprocessing._tables import (
     as_table,
     column_names,
@@ -17,7 +18,6 @@ from sklearn_rnn.preprocessing._tables import (
     with_rows_of,
     with_values,
 )
-from sklearn_rnn.preprocessing._temporary_file import stored
 
 
 class Gaps:
@@ -137,11 +137,8 @@ class ArraySource:
 
     def parts(self):
         """Yield the steps that are in memory at a time: whole sequences of a file, or all."""
-        for first_row, rows in self._sequences.chunks():
-            first, _ = self._sequences.place_of(first_row)
-            last, _ = self._sequences.place_of(first_row + len(rows) - 1)
-            lengths = self._sequences.lengths[first : last + 1]
-            yield ArraySteps(Sequences(rows, lengths, self._sequences.form), first)
+        for first, part in parts_of(self._sequences):
+            yield ArraySteps(part, first)
 
     def joined(self, results, temp_folder):
         """Return the values that were filled in each part, in the form of X."""

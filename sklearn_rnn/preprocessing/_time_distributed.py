@@ -19,11 +19,10 @@ from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 from sklearn_rnn._data.alignment import check_alignment
 from sklearn_rnn._data.raw_steps import check_raw_sequences, raw_sequences
 from sklearn_rnn._data.reading import check_sequences
-from sklearn_rnn._data.sequences import MappedSequences
 from sklearn_rnn._utils.atomic import draft_of
 from sklearn_rnn.preprocessing._fit_arguments import FitArguments, fits_in_parts
+from sklearn_rnn.preprocessing._mapped_data import in_parts
 from sklearn_rnn.preprocessing._set_output import SequenceTransformerMixin, in_container, refuse_container
-from sklearn_rnn.preprocessing._temporary_file import stored
 from sklearn_rnn.preprocessing._wrapped_transformer import allows_nan, naming_text, transformer_has
 
 
@@ -420,10 +419,11 @@ class TimeDistributed(SequenceTransformerMixin, BaseEstimator):
 
     def _transformed(self, sequences):
         """Return the transformed steps, (n_rows, k); those of a file in a temporary file."""
-        if not isinstance(sequences, MappedSequences):
-            return self._check_values(self.transformer_.transform(sequences.rows), sequences.n_rows)
-        parts = (self._check_values(self.transformer_.transform(rows), len(rows)) for _, rows in sequences.chunks())
-        return stored(parts, self.temp_folder)
+
+        def transformed(part, _):
+            return self._check_values(self.transformer_.transform(part.rows), part.n_rows)
+
+        return in_parts(transformed, sequences, self.temp_folder)
 
     def _check_values(self, values, n_rows):
         """Return the transformer's output as an array with one row per step."""

@@ -28,10 +28,11 @@ from sklearn.preprocessing import (
 from sklearn_rnn import RNNClassifier
 from sklearn_rnn._data.reading import check_sequences
 from sklearn_rnn._data.sequences import MappedSequences
-from sklearn_rnn.preprocessing import ForwardFill, TimeDistributed
+from sklearn_rnn.preprocessing import ForwardFill, TimeDistributed, ToSequences
 
 N_SEQUENCES, N_STEPS, N_FEATURES = 30, 10, 3
 RAGGED = tuple(range(1, 13)) * 2
+WITH_FOLDER = [TimeDistributed(StandardScaler()), ForwardFill(), ToSequences("case_time_channel")]
 SCALERS = [StandardScaler(), MinMaxScaler(), MaxAbsScaler()]
 
 
@@ -245,10 +246,67 @@ def test_a_time_in_a_file_is_refused_with_its_place(value, message, in_file):
     assert vars(fill) == vars(ForwardFill(time=0))
 
 
+# ---- ToSequences -------------------------------------------------------------------------------------
+
+
+def padded(dtype, padding):
+    X = make_X(dtype)
+    for i, x in enumerate(X):
+        x[1 + i % N_STEPS :] = padding
+    return X
+
+
+@pytest.mark.parametrize("newest_first", [False, True])
+@pytest.mark.parametrize(("dtype", "padding"), [("f4", np.nan), ("f8", -99), ("i2", -99)])
+@pytest.mark.parametrize("layout", ["case_time_channel", "case_channel_time"])
+def test_padding_in_a_file_is_removed(layout, dtype, padding, newest_first, in_file):
+    X = padded(dtype, padding)
+    X = X.swapaxes(1, 2) if layout == "case_channel_time" else X
+    to_sequences = ToSequences(layout, padding=padding, newest_first=newest_first)
+    actual, expected = (to_sequences.fit_transform(data) for data in (in_file(X), X))
+    assert_stays_in_file(actual)
+    assert [len(x) for x in actual] == [1 + i % N_STEPS for i in range(N_SEQUENCES)]
+    for x, x_expected in zip(actual, expected, strict=True):
+        assert_same(x, x_expected)
+
+
+def test_lengths_cut_the_sequences_of_a_file(in_file):
+    X, lengths = make_X("f4"), 1 + np.arange(N_SEQUENCES) % 7
+    to_sequences = ToSequences("case_time_channel").fit(X)
+    actual = to_sequences.transform(in_file(X), lengths=lengths)
+    assert_stays_in_file(actual)
+    for x, x_expected in zip(actual, to_sequences.transform(X, lengths=lengths), strict=True):
+        assert_same(x, x_expected)
+    array = to_sequences.transform(in_file(X))
+    assert_stays_in_file(array)
+    assert_same(array, X)
+
+
+def test_a_list_of_files_with_the_channels_first_stays_in_files(in_file):
+    X = [x.T for x in make_sequences(RAGGED, N_FEATURES)]
+    actual = ToSequences("case_channel_time").fit_transform([in_file(x) for x in X])
+    assert_stays_in_file(actual)
+    for x, x_expected in zip(actual, X, strict=True):
+        assert_same(x, x_expected.T)
+
+
+def test_a_sequence_of_padding_in_a_file_is_refused_with_its_place(in_file):
+    X = make_X()
+    X[17] = np.nan
+    with pytest.raises(ValueError, match=r"^X\[17\] has nothing but padding, nan"):
+        ToSequences("case_time_channel", padding=np.nan).fit_transform(in_file(X))
+
+
+def test_tables_in_a_file_are_read(in_file):
+    X = make_X("f4").reshape(N_SEQUENCES, -1)
+    to_sequences = ToSequences("by_feature", step_features=N_FEATURES)
+    assert_same(to_sequences.fit_transform(in_file(X)), to_sequences.fit_transform(X))
+
+
 # ---- The file of the result --------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("transformer", [TimeDistributed(StandardScaler()), ForwardFill()])
+@pytest.mark.parametrize("transformer", WITH_FOLDER, ids=lambda transformer: type(transformer).__name__)
 def test_the_file_of_the_result_is_in_the_folder_and_disappears(transformer, tmp_path, in_file):
     mapped = in_file(make_X())
     folder = tmp_path / "results"
@@ -259,7 +317,7 @@ def test_the_file_of_the_result_is_in_the_folder_and_disappears(transformer, tmp
     assert not list(folder.iterdir())
 
 
-@pytest.mark.parametrize("transformer", [TimeDistributed(StandardScaler()), ForwardFill()])
+@pytest.mark.parametrize("transformer", WITH_FOLDER, ids=lambda transformer: type(transformer).__name__)
 def test_a_missing_folder_is_named(transformer, tmp_path, in_file):
     transformer = clone(transformer).set_params(temp_folder=str(tmp_path / "missing"))
     with pytest.raises(FileNotFoundError, match=r"^temp_folder='.*missing' cannot take the result for X.*No such file"):

@@ -1,4 +1,4 @@
-"""Results of memory-mapped data: written to a temporary file part by part, then read as an array in this file."""
+"""Memory-mapped data in parts, whose results are written to a temporary file and read as an array in this file."""
 
 from __future__ import annotations
 
@@ -9,6 +9,42 @@ from itertools import chain
 from mmap import mmap
 
 import numpy as np
+
+from sklearn_rnn._data.sequences import MappedSequences, Sequences
+
+
+def in_parts(function, sequences, folder):
+    """Compute something for all steps: of sequences in a file part by part, with the result in a temporary file.
+
+    Parameters
+    ----------
+    function : callable
+        ``function(part, first)`` returns rows, (n_rows_i, n_columns). A part is Sequences in memory; ``first`` is the
+        place of its first sequence in X.
+    sequences : BaseSequences
+    folder : str, path-like or None
+        Where the file is, as for :func:`stored`.
+
+    Returns
+    -------
+    ndarray of shape (n_rows, n_columns), or the result of the function for sequences in memory
+    """
+    results = (function(part, first) for first, part in parts_of(sequences))
+    return stored(results, folder) if isinstance(sequences, MappedSequences) else next(results)
+
+
+def parts_of(sequences):
+    """Yield parts that fit into memory, each after the place of its first sequence: whole sequences of a file, or all.
+
+    ``sequences.chunks()`` has the same parts, as rows.
+    """
+    if not isinstance(sequences, MappedSequences):
+        yield 0, sequences
+        return
+    for first_row, rows in sequences.chunks():
+        first, _ = sequences.place_of(first_row)
+        last, _ = sequences.place_of(first_row + len(rows) - 1)
+        yield first, Sequences(rows, sequences.lengths[first : last + 1], sequences.form)
 
 
 def stored(parts, folder):
