@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABCMeta, abstractmethod
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,10 +14,9 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_rnn._data.alignment import check_alignment
 from sklearn_rnn._data.batches import Dataset
 from sklearn_rnn._data.patches import choose_patches
-from sklearn_rnn._data.reading import check_sequences
 from sklearn_rnn._data.target_readers import TargetReader
 from sklearn_rnn._data.targets import check_y, known_targets
-from sklearn_rnn._data.training_data import Known, read_training_data
+from sklearn_rnn._data.training_data import Known, read_sequences, read_training_data
 from sklearn_rnn._data.validation import hold_out, read_validation_data
 from sklearn_rnn._data.weights import check_weights
 from sklearn_rnn._inference.prediction import hidden_states, predict_scores
@@ -65,6 +65,7 @@ class BaseRNN(BaseEstimator, metaclass=ABCMeta):
         tags = super().__sklearn_tags__()
         tags.input_tags.two_d_array = True
         tags.input_tags.three_d_array = True
+        tags.input_tags.categorical = True
         return tags
 
     def _sk_visual_block_(self):
@@ -164,7 +165,7 @@ class BaseRNN(BaseEstimator, metaclass=ABCMeta):
         schema, coding = known
         random_state = check_random_state(self.random_state)
         with threads(1):  # the start values' QR decompositions, too, have other bits with other BLAS threads
-            network = make_network(self, schema.n_inputs, coding.n_outputs, schema.dtype, random_state)
+            network = make_network(self, schema, coding.n_outputs, random_state)
         self._model = Model(schema, network, self._make_loss(coding).link, coding, architecture_of(self))
         self._session = begin_session(self, network, random_state)
         self._start_scores(dataset)
@@ -216,7 +217,10 @@ class BaseRNN(BaseEstimator, metaclass=ABCMeta):
         self.gradient_norms_ = history.gradient_norms
         self.clipped_fraction_ = history.n_clipped / max(1, history.n_updates)
         self.n_iter_ = history.n_epochs
-        self.patch_size_, self.patch_stride_ = self._model.schema.patches
+        schema = self._model.schema
+        self.patch_size_, self.patch_stride_ = schema.patches
+        self.is_categorical_ = None if schema.categories is None else schema.categories.mask
+        self.categories_ = None if schema.categories is None else [f.values for f in schema.categories.features]
         self.truncation_ = self._session.truncation.length
         self.t_ = history.n_samples
         self.n_outputs_ = self._model.coding.n_outputs
@@ -272,11 +276,10 @@ class BaseRNN(BaseEstimator, metaclass=ABCMeta):
         estimator = clone(self)
         estimator._validate_params()
         check_settings(estimator)
-        sequences = check_sequences(estimator, X, reset=True, step_features=self.step_features, may_stay_mapped=True)
+        schema, sequences = read_sequences(estimator, X, warns=False)
         patches = choose_patches(estimator, sequences.lengths, np.ones(len(sequences)))
         # The number of outputs does not matter.
-        n_inputs = patches.size * sequences.n_features
-        network = make_network(self, n_inputs, 1, sequences.dtype, np.random.RandomState(0))
+        network = make_network(self, replace(schema, patches=patches), 1, np.random.RandomState(0))
         settings = training_settings(self, make_truncation(self), len(sequences), in_one_batch=self.stateful)
         return memory_estimate(network, patches.count_in(sequences.lengths), settings)
 

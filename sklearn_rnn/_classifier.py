@@ -78,6 +78,9 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
         dropout=0.0,
         # Sequences
         step_features=1,
+        categorical_features="from_dtype",
+        categories="auto",
+        embedding_size="auto",
         patch_size="auto",
         patch_stride=None,
         stateful=False,

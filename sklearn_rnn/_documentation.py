@@ -46,6 +46,22 @@ step_features : int, default=1
     Number of features per step, for 2-D X only. Every row is a sequence of n_columns / step_features
     steps.
 
+categorical_features : "from_dtype", array-like of {bool, int, str} or None, default="from_dtype"
+    Features of a step that are categories, by their names, indices or a mask. The network reads a vector
+    for each category, an embedding, which is learned [15]_; other features stay numbers. "from_dtype":
+    columns of strings, and of a dtype of categories (Categorical of pandas and polars, Enum, dictionary
+    of pyarrow). None: no feature. A list of sequences of strings has one categorical feature.
+
+categories : "auto" or list of array-like, default="auto"
+    Categories of each categorical feature, in the order of the columns. "auto": those of the dtype if it
+    declares them (Categorical of pandas, Enum of polars), otherwise those of the data of the first
+    training, sorted. All
+    unknown and missing categories share a vector. It is trained where the training data have such
+    categories. Otherwise it is 0, the mean of the start values of the others.
+
+embedding_size : int or "auto", default="auto"
+    Numbers of the vector of a category. "auto": min(50, round(1.6 n^0.56)) for n categories.
+
 patch_size : int or "auto", default="auto"
     Number of steps of data that the network reads at once. They are one network step with patch_size
     times the features. Zeros fill the front of a patch that begins before its sequence. Patches shorten
@@ -217,6 +233,15 @@ loss_, best_loss_ : float
     Training loss of the last epoch, and the smallest training loss of all epochs (None with
     ``early_stopping``). A call of ``partial_fit`` without any weight gives NaN, as in the lists below.
 
+is_categorical_ : ndarray of shape (step_features,), bool, or None
+    Mask of the categorical features of a step. None if there are none.
+
+categories_ : list of ndarray, or None
+    Categories of each categorical feature, in the order of the columns. None if there are none. The
+    vectors of feature "kind" are ``weights_["embedding.kind"]``, (n_categories + 1, embedding_size); of
+    a feature without a name, ``weights_["embedding.0"]`` by its index. The first vector stands for
+    unknown and missing categories.
+
 patch_size_, patch_stride_ : int
     Number of steps of a patch, and from the end of a patch to the end of the next.
 
@@ -287,6 +312,8 @@ REFERENCES = """\
    section 6.
 .. [14] Y. LeCun, L. Bottou, G. Orr, K.-R. Müller, "Efficient BackProp", in: Neural Networks: Tricks of the
    Trade, Springer 1998, sections 4.3 and 5.
+.. [15] Y. Bengio, R. Ducharme, P. Vincent, C. Jauvin, "A neural probabilistic language model", Journal of
+   Machine Learning Research 3 (2003), 1137-1155.
 """
 
 

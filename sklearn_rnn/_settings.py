@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 
+from sklearn_rnn._data.schema import InputSchema
 from sklearn_rnn._network.cells import CELLS
+from sklearn_rnn._network.embedding import EmbeddedFeature, Embedding
 from sklearn_rnn._network.network import RecurrentNetwork
 from sklearn_rnn._network.readouts import READOUTS
 from sklearn_rnn._training.memory.budget import in_bytes
@@ -35,6 +37,9 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "dropout": [Interval(Real, 0, 1, closed="left")],
     # Sequences
     "step_features": [Interval(Integral, 1, None, closed="left")],
+    "categorical_features": [StrOptions({"from_dtype"}), "array-like", None],
+    "categories": [StrOptions({"auto"}), list, tuple],
+    "embedding_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
     "patch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
     "patch_stride": [Interval(Integral, 1, None, closed="left"), None],
     "stateful": ["boolean"],
@@ -73,6 +78,8 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "warm_start": ["boolean"],
     "verbose": ["verbose"],
 }
+
+LARGEST_EMBEDDING = 50  # of embedding_size="auto"
 
 # ---- Combinations of parameters ----------------------------------------------------------------------
 
@@ -192,14 +199,23 @@ def readout_of(estimator: Any) -> str | tuple[str, ...]:
 
 def architecture_of(estimator: Any) -> dict[str, Any]:
     """Return the parameters that must not change after the network is built."""
-    names = ("cell", "activation", "step_features", "patch_size", "patch_stride")
+    names = ("cell", "activation", "step_features", "patch_size", "patch_stride", "embedding_size")
     special = {
         "hidden_layer_sizes": layer_sizes(estimator),
         "bidirectional": is_bidirectional(estimator),
         "readout": readout_of(estimator),
+        "categorical_features": _as_plain(estimator.categorical_features),
+        "categories": _as_plain(estimator.categories),
     }
     targets = {"normalize_y": estimator.normalize_y} if hasattr(estimator, "normalize_y") else {}
     return special | {name: getattr(estimator, name) for name in names} | targets
+
+
+def _as_plain(value: Any) -> Any:
+    """Return an array, or a list of arrays, as a list; any other value unchanged."""
+    if isinstance(value, (list, tuple)):
+        return [_as_plain(item) for item in value]
+    return value.tolist() if hasattr(value, "tolist") else value
 
 
 def check_architecture(estimator: Any, fitted: dict[str, Any]) -> None:
@@ -214,20 +230,35 @@ def check_architecture(estimator: Any, fitted: dict[str, Any]) -> None:
 
 
 def make_network(
-    estimator: Any, n_inputs: int, n_outputs: int, dtype: Any, random_state: np.random.RandomState
+    estimator: Any, schema: InputSchema, n_outputs: int, random_state: np.random.RandomState
 ) -> RecurrentNetwork:
     """Return a new network with random start values."""
+    embedding, n_steps = None, schema.patches.size
+    if schema.categories is not None:
+        features = [
+            EmbeddedFeature(f.name, f.column, 1 + len(f.codes), embedding_size_of(estimator, len(f.codes)))
+            for f in schema.categories.features
+        ]
+        embedding = Embedding(schema.step_features, features, n_steps)
     return RecurrentNetwork(
-        n_inputs,
+        n_steps * schema.step_features if embedding is None else embedding.n_inputs,
         layer_sizes(estimator),
         n_outputs,
         cell=estimator.cell,
         activation=estimator.activation,
         bidirectional=is_bidirectional(estimator),
         readout=readout_of(estimator),
-        dtype=dtype,
+        dtype=schema.dtype,
         random_state=random_state,
+        embedding=embedding,
     )
+
+
+def embedding_size_of(estimator: Any, n_categories: int) -> int:
+    """Return the numbers of a category's vector; "auto": fastai's rule, but at most LARGEST_EMBEDDING."""
+    if estimator.embedding_size != "auto":
+        return int(estimator.embedding_size)
+    return min(LARGEST_EMBEDDING, max(1, round(1.6 * n_categories**0.56)))
 
 
 # ---- Training ----------------------------------------------------------------------------------------

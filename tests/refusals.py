@@ -37,9 +37,9 @@ def sequences_but(i, sequence):
     return X
 
 
-def array_but(index, value):
+def array_but(index, value, dtype=np.float64):
     """Six sequences of four steps with two features; one value is replaced."""
-    X = np.stack(make_sequences((N_STEPS,) * 6))
+    X = np.stack(make_sequences((N_STEPS,) * 6)).astype(dtype)
     X[index] = value
     return X
 

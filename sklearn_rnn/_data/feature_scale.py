@@ -23,10 +23,10 @@ class ScaleCheck:
     def __init__(self) -> None:
         self._moments: Moments | None = None
 
-    def __call__(self, rows: np.ndarray) -> None:
-        """Count finite rows, (n, n_features)."""
+    def __call__(self, rows: np.ndarray, features: np.ndarray) -> None:
+        """Count finite rows, (n, n_features), of these features of a step."""
         if self._moments is None:
-            self._moments = Moments(rows.shape[1])
+            self._moments, self._features = Moments(rows.shape[1]), features
         self._precision = np.finfo(rows.dtype).eps
         with np.errstate(over="ignore", invalid="ignore"):  # squares may overflow: then the spread is inf or NaN
             self._moments.add(rows)
@@ -48,8 +48,7 @@ class ScaleCheck:
         assert self._moments is not None
         mean, spread = self._moments.mean, np.nan_to_num(self._moments.spread, nan=np.inf, posinf=np.inf)
         shown = [
-            f"{f'feature {i}' if names is None else repr(names[i])} (mean {mean[i]:.3g}, spread {spread[i]:.3g})"
-            for i in far[:N_SHOWN]
+            f"{_label_of(self._features[i], names)} (mean {mean[i]:.3g}, spread {spread[i]:.3g})" for i in far[:N_SHOWN]
         ]
         others = "" if len(far) <= N_SHOWN else f" and {len(far) - N_SHOWN} more"
         warn_user(
@@ -69,6 +68,10 @@ class ScaleCheck:
             is_near = (spread >= SMALLEST_SPREAD) & (spread <= LARGEST_SPREAD)
             is_near &= np.abs(mean) <= LARGEST_MEAN * spread
             return np.flatnonzero(~is_near & ~self._moments.is_constant(self._precision))
+
+
+def _label_of(feature: int, names: Sequence[str] | None) -> str:
+    return f"feature {feature}" if names is None else repr(names[feature])
 
 
 def _remedy(sequences: Sequences | MappedSequences, owner: str) -> str:

@@ -1,4 +1,4 @@
-"""Targets that are not known: NaN, None, NaT and pandas.NA."""
+"""Values that are not known: NaN, None, NaT and pandas.NA."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ def is_missing(values: np.ndarray) -> np.ndarray:
         return np.isnan(values)
     if values.dtype != object:
         return np.zeros(values.shape, bool)
-    return np.array([_is_missing_item(item) for item in values.flat], bool).reshape(values.shape)
+    return np.array([is_missing_item(item) for item in values.flat], bool).reshape(values.shape)
 
 
-def _is_missing_item(item: Any) -> bool:
+def is_missing_item(item: Any) -> bool:
+    """Whether one value is NaN, None, NaT or pandas.NA."""
     if item is None or type(item).__name__ in ("NAType", "NaTType"):  # by name: pandas need not be installed
         return True
     return isinstance(item, (float, np.floating)) and bool(np.isnan(item))
@@ -25,7 +26,7 @@ def _is_missing_item(item: Any) -> bool:
 def as_array(values: Any) -> np.ndarray:
     """Return an array of targets. NaN among strings stays NaN: NumPy alone makes it the string "nan"."""
     array = np.asarray(values)
-    if array.dtype.kind in "US" and isinstance(values, (list, tuple)) and any(map(_is_missing_item, values)):
+    if array.dtype.kind in "US" and isinstance(values, (list, tuple)) and any(map(is_missing_item, values)):
         return np.array(values, dtype=object)
     return array
 

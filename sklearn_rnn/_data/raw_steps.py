@@ -72,18 +72,19 @@ def raw_sequences(X: Any, name: str = "X", expected: np.ndarray | None = None) -
         return None
     if len(given.X) == 0 or any(map(is_scalar, given.X)):
         return None
-    lengths = np.array([len(x) for x in given.X])
     rows = _rows_of_instances(X)
     if rows is not None:
         refuse_repeated(labels_of(rows) or [], name)
-        return RawSequences(rows, lengths, form, name, common_names(given, name, expected))
+        return RawSequences(rows, _lengths_of(given.X), form, name, common_names(given, name, expected))
     path = next((path for path in FRAMES if is_of_class(given.X[0], path)), None)
     if path is not None and all(is_of_class(x, path) for x in given.X):
         refuse_repeated(labels_of(given.X[0]) or [], f"{name}[0]")
         names = common_names(given, name, expected)  # before frames with other columns are joined
-        return RawSequences(_joined_frames(given.X, path, name), lengths, form, name, names)
+        return RawSequences(_joined_frames(given.X, path, name), _lengths_of(given.X), form, name, names)
     rows = _joined_strings(given.X, name)
-    return None if rows is None else RawSequences(rows, lengths, form, name, common_names(given, name, expected))
+    if rows is None:
+        return None
+    return RawSequences(rows, _lengths_of(given.X), form, name, common_names(given, name, expected))
 
 
 def check_raw_sequences(estimator: Any, sequences: RawSequences, *, reset: bool) -> None:
@@ -93,12 +94,21 @@ def check_raw_sequences(estimator: Any, sequences: RawSequences, *, reset: bool)
     if not reset:
         compare_names(sequences.names, expected, owner, name)
         check_n_features(sequences, owner, estimator.n_features_in_)
-    empty = np.flatnonzero(sequences.lengths == 0)
-    if len(empty):
-        raise ValueError(f"{name}[{empty[0]}] has no steps: every sequence needs at least one.")
+    refuse_empty(sequences)
     if reset:
         estimator.n_features_in_ = sequences.n_features
         record_names(estimator, sequences.names)
+
+
+def refuse_empty(sequences: RawSequences) -> None:
+    """Refuse sequences without steps."""
+    empty = np.flatnonzero(sequences.lengths == 0)
+    if len(empty):
+        raise ValueError(f"{sequences.name}[{empty[0]}] has no steps: every sequence needs at least one.")
+
+
+def _lengths_of(X: Sequence[Any]) -> np.ndarray:
+    return np.array([len(x) for x in X])
 
 
 def _rows_of_instances(X: Any) -> Any:
@@ -114,10 +124,26 @@ def _joined_frames(X: Sequence[Any], path: str, name: str) -> Any:
         if x.shape[1] != X[0].shape[1] or (path == "pandas.DataFrame" and not x.columns.equals(X[0].columns)):
             raise ValueError(f"{name}[{i}] has other columns than {name}[0]: every sequence needs the same columns.")
     if path == "pandas.DataFrame":
-        return sys.modules["pandas"].concat(list(X), ignore_index=True)
+        return sys.modules["pandas"].concat(_with_common_categories(X), ignore_index=True)
     if path == "polars.DataFrame":
         return sys.modules["polars"].concat(list(X), how="vertical_relaxed")
     return sys.modules["pyarrow"].concat_tables(list(X), promote_options="permissive")
+
+
+def _with_common_categories(frames: Sequence[Any]) -> list[Any]:
+    """Return frames of pandas, with equal dtypes of categories: otherwise, joined, they would lose the dtype."""
+    pd = sys.modules["pandas"]
+    dtypes: dict[Any, Any] = {}
+    for label, dtype in frames[0].dtypes.items():
+        if isinstance(dtype, pd.CategoricalDtype) and any(frame.dtypes[label] != dtype for frame in frames):
+            dtypes[label] = pd.CategoricalDtype(_union_of_categories([frame[label] for frame in frames]))
+    return [frame.astype(dtypes) for frame in frames] if dtypes else list(frames)
+
+
+def _union_of_categories(columns: list[Any]) -> list[Any]:
+    """Return the categories of columns of pandas, sorted."""
+    values = {value for column in columns for value in column.astype("category").cat.categories}
+    return sorted(values, key=lambda value: (type(value).__name__, value))
 
 
 def _joined_strings(X: Sequence[Any], name: str) -> np.ndarray | None:

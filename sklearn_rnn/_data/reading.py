@@ -164,6 +164,21 @@ def _check_rows(estimator: Any, X: Any, reset: bool, step_features: int, reader:
     if not stays_mapped:  # check_array would copy the array; an array of numbers passes its checks
         X = check_table(X, reader)
     n_sequences, n_columns = X.shape
+    _check_n_columns(estimator, n_columns, reset, reader)
+    n_steps = n_steps_of_rows(n_columns, step_features, reader.name)
+    lengths = np.full(n_sequences, n_steps)
+    if stays_mapped:
+        return _map_sequences(X.reshape(n_sequences, n_steps, step_features), lengths, "rows", X.dtype, reader)
+    return Sequences(X.reshape(-1, step_features), lengths, "rows", reader.name)
+
+
+def check_columns_of_rows(estimator: Any, X: Any, n_columns: int, *, reset: bool, reader: Reader) -> None:
+    """Set or compare the names and the number of the columns of 2-D X."""
+    _check_feature_names(estimator, X, reset=reset)
+    _check_n_columns(estimator, n_columns, reset, reader)
+
+
+def _check_n_columns(estimator: Any, n_columns: int, reset: bool, reader: Reader) -> None:
     if reset:
         estimator.n_features_in_ = n_columns
     elif n_columns != estimator.n_features_in_:
@@ -171,16 +186,16 @@ def _check_rows(estimator: Any, X: Any, reset: bool, step_features: int, reader:
             f"{reader.name} has {n_columns} features, but {reader.owner} is expecting {estimator.n_features_in_} "
             "features as input."
         )
+
+
+def n_steps_of_rows(n_columns: int, step_features: int, name: str) -> int:
+    """Return the number of steps of each row of 2-D X."""
     if n_columns % step_features:
         raise ValueError(
-            f"step_features={step_features} does not divide the {n_columns} columns of {reader.name}: every row is a "
+            f"step_features={step_features} does not divide the {n_columns} columns of {name}: every row is a "
             "sequence of steps with step_features columns each."
         )
-    n_steps = n_columns // step_features
-    lengths = np.full(n_sequences, n_steps)
-    if stays_mapped:
-        return _map_sequences(X.reshape(n_sequences, n_steps, step_features), lengths, "rows", X.dtype, reader)
-    return Sequences(X.reshape(-1, step_features), lengths, "rows", reader.name)
+    return n_columns // step_features
 
 
 def check_table(X: Any, reader: Reader) -> np.ndarray:
@@ -350,13 +365,13 @@ def naming_argument(name: str) -> Iterator[None]:
         raise type(error)(f"{name} is not numeric: {error}") from error
 
 
-def as_dtype(sequences: Any, owner: str, dtype: Any) -> Any:
-    """Return sequences in a fitted estimator's dtype; refuse numbers that are too large for it."""
+def as_dtype(sequences: Any, owner: str, dtype: Any, columns: np.ndarray | None = None) -> Any:
+    """Return sequences in a fitted estimator's dtype; refuse numbers (of some columns) that are too large for it."""
     if sequences.dtype == dtype:
         return sequences
     with np.errstate(over="ignore"):
         sequences = sequences.astype(dtype)
-        check_finite(sequences, owner, ensure_all_finite=True)
+        check_finite(sequences, owner, ensure_all_finite=True, columns=columns)
     return sequences
 
 
@@ -365,22 +380,29 @@ def check_finite(
     owner: str,
     ensure_all_finite: bool | str,
     observe: Callable[[np.ndarray], None] | None = None,
+    columns: np.ndarray | None = None,
 ) -> None:
-    """Refuse NaN and infinity; call ``observe``, if given, with the rows of every chunk."""
+    """Refuse NaN and infinity in all columns, or in these; call ``observe`` with these columns of every chunk."""
     must_check = ensure_all_finite is not False and sequences.holds_floats
-    if not must_check and observe is None:
+    if (not must_check and observe is None) or (columns is not None and len(columns) == 0):
         return
-    for first_row, rows in sequences.chunks():
+    for first_row, all_columns in sequences.chunks():
+        rows = all_columns if columns is None or len(columns) == all_columns.shape[1] else all_columns[:, columns]
         if must_check:
-            _check_finite_rows(sequences, owner, ensure_all_finite, first_row, rows)
+            _check_finite_rows(sequences, owner, ensure_all_finite, first_row, rows, columns)
         if observe is not None:
             observe(rows)
 
 
 def _check_finite_rows(
-    sequences: Sequences | MappedSequences, owner: str, ensure_all_finite: bool | str, first_row: int, rows: np.ndarray
+    sequences: Sequences | MappedSequences,
+    owner: str,
+    ensure_all_finite: bool | str,
+    first_row: int,
+    rows: np.ndarray,
+    columns: np.ndarray | None,
 ) -> None:
-    """Refuse NaN and infinity in a chunk. The error names the sequence and the step of the first one."""
+    """Refuse NaN and infinity in columns of a chunk. The error names the sequence and the step of the first one."""
     # A finite sum means that all values are finite. Otherwise the sum may have overflowed: test every value.
     with np.errstate(over="ignore", invalid="ignore"):
         if np.isfinite(np.sum(rows)):
@@ -388,9 +410,10 @@ def _check_finite_rows(
     is_bad = np.isinf(rows) if ensure_all_finite == "allow-nan" else ~np.isfinite(rows)
     if not is_bad.any():
         return
-    row, feature = np.argwhere(is_bad)[0]
+    row, place = np.argwhere(is_bad)[0]
+    feature = place if columns is None else columns[place]
     sequence, step = sequences.place_of(first_row + row)
-    value = "NaN" if np.isnan(rows[row, feature]) else "infinity"
+    value = "NaN" if np.isnan(rows[row, place]) else "infinity"
     first, _ = sequences.place_of(first_row)
     lengths = sequences.lengths[first : sequences.place_of(first_row + len(rows) - 1)[0] + 1]
     raise ValueError(

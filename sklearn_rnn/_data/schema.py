@@ -7,15 +7,19 @@ from typing import Any
 
 import numpy as np
 
+from sklearn_rnn._data.categories import Categories
 from sklearn_rnn._data.containers import unpack
 from sklearn_rnn._data.containers.libraries import from_library, refuse_times
 from sklearn_rnn._data.containers.refused import refuse_text
+from sklearn_rnn._data.mixed_steps import encode_numbers, encode_raw, raw_steps, read_by_categories, values_of_step
 from sklearn_rnn._data.names import common_names, compare_names, names_of_step
 from sklearn_rnn._data.patches import Patches
+from sklearn_rnn._data.raw_steps import RawSequences, refuse_empty
 from sklearn_rnn._data.reading import (
     Reader,
     as_dtype,
     check_finite,
+    check_n_features,
     check_sequences,
     check_steps,
     check_table,
@@ -23,6 +27,7 @@ from sklearn_rnn._data.reading import (
     naming_argument,
     refuse_form,
 )
+from sklearn_rnn._data.sequences import Sequences
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,8 @@ class InputSchema:
         float32 or float64: the type of all computations.
     feature_names : ndarray of shape (step_features,), or None
         Names of the features of a step, if X was a list of data frames with names.
+    categories : Categories or None
+        The categorical features; their values are read as codes.
     """
 
     owner: str
@@ -51,11 +58,7 @@ class InputSchema:
     patches: Patches
     dtype: np.dtype
     feature_names: np.ndarray | None = None
-
-    @property
-    def n_inputs(self) -> int:
-        """Number of values that the network reads for each sequence at a network step."""
-        return self.patches.size * self.step_features
+    categories: Categories | None = None
 
     def read(self, estimator: Any, X: Any, name: str = "X") -> Any:
         """Check X for an estimator that was fitted with this schema; return its steps in the schema's dtype.
@@ -63,6 +66,8 @@ class InputSchema:
         The steps are not yet in patches. X is compared with ``n_features_in_`` and ``feature_names_in_`` of
         ``estimator``.
         """
+        if self.categories is not None:
+            return read_by_categories(estimator, X, self, name)
         sequences = check_sequences(
             estimator,
             X,
@@ -86,18 +91,9 @@ class InputSchema:
     def read_chunk(self, X: Any, n_sequences: int) -> Any:
         """Check the next steps, any number of them, of every sequence of a stream; return them, not yet in patches."""
         reader = Reader(self.owner, may_stay_mapped=True)
-        given = unpack(X, reader.name, self.is_table)
-        X, form = given.X, form_of(given.X, fitted_on_rows=self.is_table)
-        if form == "rows":
-            if not self.is_table:
-                refuse_form(reader, form, self.step_features, X)
-            X, form = self._rows_as_steps(X, reader), "array"
-        if not self.is_table:  # the columns of a table are those of other steps than the columns of the fit
-            names = common_names(given, reader.name, self.feature_names)
-            compare_names(names, self.feature_names, self.owner, reader.name)
-        sequences = check_steps(X, form, reader, self.step_features)
-        check_finite(sequences, self.owner, ensure_all_finite=True)
-        sequences = as_dtype(sequences, self.owner, self.dtype)
+        sequences = self._read_mixed_steps(X, reader)
+        if sequences is None:
+            sequences = self._read_numbers(X, reader)
         if len(sequences) != n_sequences:
             raise ValueError(
                 f"X has {len(sequences)} sequences, but the stream has {n_sequences}: pass the next steps of each."
@@ -109,6 +105,36 @@ class InputSchema:
             "remaining steps with the next ones.",
         )
         return sequences
+
+    def _read_mixed_steps(self, X: Any, reader: Reader) -> Sequences | None:
+        """Return the steps of a chunk that has other columns than numbers, or None."""
+        if self.categories is None:
+            return None
+        raw = raw_steps(X, reader, self.step_features, self.is_table, self.feature_names)
+        if raw is None:
+            return None
+        if not self.is_table:
+            compare_names(raw.names, self.feature_names, self.owner, reader.name)
+            check_n_features(raw, self.owner, self.step_features)
+            refuse_empty(raw)
+        return encode_raw(raw, self)
+
+    def _read_numbers(self, X: Any, reader: Reader) -> Any:
+        """Return the steps of a chunk of numbers."""
+        given = unpack(X, reader.name, self.is_table)
+        X, form = given.X, form_of(given.X, fitted_on_rows=self.is_table)
+        if form == "rows":
+            if not self.is_table:
+                refuse_form(reader, form, self.step_features, X)
+            X, form = self._rows_as_steps(X, reader), "array"
+        if not self.is_table:  # the columns of a table are those of other steps than the columns of the fit
+            names = common_names(given, reader.name, self.feature_names)
+            compare_names(names, self.feature_names, self.owner, reader.name)
+        sequences = check_steps(X, form, reader, self.step_features)
+        if self.categories is not None:
+            return encode_numbers(sequences, self)
+        check_finite(sequences, self.owner, ensure_all_finite=True)
+        return as_dtype(sequences, self.owner, self.dtype)
 
     @property
     def _steps_at_a_time(self) -> tuple[str, int]:
@@ -131,6 +157,8 @@ class InputSchema:
             names = names_of_step(x)
             if names is not None and len(names) == self.step_features:  # without names no warning: every step would
                 compare_names(names, self.feature_names, self.owner, "x")
+        if self.categories is not None:
+            return self._codes_of_step(x, n_sequences)
         x = from_library(x, "x")
         with naming_argument("x"):
             x = np.asarray(x)
@@ -139,12 +167,7 @@ class InputSchema:
             refuse_text(x, "x")
         if x.dtype.kind not in "biufO":
             raise ValueError(f"x has dtype {x.dtype}: a step is an array of real numbers.")
-        shapes = self._shapes_of_step(n_sequences)
-        if x.shape not in shapes:
-            raise ValueError(
-                f"x has shape {x.shape}, but a step of {n_sequences} sequence{'s' * (n_sequences > 1)} has shape "
-                f"{' or '.join(map(str, shapes))}."
-            )
+        self._check_shape_of_step(x, n_sequences)
         with naming_argument("x"), np.errstate(over="ignore"):
             x = np.ascontiguousarray(x.reshape(n_sequences, -1), self.dtype)
         if not np.isfinite(x).all():
@@ -155,6 +178,22 @@ class InputSchema:
                 "or leave the step out."
             )
         return x
+
+    def _codes_of_step(self, x: Any, n_sequences: int) -> np.ndarray:
+        """Check one step with categories; return it with codes in their place."""
+        values = values_of_step(x)
+        self._check_shape_of_step(values, n_sequences)
+        lengths = np.full(n_sequences, self.patches.stride)
+        raw = RawSequences(values.reshape(-1, self.step_features), lengths, "array", "x")
+        return encode_raw(raw, self).rows.reshape(n_sequences, -1)
+
+    def _check_shape_of_step(self, x: np.ndarray, n_sequences: int) -> None:
+        shapes = self._shapes_of_step(n_sequences)
+        if x.shape not in shapes:
+            raise ValueError(
+                f"x has shape {x.shape}, but a step of {n_sequences} sequence{'s' * (n_sequences > 1)} has shape "
+                f"{' or '.join(map(str, shapes))}."
+            )
 
     def _shapes_of_step(self, n_sequences: int) -> list[tuple[int, ...]]:
         """Return the accepted shapes of one network step of data."""

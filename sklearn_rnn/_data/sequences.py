@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from sklearn_rnn._data.categories import Categories
 from sklearn_rnn._data.packing import Packing
 from sklearn_rnn._utils.caching import cached
 
@@ -179,6 +180,8 @@ class MappedSequences(BaseSequences):
         Whether NaN and infinity are possible; False for integers.
     name : str
         The argument that contained them, for messages: "X" or "X_val".
+    categories : Categories or None
+        The categorical features, whose values are read as codes.
     """
 
     source: np.ndarray | list[np.ndarray]
@@ -189,6 +192,7 @@ class MappedSequences(BaseSequences):
     dtype: np.dtype
     holds_floats: bool
     name: str = "X"
+    categories: Categories | None = None
 
     @property
     def n_features(self) -> int:
@@ -206,7 +210,10 @@ class MappedSequences(BaseSequences):
         lengths = np.array([len(part) for part in parts])
         rows = np.empty((lengths.sum(), parts[0].shape[1]), self.read_as)  # always in C order
         np.concatenate(parts, out=rows, casting="unsafe")
-        return Sequences(rows.astype(self.dtype, copy=False), lengths, self.form)
+        rows = rows.astype(self.dtype, copy=False)
+        if self.categories is not None:
+            rows = self.categories.encode_rows(rows, self.name)
+        return Sequences(rows, lengths, self.form)
 
     def chunks(self) -> Iterator[tuple[int, np.ndarray]]:
         """Yield (index of the first row, rows): all rows in order, some sequences at a time."""

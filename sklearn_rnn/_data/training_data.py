@@ -15,8 +15,9 @@ from sklearn_rnn._data.alignment import check_alignment
 from sklearn_rnn._data.batches import Dataset
 from sklearn_rnn._data.coding import ClassCoding, ValueCoding
 from sklearn_rnn._data.feature_scale import ScaleCheck
+from sklearn_rnn._data.ids import IdCheck
+from sklearn_rnn._data.mixed_steps import names_of_step, read_new_sequences, without_unseen
 from sklearn_rnn._data.patches import Patches, choose_patches
-from sklearn_rnn._data.reading import check_sequences
 from sklearn_rnn._data.schema import InputSchema
 from sklearn_rnn._data.target_readers import TargetReader
 from sklearn_rnn._data.targets import warn_of_steps
@@ -77,7 +78,7 @@ def read_training_data(
     Known, Dataset
         The dataset has no sequence without weight, except if ``is_chunk``.
     """
-    schema, sequences = _read_sequences(estimator, X, names.X, None if known is None else known.schema)
+    schema, sequences = read_sequences(estimator, X, names.X, None if known is None else known.schema)
     if sequences.form != "rows":
         check_alignment(X, y, names.y, names.X)
         check_alignment(X, sample_weight, names.sample_weight, names.X)
@@ -110,8 +111,19 @@ def read_training_data(
     weights = reader.reweigh(weights, targets, coding)
     if not is_chunk and not weights.any():
         raise ValueError(f"class_weight={estimator.class_weight} leaves every sequence with weight 0.")
-    dataset = Dataset(schema.patches.of(sequences), targets, weights, reader.per_step)
-    return Known(schema, coding), dataset if is_chunk else dataset.without_zero_weights()
+    dataset: Any = Dataset(sequences, targets, weights, reader.per_step)
+    if not is_chunk:
+        dataset = dataset.without_zero_weights()
+        if known is None and schema.categories is not None and len(dataset) < len(sequences):
+            schema, dataset = _without_unseen_categories(schema, dataset)
+    return Known(schema, coding), replace(dataset, sequences=schema.patches.of(dataset.sequences))
+
+
+def _without_unseen_categories(schema: InputSchema, dataset: Dataset) -> tuple[InputSchema, Dataset]:
+    """Leave out categories that only sequences without weight have: they are as removed."""
+    assert schema.categories is not None
+    sequences, categories = without_unseen(dataset.sequences, schema.categories)
+    return replace(schema, categories=categories), replace(dataset, sequences=sequences)
 
 
 def _weights_of_known(weights: np.ndarray, is_known: np.ndarray, may_be_zero: bool, names: Names) -> np.ndarray:
@@ -135,31 +147,34 @@ def _in_all_rows(targets: np.ndarray, is_known: np.ndarray | None) -> np.ndarray
     return in_all_rows
 
 
-def _read_sequences(estimator: Any, X: Any, name: str, schema: InputSchema | None) -> tuple[InputSchema, Any]:
-    """Return the schema, learned from X but for the patches if it is None, and the steps of X, not yet in patches."""
+def read_sequences(
+    estimator: Any, X: Any, name: str = "X", schema: InputSchema | None = None, *, warns: bool = True
+) -> tuple[InputSchema, Any]:
+    """Return the schema, learned from X but for the patches if it is None, and the steps of X, not yet in patches.
+
+    With ``warns``, X that a schema is learned from may get warnings about the scale of features and about ids.
+    """
     if schema is not None:
         return schema, schema.read(estimator, X, name)
-    scale_check = ScaleCheck()
-    sequences = check_sequences(
-        estimator,
-        X,
-        reset=True,
-        step_features=estimator.step_features,
-        may_stay_mapped=True,
-        name=name,
-        observe=scale_check,
-    )
+    scale_check, id_check = ScaleCheck(), IdCheck()
+
+    def observe(rows: np.ndarray, features: np.ndarray) -> None:
+        scale_check(rows, features)
+        id_check(rows)
+
+    sequences, categories = read_new_sequences(estimator, X, name, observe)
     is_table = sequences.form == "rows"
-    names = getattr(estimator, "feature_names_in_", None)
     schema = InputSchema(
         owner=type(estimator).__name__,
         is_table=is_table,
         step_features=sequences.n_features,
         patches=Patches(),
         dtype=sequences.dtype,
-        feature_names=None if is_table else names,
+        feature_names=None if is_table else getattr(estimator, "feature_names_in_", None),
+        categories=categories,
     )
-    # The columns of a table are the features of a step only if a row is one step.
-    has_names_of_step = not is_table or sequences.common_length == 1
-    scale_check.warn(sequences, schema.owner, names if has_names_of_step else None)
+    if warns:
+        scale_check.warn(sequences, schema.owner, names_of_step(estimator, sequences))
+    if warns and categories is None:
+        id_check.warn(sequences)
     return schema, sequences

@@ -13,6 +13,7 @@ from sklearn_rnn._network import engines
 from sklearn_rnn._network.buffers import Buffers
 from sklearn_rnn._network.cells import CELLS
 from sklearn_rnn._network.cells.cell import RowValues, Tape
+from sklearn_rnn._network.embedding import Embedding
 from sklearn_rnn._network.engines import notice
 from sklearn_rnn._network.parameters import Parameters
 from sklearn_rnn._network.readouts import Pool, make_pool, pool_names
@@ -31,9 +32,10 @@ class Direction(NamedTuple):
 
 
 class NetworkTape(NamedTuple):
-    """The tape of a forward pass: those of the cells, in the order of a network state."""
+    """The tape of a forward pass: its rows, and the tapes of the cells, in the order of a network state."""
 
     packing: Packing
+    rows: np.ndarray
     cell_tapes: list[Tape]
 
 
@@ -57,6 +59,9 @@ class RecurrentNetwork:
     dtype : dtype
     random_state : RandomState
         Draws the start values.
+    embedding : Embedding or None, default=None
+        Makes the inputs of the first layer of the rows: ``n_features`` is the number of its inputs. None: the rows are
+        the inputs.
 
     Attributes
     ----------
@@ -66,9 +71,11 @@ class RecurrentNetwork:
         Runs the network. Assign another one to change it; pickles leave it out.
     recurrence : Recurrence
         The cell as the engine runs it.
+    lookup : Lookup, or None
+        The embedding as the engine runs it.
     parameters : Parameters
         "layer_0.input", "layer_0.recurrent", "layer_0.bias", "layer_0.reverse.input", …,
-        "readout.weight" (n_pooled, n_outputs), "readout.bias" (n_outputs,).
+        "readout.weight" (n_pooled, n_outputs), "readout.bias" (n_outputs,), and the tables of the embedding.
     n_hidden : int
         Units of the last layer, of both directions.
     n_pooled : int
@@ -82,6 +89,7 @@ class RecurrentNetwork:
     """
 
     recurrence: engines.Recurrence
+    lookup: engines.Lookup | None
 
     def __init__(
         self,
@@ -95,8 +103,9 @@ class RecurrentNetwork:
         readout: str | tuple[str, ...],
         dtype: DTypeLike,
         random_state: np.random.RandomState,
+        embedding: Embedding | None = None,
     ) -> None:
-        self.cell = CELLS[cell](activation)
+        self.cell, self.embedding = CELLS[cell](activation), embedding
         self.engine = engines.serving
         self.readout = readout
         self.n_outputs = n_outputs
@@ -131,9 +140,10 @@ class RecurrentNetwork:
     def engine(self, engine: engines.Engine) -> None:
         self._engine = engine
         self.recurrence = engine.recurrence(self.cell)
+        self.lookup = None if self.embedding is None else engine.lookup(self.embedding)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name != "recurrence"}
+        return {name: value for name, value in vars(self).items() if name not in ("recurrence", "lookup")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
@@ -162,10 +172,8 @@ class RecurrentNetwork:
         for direction in self.directions:
             cell_shapes = self.cell.parameter_shapes(direction.n_features, direction.n_units)
             shapes |= {f"{direction.name}.{name}": shape for name, shape in cell_shapes.items()}
-        return shapes | {
-            "readout.weight": (self.n_pooled, self.n_outputs),
-            "readout.bias": (self.n_outputs,),
-        }
+        shapes |= {"readout.weight": (self.n_pooled, self.n_outputs), "readout.bias": (self.n_outputs,)}
+        return shapes if self.embedding is None else shapes | self.embedding.parameter_shapes()
 
     def _initialize(self, random_state: np.random.RandomState) -> None:
         """Draw start values in float64 and round them, so that both dtypes begin alike."""
@@ -174,6 +182,8 @@ class RecurrentNetwork:
         limit = np.sqrt(6.0 / (self.n_pooled + self.n_outputs))  # Glorot & Bengio 2010, eq. 16
         weight = self.parameters.views["readout.weight"]
         weight[...] = random_state.uniform(-limit, limit, weight.shape)
+        if self.embedding is not None:
+            self.embedding.initialize(self.parameters, random_state)
 
     def prepare(self, for_backward: bool = True) -> PreparedWeights:
         """Return the weights as the passes read them; ``for_backward=False`` is for predictions alone."""
@@ -212,6 +222,13 @@ class RecurrentNetwork:
 
     # ---- The recurrent layers ------------------------------------------------------------------------
 
+    def inputs(self, rows: np.ndarray, buffers: NetworkBuffers) -> np.ndarray:
+        """Return the inputs of the first layer, (n_rows, n_features of its cells), that rows stand for."""
+        if self.embedding is None or self.lookup is None:
+            return rows
+        inputs = buffers.of("embedding").array("inputs", (len(rows), self.embedding.n_inputs), self.dtype)
+        return self.lookup.forward(rows, self.embedding.tables(self.parameters), inputs)
+
     def forward(
         self,
         weights: PreparedWeights,
@@ -229,6 +246,7 @@ class RecurrentNetwork:
         ----------
         weights : PreparedWeights
         rows : ndarray of shape (n_rows, n_features)
+            With an embedding: of its features.
         packing : Packing
         state : list of ndarray
             Network state before the first step.
@@ -250,7 +268,7 @@ class RecurrentNetwork:
         tape : NetworkTape, or None
         """
         states_before, final_state, tapes = iter(state), [], []
-        x: Any = rows
+        x: Any = self.inputs(rows, buffers)
         for depth, layer in enumerate(self.layers):
             outputs: list[Any] = []
             is_last = depth == len(self.layers) - 1
@@ -266,7 +284,7 @@ class RecurrentNetwork:
             x = outputs[0] if len(layer) == 1 else np.concatenate(outputs, axis=1)
             if masks is not None and not is_last:
                 x = x * masks[depth][packing.sequence_of_row]
-        return x, final_state, NetworkTape(packing, tapes)
+        return x, final_state, NetworkTape(packing, rows, tapes)
 
     def forward_without_tape(
         self,
@@ -375,7 +393,7 @@ class RecurrentNetwork:
         d_initial_state : list of ndarray
             Gradient with respect to the network state before the first step.
         """
-        n_directions = len(self.layers[0])
+        n_directions, needs_d_inputs = len(self.layers[0]), self.embedding is not None
         d_initial_state: list[Any] = [None] * len(d_state)
         for depth in reversed(range(len(self.layers))):
             d_below: Any = None
@@ -390,12 +408,15 @@ class RecurrentNetwork:
                     weights[direction.name],
                     gradient.group(direction.name),
                     buffers.of(direction.name),
-                    needs_d_x=depth > 0,
+                    needs_d_x=depth > 0 or needs_d_inputs,
                 )
                 d_below = d_x if d_below is None else d_below + d_x
             d_hidden = d_below
             if masks is not None and depth > 0:
                 d_hidden *= masks[depth - 1][tape.packing.sequence_of_row]
+        if self.embedding is not None and self.lookup is not None:
+            assert d_hidden is not None
+            self.lookup.backward(tape.rows, d_hidden, self.embedding.tables(gradient))
         return d_initial_state
 
     def _run_back(
@@ -446,7 +467,31 @@ class RecurrentNetwork:
             See :class:`RunningArrays`.
         """
         layers, running = [weights[d.name] for d in self.directions], engines.RunningArrays(states, pooled, n_steps)
-        return self.engine.stepper(self.recurrence, layers, weights.output, pool_names(self.readout), running)
+        stepper = self.engine.stepper(self.recurrence, layers, weights.output, pool_names(self.readout), running)
+        return stepper if stepper is None or self.embedding is None else EmbeddingStepper(self, stepper)
+
+
+class EmbeddingStepper:
+    """A stepper whose steps have codes in the place of categories.
+
+    Parameters
+    ----------
+    network : RecurrentNetwork
+        With an embedding.
+    stepper : Stepper
+        Takes the inputs of the first layer.
+    """
+
+    def __init__(self, network: RecurrentNetwork, stepper: engines.Stepper) -> None:
+        self._network, self._stepper, self._buffers = network, stepper, NetworkBuffers()
+
+    def is_ready(self, x: Any) -> bool:
+        """Return False: categories must first be read as codes."""
+        return False
+
+    def step(self, x: np.ndarray) -> np.ndarray:
+        """Return the raw scores after one more step x, (n_sequences, n_features)."""
+        return self._stepper.step(self._network.inputs(x, self._buffers))
 
 
 class PreparedWeights:
@@ -484,7 +529,7 @@ class PreparedWeights:
 
 
 class NetworkBuffers(dict[str, Buffers]):
-    """One set of work arrays for each direction of each layer."""
+    """One set of work arrays for each direction of each layer, and one for the embedding."""
 
     @property
     def n_bytes(self) -> int:
@@ -492,5 +537,5 @@ class NetworkBuffers(dict[str, Buffers]):
         return sum(buffers.n_bytes for buffers in self.values())
 
     def of(self, name: str) -> Buffers:
-        """Return the buffers of the direction called ``name``."""
+        """Return the buffers of the direction called ``name``, or of the "embedding"."""
         return self.setdefault(name, Buffers())

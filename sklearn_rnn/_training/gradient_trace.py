@@ -110,7 +110,8 @@ def trace(
         mean_loss, d_hidden = _loss_and_errors(network, loss, batch, readout)
         states = _states_before_tails(network, batch, n_steps)
         lags = packing.window(0, packing.n_steps if n_steps is None else min(n_steps, packing.n_steps))
-        x, d_hidden = batch.rows[packing.reversed_rows[: lags.n_rows]], d_hidden[: lags.n_rows]
+        x = network.inputs(batch.rows[packing.reversed_rows[: lags.n_rows]], NetworkBuffers())
+        d_hidden = d_hidden[: lags.n_rows]
         layers: list[SteppedLayer] = []
         for direction, state in zip(network.directions, states):
             layers.append(SteppedLayer(network.recurrence, network.parameters.group(direction.name), x, lags, state))

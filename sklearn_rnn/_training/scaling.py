@@ -97,9 +97,7 @@ def begin_scaling(
     """
     layers = []
     if of_features:
-        mean, scale = measure_features(dataset, network.dtype)
-        n_steps = network.layers[0][0].n_features // len(mean)  # of a patch
-        statistics = np.tile(mean, n_steps), np.tile(scale, n_steps)
+        statistics = _of_inputs(network, *measure_features(dataset, network.dtype))
         layers = [ScaledLayer(f"{d.name}.input", f"{d.name}.bias", *statistics) for d in network.layers[0]]
         network.parameters.vector[...] = Scaling(layers).as_network(network.parameters)
     if of_readout:
@@ -109,6 +107,14 @@ def begin_scaling(
         network.parameters.vector[...] = Scaling([readout]).as_network(start)
         layers.append(readout)
     return Scaling(layers) if layers else None
+
+
+def _of_inputs(network: RecurrentNetwork, mean: np.ndarray, scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the mean and spread of each input of the first layer, given those of each feature of a step."""
+    if network.embedding is not None:
+        return network.embedding.in_inputs(mean, 0), network.embedding.in_inputs(scale, 1)
+    n_steps = network.layers[0][0].n_features // len(mean)  # of a patch
+    return np.tile(mean, n_steps), np.tile(scale, n_steps)
 
 
 def measure_features(dataset: Dataset, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:

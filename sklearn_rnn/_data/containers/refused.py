@@ -47,13 +47,13 @@ def refuse_strings(cells: Iterable[Any], name: str) -> None:
     for cell in cells:
         if not isinstance(cell, (str, bytes)):
             return
-        if first is None and not _is_number(cell):
+        if first is None and not is_number(cell):
             first = cell
     if first is not None:
         raise ValueError(
             f"{name} has one string per row, such as {str(first)!r}, but a sequence has steps. If {name} is one "
             f"sequence, pass [{name}]. If each string is a text, pass its words, [text.split() for text in {name}], or "
-            f"its characters, [list(text) for text in {name}]. TimeDistributed(OneHotEncoder()) makes numbers of them."
+            f"its characters, [list(text) for text in {name}]."
         )
 
 
@@ -71,20 +71,22 @@ def refuse_text(array: np.ndarray, place: str, labels: Sequence[Any] | None = No
     if array.dtype.kind not in "OSU" or not any(issubclass(cls, (str, bytes)) for cls in set(map(type, array.flat))):
         return
     strings = [i for i, cell in enumerate(array.flat) if isinstance(cell, (str, bytes))]
-    i = next((i for i in strings if not _is_number(array.flat[i])), strings[0])  # NumPy makes strings of numbers too
+    i = next((i for i in strings if not is_number(array.flat[i])), strings[0])  # NumPy makes strings of numbers too
     text = str(array.flat[i])
     if labels is not None:
         raise ValueError(
             f"{place}[{labels[i % array.shape[-1]]!r}] is not numeric: it has the string {text!r}. Leave the column "
-            "out, make numbers of it, or encode it, for instance with TimeDistributed(ColumnTransformer(...))."
+            "out, make numbers of it, name it in categorical_features of RNNClassifier or RNNRegressor, or encode it "
+            "with TimeDistributed(ColumnTransformer(...))."
         )
     raise ValueError(
-        f"{place} is not numeric: it has the string {text!r}. Encode strings, for instance with "
-        "TimeDistributed(OneHotEncoder()), or make numbers of them."
+        f"{place} is not numeric: it has the string {text!r}. Make numbers of strings, choose their feature "
+        "in categorical_features of RNNClassifier or RNNRegressor, or encode it with TimeDistributed(OneHotEncoder())."
     )
 
 
-def _is_number(text: str | bytes) -> bool:
+def is_number(text: str | bytes) -> bool:
+    """Whether a string is that of a number."""
     try:
         float(text)
     except ValueError:

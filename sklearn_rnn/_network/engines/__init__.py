@@ -9,12 +9,13 @@ serving : Engine
 
 from sklearn_rnn._network import kernels
 from sklearn_rnn._network.engines.compiled_engine import CompiledEngine
-from sklearn_rnn._network.engines.engine import Engine, OutputLayer, Recurrence, RunningArrays, Stepper
+from sklearn_rnn._network.engines.engine import Engine, Lookup, OutputLayer, Recurrence, RunningArrays, Stepper
 from sklearn_rnn._network.engines.numpy_engine import NumpyEngine
 
 __all__ = [
     "CompiledEngine",
     "Engine",
+    "Lookup",
     "NumpyEngine",
     "OutputLayer",
     "Recurrence",

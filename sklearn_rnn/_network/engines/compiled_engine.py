@@ -13,7 +13,8 @@ from sklearn_rnn._network import kernels
 from sklearn_rnn._network.buffers import Buffers, aligned_empty
 from sklearn_rnn._network.cells import CELLS
 from sklearn_rnn._network.cells.cell import Cell, RowValues, Tape
-from sklearn_rnn._network.engines.engine import OutputLayer, Recurrence, RunningArrays, Stepper
+from sklearn_rnn._network.embedding import Embedding
+from sklearn_rnn._network.engines.engine import Lookup, OutputLayer, Recurrence, RunningArrays, Stepper
 from sklearn_rnn._network.engines.numpy_engine import NumpyEngine
 
 
@@ -27,6 +28,10 @@ class CompiledEngine(NumpyEngine):
         if name is None or not kernels.has_cell(name, cell.activation):
             return super().recurrence(cell)
         return CompiledRecurrence(name, cell.activation)
+
+    def lookup(self, embedding: Embedding) -> Lookup:
+        """Return the compiled lookup."""
+        return CompiledLookup(embedding)
 
     def output_layer(self, weight: np.ndarray, bias: np.ndarray) -> OutputLayer:
         """Return the compiled output layer."""
@@ -78,6 +83,28 @@ class Panels(NamedTuple):
     forward: np.ndarray
     recurrent: np.ndarray | None
     input: np.ndarray | None
+
+
+class CompiledLookup:
+    """Looks up the vectors of an embedding, and adds their gradients.
+
+    Parameters
+    ----------
+    embedding : Embedding
+    """
+
+    def __init__(self, embedding: Embedding) -> None:
+        columns, n_vectors, sizes = zip(*((f.column, f.n_vectors, f.size) for f in embedding.features))
+        self._kernel = kernels.embedding_kernel(embedding.n_features, embedding.numbers, columns, n_vectors, sizes)
+
+    def forward(self, rows: np.ndarray, tables: list[np.ndarray], inputs: np.ndarray) -> np.ndarray:
+        """Return the inputs of the first layer."""
+        self._kernel.forward(np.ascontiguousarray(rows), tables, inputs)
+        return inputs
+
+    def backward(self, rows: np.ndarray, d_inputs: np.ndarray, d_tables: list[np.ndarray]) -> None:
+        """Add the gradients of the vectors to ``d_tables``."""
+        self._kernel.backward(np.ascontiguousarray(rows), np.ascontiguousarray(d_inputs), d_tables)
 
 
 class CompiledOutputLayer:

@@ -1,4 +1,4 @@
-"""The contract of an engine: a cell's recurrence, the output layer of predictions, steps of streams, Adam's update.
+"""The contract of an engine: recurrences, embeddings, the output layer of predictions, steps of streams, Adam's update.
 
 An engine takes arrays and cells, and nothing of the network that calls it.
 """
@@ -14,6 +14,7 @@ import numpy as np
 from sklearn_rnn._data.packing import Packing
 from sklearn_rnn._network.buffers import Buffers
 from sklearn_rnn._network.cells.cell import Cell, RowValues, Tape
+from sklearn_rnn._network.embedding import Embedding
 
 OutputLayer = Callable[[np.ndarray], np.ndarray]  # from (n, n_pooled) to raw scores (n, n_outputs)
 
@@ -52,6 +53,16 @@ class Recurrence(Protocol):
         """See :meth:`Cell.row_values`."""
 
 
+class Lookup(Protocol):
+    """An embedding as an engine runs it. Every :class:`Embedding` is one in NumPy, and documents these methods."""
+
+    def forward(self, rows: np.ndarray, tables: list[np.ndarray], inputs: np.ndarray) -> np.ndarray:
+        """See :meth:`Embedding.forward`."""
+
+    def backward(self, rows: np.ndarray, d_inputs: np.ndarray, d_tables: list[np.ndarray]) -> None:
+        """See :meth:`Embedding.backward`."""
+
+
 class RunningArrays(NamedTuple):
     """The state of the sequences of a stream.
 
@@ -81,11 +92,15 @@ class Stepper(Protocol):
 
 
 class Engine(ABC):
-    """Runs cells, the output layer, streams and Adam. An engine has no state."""
+    """Runs cells, embeddings, the output layer, streams and Adam. An engine has no state."""
 
     @abstractmethod
     def recurrence(self, cell: Cell) -> Recurrence:
         """Return the recurrence of a cell."""
+
+    @abstractmethod
+    def lookup(self, embedding: Embedding) -> Lookup:
+        """Return the lookup of an embedding."""
 
     @abstractmethod
     def output_layer(self, weight: np.ndarray, bias: np.ndarray) -> OutputLayer:

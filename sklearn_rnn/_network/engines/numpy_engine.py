@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from sklearn_rnn._network.cells.cell import Cell
-from sklearn_rnn._network.engines.engine import Engine, OutputLayer, Recurrence, RunningArrays, Stepper
+from sklearn_rnn._network.embedding import Embedding
+from sklearn_rnn._network.engines.engine import Engine, Lookup, OutputLayer, Recurrence, RunningArrays, Stepper
 
 
 class NumpyEngine(Engine):
@@ -16,6 +17,10 @@ class NumpyEngine(Engine):
     def recurrence(self, cell: Cell) -> Recurrence:
         """Return the cell itself."""
         return cell
+
+    def lookup(self, embedding: Embedding) -> Lookup:
+        """Return the embedding itself."""
+        return embedding
 
     def output_layer(self, weight: np.ndarray, bias: np.ndarray) -> OutputLayer:
         """Return the product with the weights, plus the biases."""

@@ -14,6 +14,7 @@ missing_reason : str, or None
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import DTypeLike, NDArray
 
     # The classes of the compiled module, which mypy cannot read.
+    EmbeddingKernel: TypeAlias = Any
     Kernel: TypeAlias = Any
     OutputKernel: TypeAlias = Any
     Stepper: TypeAlias = Any
@@ -80,6 +82,17 @@ def adam(
 ) -> None:
     """Take a step of Adam in place, in one pass; ``optimizers.Adam`` has and computes the ``settings``."""
     _kernels.adam(name, parameters, gradient, mean, uncentered_variance, **settings)
+
+
+def embedding_kernel(
+    n_features: int,
+    numbers: Sequence[int],
+    categorical: Sequence[int],
+    n_vectors: Sequence[int],
+    sizes: Sequence[int],
+) -> EmbeddingKernel:
+    """Return the kernel of an embedding, in the chosen build; its class has the parameters."""
+    return _kernels.EmbeddingKernel(name, n_features, numbers, categorical, n_vectors, sizes)
 
 
 @cache

@@ -73,6 +73,14 @@ cdef extern from "kernels.h" nogil:
     cdef struct Adam:
         double beta_1, beta_2, epsilon, step, scale
 
+    cdef struct Embedding:
+        int64_t n_rows, n_features, n_numbers, n_categorical
+        const int64_t *numbers
+        const int64_t *categorical
+        const int64_t *n_vectors
+        const int64_t *sizes
+        int64_t n_inputs
+
     cdef struct Kernels:
         int n_cells
         const CellKernels *cells[2]
@@ -80,6 +88,9 @@ cdef extern from "kernels.h" nogil:
         void (*activate[2])(int activation, int64_t n, void *) noexcept nogil
         void (*adam[2])(const Adam &, int64_t n, const void *gradient, void *mean, void *variance,
                         void *parameters) noexcept nogil
+        void (*embed[2])(const Embedding &, const void *rows, const void *const *tables, void *inputs) noexcept nogil
+        void (*embed_backward[2])(const Embedding &, const void *rows, const void *d_inputs,
+                                  void *const *d_tables) noexcept nogil
 
     const Kernels *kernels_for(const char *level)
 
@@ -186,6 +197,80 @@ def adam(str level, np.ndarray parameters not None, gradient, mean, variance, do
     cdef void *v = data_of(variance, "variance", kind, n, True)
     with nogil:
         table.adam[is_double](settings, n, g, m, v, p)
+
+
+cdef class EmbeddingKernel:
+    """Looks up the vectors of codes, and adds their gradients; ``Embedding`` in ``kernels.h`` has the layout.
+
+    Parameters
+    ----------
+    level : {"generic", "v2", "v3", "v4"}
+    n_features : int
+        Columns of the rows.
+    numbers, categorical : sequence of int
+        Columns that are numbers, and columns that are codes.
+    n_vectors, sizes : sequence of int
+        Shape of the table of each categorical column.
+
+    Raises
+    ------
+    ValueError
+        If this processor cannot run the level, or if a column or a size is out of range.
+    """
+
+    cdef const Kernels *table
+    cdef Embedding layout
+    cdef vector[int64_t] numbers, categorical, n_vectors, sizes
+
+    def __cinit__(self, str level, int64_t n_features, numbers, categorical, n_vectors, sizes):
+        self.table = table_of(level)
+        self.numbers, self.categorical, self.n_vectors, self.sizes = numbers, categorical, n_vectors, sizes
+        if not len(categorical) == len(n_vectors) == len(sizes):
+            raise ValueError("categorical, n_vectors and sizes have different lengths.")
+        if any(not 0 <= column < n_features for column in (*numbers, *categorical)):
+            raise ValueError(f"a column is not among the {n_features} columns of the rows.")
+        if any(not 1 <= n < 1 << 31 for n in (*n_vectors, *sizes)):
+            raise ValueError("a table has no rows or no columns, or too many.")
+        self.layout.n_features, self.layout.n_inputs = n_features, len(numbers) + sum(sizes)
+        self.layout.n_numbers, self.layout.n_categorical = len(numbers), len(categorical)
+        self.layout.numbers, self.layout.categorical = self.numbers.data(), self.categorical.data()
+        self.layout.n_vectors, self.layout.sizes = self.n_vectors.data(), self.sizes.data()
+
+    def forward(self, np.ndarray rows not None, list tables not None, np.ndarray inputs not None):
+        """Write the inputs, (n_rows, n_inputs), of rows (n_rows, n_features)."""
+        cdef Embedding layout = self.layout
+        cdef vector[void *] pointers
+        cdef int is_double = self.check(layout, pointers, rows, tables, inputs, False)
+        cdef const void *r = np.PyArray_DATA(rows)
+        cdef void *x = np.PyArray_DATA(inputs)
+        with nogil:
+            self.table.embed[is_double](layout, r, <const void *const *> pointers.data(), x)
+
+    def backward(self, np.ndarray rows not None, np.ndarray d_inputs not None, list d_tables not None):
+        """Add the gradients of rows (n_rows, n_features), given that of the inputs, to those of the tables."""
+        cdef Embedding layout = self.layout
+        cdef vector[void *] pointers
+        cdef int is_double = self.check(layout, pointers, rows, d_tables, d_inputs, True)
+        cdef const void *r = np.PyArray_DATA(rows)
+        cdef const void *d_x = np.PyArray_DATA(d_inputs)
+        with nogil:
+            self.table.embed_backward[is_double](layout, r, d_x, pointers.data())
+
+    cdef int check(self, Embedding &layout, vector[void *] &pointers, np.ndarray rows, list tables, np.ndarray inputs,
+                   bint is_backward) except -1:
+        """Check all arrays; return whether they are float64."""
+        cdef int kind = type_number_of(rows.dtype)
+        cdef int64_t k
+        layout.n_rows = rows.size // layout.n_features
+        data_of(rows, "rows", kind, layout.n_rows * layout.n_features)
+        data_of(inputs, "inputs", kind, layout.n_rows * layout.n_inputs, not is_backward)
+        if len(tables) != layout.n_categorical:
+            raise ValueError(f"there are {len(tables)} tables for {layout.n_categorical} categorical columns.")
+        for k in range(layout.n_categorical):
+            pointers.push_back(
+                data_of(tables[k], "a table", kind, layout.n_vectors[k] * layout.sizes[k], is_backward)
+            )
+        return kind == np.NPY_FLOAT64
 
 
 cdef class Kernel:

@@ -1,5 +1,6 @@
 // All kernels for one instruction set. setup.py compiles this file once for each level, with the level's own flags;
 // LEVEL is the name of the level's table.
+#include "embedding.hpp"
 #include "gru.hpp"
 #include "lstm.hpp"
 #include "outputs.hpp"
@@ -51,4 +52,6 @@ const Kernels LEVEL = {sizeof CELLS<float> / sizeof *CELLS<float>,
                        {CELLS<float>, CELLS<double>},
                        {output_kernels_of<float>(), output_kernels_of<double>()},
                        {activate_all<float>, activate_all<double>},
-                       {adam<float>, adam<double>}};
+                       {adam<float>, adam<double>},
+                       {embed<float>, embed<double>},
+                       {embed_backward<float>, embed_backward<double>}};

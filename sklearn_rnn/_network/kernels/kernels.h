@@ -74,6 +74,20 @@ struct OutputKernels {
                 void *scores);
 };
 
+// The inputs of the first layer: the numbers of a row, then a vector for each of its codes. Code 0 has the vector 0,
+// code k the vector k - 1 of the feature's table.
+struct Embedding {
+    int64_t n_rows;
+    int64_t n_features;          // columns of the rows
+    int64_t n_numbers;           // columns that are numbers
+    int64_t n_categorical;       // columns that are codes
+    const int64_t *numbers;      // (n_numbers,) columns
+    const int64_t *categorical;  // (n_categorical,) columns
+    const int64_t *n_vectors;    // (n_categorical,)
+    const int64_t *sizes;        // (n_categorical,) numbers of a vector
+    int64_t n_inputs;            // n_numbers + the sum of the sizes
+};
+
 // parameter -= step * mean / (sqrt(variance) * scale + epsilon); step and scale contain the bias corrections.
 struct Adam {
     double beta_1, beta_2, epsilon, step, scale;
@@ -87,6 +101,10 @@ struct Kernels {
     void (*activate[2])(int activation, int64_t n, void *values);  // IN, OUT (n,)
     // IN gradient (n,); IN, OUT mean, variance and parameters (n,).
     void (*adam[2])(const Adam &, int64_t n, const void *gradient, void *mean, void *variance, void *parameters);
+    // IN rows (n_rows, n_features), tables (n_categorical,) of (n_vectors, size); OUT inputs (n_rows, n_inputs).
+    void (*embed[2])(const Embedding &, const void *rows, const void *const *tables, void *inputs);
+    // IN rows, d_inputs (n_rows, n_inputs); IN, OUT d_tables, to which the gradient of each row is added.
+    void (*embed_backward[2])(const Embedding &, const void *rows, const void *d_inputs, void *const *d_tables);
 };
 
 // The kernels of a level, or null if they were not built or if this processor cannot run them.

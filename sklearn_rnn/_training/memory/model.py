@@ -75,6 +75,7 @@ class MemoryModel:
         self.network, self.packing = network, packing
         self._copies_hidden = has_masks or network.is_bidirectional
         self._values = network.row_values()
+        self._n_inputs = 0 if network.embedding is None else network.embedding.n_inputs  # made of every row
         self._item_size = network.dtype.itemsize
         self.state = network.cell.n_states * packing.n_sequences * network.n_units * self._item_size
 
@@ -82,7 +83,7 @@ class MemoryModel:
 
     def tape(self, n_rows: int) -> int:
         """Return the bytes of the tape of ``n_rows`` rows, which begins with the states before them."""
-        values = sum(values.tape for values in self._values)
+        values = self._n_inputs + sum(values.tape for values in self._values)
         if self._copies_hidden:  # otherwise a layer reads the hidden states of the layer below in place
             values += self.network.n_units - self.network.n_hidden
         return n_rows * values * self._item_size + self.state
@@ -98,7 +99,7 @@ class MemoryModel:
             n_work_rows = min(n_rows, max(self.packing.n_sequences, values.max_work_rows))
             previous = 0 if is_dense else direction.n_units  # h before every step is a copy
             n_values += n_work_rows * (values.work + previous)
-            if direction not in self.network.layers[0]:
+            if self._n_inputs or direction not in self.network.layers[0]:
                 n_values += n_rows * direction.n_features  # d_x
         return n_values * self._item_size
 
@@ -106,7 +107,7 @@ class MemoryModel:
         """Return the bytes of a pass without a tape over all steps, for the readout."""
         network, keeps_hidden = self.network, self.network.readout != "last"
         n_steps = 1 + network.steps_at_once(self.packing, keeps_hidden)  # the state before them is there too
-        n_values = sum(
+        n_values = (n_steps - 1) * self._n_inputs + sum(
             max(2 * direction.n_units, n_steps * values.without_tape)
             for direction, values in zip(network.directions, network.row_values(keeps_hidden))
         )

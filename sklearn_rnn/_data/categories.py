@@ -1,0 +1,244 @@
+"""Categories: which features of a step have them, how they are learned, and the codes that stand for them in rows.
+
+Code 0 stands for no step (before a sequence, in its first patch), code 1 for unknown and missing categories, and code
+k + 2 for category k.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from numbers import Number
+from typing import Any
+
+import numpy as np
+
+from sklearn_rnn._data.missing import is_missing_item
+
+UNKNOWN, FIRST = 1, 2  # codes
+LARGEST_CODE = 2**24  # whole numbers up to here are exact in float32
+
+
+@dataclass(frozen=True)
+class CategoricalFeature:
+    """A categorical feature of a step.
+
+    Attributes
+    ----------
+    name : str
+        Its name, or its index if it has none.
+    column : int
+    codes : dict
+        The code of each category.
+    is_learned : bool
+        Whether the categories are those of the training data, and not given.
+    """
+
+    name: str
+    column: int
+    codes: dict[Any, int]
+    is_learned: bool
+
+    @property
+    def values(self) -> np.ndarray:
+        """(n_categories,) the categories, in the order of their codes."""
+        values = list(self.codes)
+        return np.array(values) if values and not isinstance(values[0], (str, bytes)) else np.array(values, object)
+
+    def encode(self, values: np.ndarray, place: str) -> np.ndarray:
+        """Return the code of each value of one column of data, (n,), as an integer.
+
+        Raises
+        ------
+        TypeError
+            If strings come where the categories are numbers, or numbers where they are strings. It starts with
+            ``place``.
+        """
+        get = self.codes.get
+        codes = np.array([get(value, UNKNOWN) for value in values.tolist()], np.int64)
+        if self.codes and (codes == UNKNOWN).any():
+            known = _kind_of(next(iter(self.codes)))
+            others = (value for value in values[codes == UNKNOWN].tolist() if not is_missing_item(value))
+            other = next((value for value in others if _kind_of(value) != known), None)
+            if other is not None:
+                raise TypeError(
+                    f"{place} has {other!r} in the categorical feature {self.name!r}, whose categories are {known}, "
+                    f"such as {next(iter(self.codes))!r}: pass {known}."
+                )
+        return codes
+
+    def with_codes_in(self, seen: set[int]) -> CategoricalFeature:
+        """Return the feature without the categories whose codes are not among ``seen``; the others move up."""
+        return _with_codes(
+            self.name, self.column, [v for v, code in self.codes.items() if code in seen], self.is_learned
+        )
+
+    def new_codes(self, later: CategoricalFeature) -> np.ndarray:
+        """Return the code in a later feature, which may lack categories, for each code of this one."""
+        codes = np.arange(FIRST + len(self.codes))
+        codes[FIRST:] = [later.codes.get(value, UNKNOWN) for value in self.codes]
+        return codes
+
+
+@dataclass(frozen=True)
+class Categories:
+    """The categorical features of a step, in the order of their columns.
+
+    Attributes
+    ----------
+    features : tuple of CategoricalFeature
+    n_features : int
+        Number of all features of a step.
+    """
+
+    features: tuple[CategoricalFeature, ...]
+    n_features: int
+
+    @property
+    def mask(self) -> np.ndarray:
+        """(n_features,) whether a feature is categorical."""
+        mask = np.zeros(self.n_features, bool)
+        mask[[feature.column for feature in self.features]] = True
+        return mask
+
+    @property
+    def numbers(self) -> np.ndarray:
+        """Indices of the other features."""
+        return np.flatnonzero(~self.mask)
+
+    def encode_rows(self, rows: np.ndarray, place: str) -> np.ndarray:
+        """Return a copy of rows of numbers, (n_rows, n_features), with codes in the place of categories."""
+        rows = rows.copy()
+        for feature in self.features:
+            rows[:, feature.column] = feature.encode(rows[:, feature.column], place)
+        return rows
+
+
+# ---- Which features are categorical ------------------------------------------------------------------
+
+
+def selected_columns(selection: Any, n_features: int, names: Sequence[str] | None) -> list[int]:
+    """Return the columns that ``categorical_features`` names, by names, indices or a mask.
+
+    Parameters
+    ----------
+    selection : array-like of str, int or bool
+    n_features : int
+        Features of a step.
+    names : sequence of str, or None
+        Names of the features of a step.
+
+    Raises
+    ------
+    ValueError
+    """
+    chosen = np.asarray(selection)
+    if chosen.size == 0:
+        return []
+    if chosen.ndim != 1 or chosen.dtype.kind not in "biuUO":
+        raise ValueError(
+            f"categorical_features={selection!r} must be 'from_dtype', None, or a list of names, of indices, or of "
+            "booleans."
+        )
+    if chosen.dtype.kind == "b":
+        if len(chosen) != n_features:
+            raise ValueError(
+                f"categorical_features is a mask of {len(chosen)} features, but X has {n_features} features per step."
+            )
+        return np.flatnonzero(chosen).tolist()
+    if chosen.dtype.kind in "iu":
+        outside = chosen[(chosen < -n_features) | (chosen >= n_features)]
+        if len(outside):
+            raise ValueError(
+                f"categorical_features contains {outside[0]}, but X has {n_features} features per step: indices are 0 "
+                f"to {n_features - 1}."
+            )
+        return sorted({int(column) % n_features for column in chosen})
+    return _named_columns(chosen.tolist(), names)
+
+
+def _named_columns(chosen: list[Any], names: Sequence[str] | None) -> list[int]:
+    if names is None:
+        raise ValueError(
+            f"categorical_features={chosen} has names, but the steps of X have none: pass sequences that are data "
+            "frames, or indices of the features."
+        )
+    unknown = [name for name in chosen if name not in list(names)]
+    if unknown:
+        raise ValueError(f"categorical_features contains {unknown[0]!r}, but the features of X are {list(names)}.")
+    return sorted({list(names).index(name) for name in chosen})
+
+
+# ---- Learning the categories -------------------------------------------------------------------------
+
+
+def learn_categories(name: str, column: int, values: set[Any]) -> CategoricalFeature:
+    """Return a feature with all categories among the values of the training data, sorted; missing ones are none.
+
+    Raises
+    ------
+    TypeError
+        If they are neither all strings nor all numbers.
+    """
+    present = {plain(value) for value in values if not is_missing_item(value)}
+    kinds = sorted({_kind_of(value) for value in present})
+    if len(kinds) > 1 or "other objects" in kinds:
+        examples = {_kind_of(value): value for value in present}
+        shown = " and ".join(f"{kind} such as {examples[kind]!r}" for kind in kinds)
+        raise TypeError(
+            f"X has {shown} in the categorical feature {name!r}: categories must be all strings or all numbers."
+        )
+    return _with_codes(name, column, sorted(present), is_learned=True)
+
+
+def declared_categories(name: str, column: int, values: Sequence[Any]) -> CategoricalFeature:
+    """Return a feature with given categories, in their order."""
+    return _with_codes(name, column, values, is_learned=False)
+
+
+def given_categories(categories: Any, named_columns: Sequence[tuple[str, int]]) -> list[CategoricalFeature]:
+    """Return features with the categories that the parameter ``categories`` lists for each.
+
+    Raises
+    ------
+    ValueError
+        If there is no list for each feature, or if a list has a category twice, or a missing one.
+    """
+    if len(categories) != len(named_columns):
+        raise ValueError(
+            f"categories has {len(categories)} lists, but there are {len(named_columns)} categorical features: "
+            f"{[name for name, _ in named_columns]}."
+        )
+    features = []
+    for (name, column), of_feature in zip(named_columns, categories):
+        values = [plain(value) for value in of_feature]
+        if any(map(is_missing_item, values)):
+            raise ValueError(
+                f"categories has a missing value for {name!r}: leave it out, unknown and missing categories have a "
+                "vector of their own."
+            )
+        if len(set(values)) < len(values):
+            repeated = next(value for i, value in enumerate(values) if value in values[:i])
+            raise ValueError(f"categories has {repeated!r} twice for {name!r}.")
+        features.append(declared_categories(name, column, values))
+    return features
+
+
+def _with_codes(name: str, column: int, values: Sequence[Any], is_learned: bool) -> CategoricalFeature:
+    if FIRST + len(values) > LARGEST_CODE:
+        raise ValueError(
+            f"categorical_features has {name!r} with {len(values)} categories: at most {LARGEST_CODE - FIRST} can be "
+            "told apart in float32."
+        )
+    return CategoricalFeature(name, column, {value: FIRST + k for k, value in enumerate(values)}, is_learned)
+
+
+def plain(value: Any) -> Any:
+    """Return a scalar of NumPy as one of Python; any other value unchanged."""
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _kind_of(value: Any) -> str:
+    if isinstance(value, str):
+        return "strings"
+    return "numbers" if isinstance(value, (Number, np.bool_)) else "other objects"
