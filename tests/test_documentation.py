@@ -9,10 +9,10 @@ import pytest
 
 from sklearn_rnn import RNNClassifier, RNNRegressor
 from sklearn_rnn._documentation import PARAMETER_GROUPS
-from sklearn_rnn.preprocessing import RecurrentFeatures
+from sklearn_rnn.preprocessing import ForwardFill, RecurrentFeatures
 
 ESTIMATORS = (RNNClassifier, RNNRegressor)
-DOCUMENTED = (*ESTIMATORS, RecurrentFeatures)
+DOCUMENTED = (*ESTIMATORS, ForwardFill, RecurrentFeatures)
 GROUPS = ["Architecture", "Sequences", "BPTT", "Optimizer", "Stopping", "Running"]
 OF_ONE_ESTIMATOR = {"class_weight", "loss", "normalize_y"}
 

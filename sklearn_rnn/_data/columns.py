@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from sklearn_rnn._data.libraries import from_library, is_of_class
+from sklearn_rnn._data.containers.libraries import from_library, is_of_class
+from sklearn_rnn._data.containers.refused import is_number
 from sklearn_rnn._data.missing import is_missing_item
-from sklearn_rnn._data.refused import is_number
 
 
 class Column(NamedTuple):

@@ -21,7 +21,8 @@ from sklearn_rnn._data.categories import (
 )
 from sklearn_rnn._data.columns import Column, column_of, has_times
 from sklearn_rnn._data.containers import unpack
-from sklearn_rnn._data.libraries import from_library, refuse_times
+from sklearn_rnn._data.containers.libraries import from_library, refuse_times
+from sklearn_rnn._data.containers.refused import is_number, refuse_text
 from sklearn_rnn._data.missing import is_missing_item
 from sklearn_rnn._data.names import labels_of
 from sklearn_rnn._data.raw_steps import RawSequences, check_raw_sequences, raw_sequences
@@ -35,7 +36,6 @@ from sklearn_rnn._data.reading import (
     n_steps_of_rows,
     naming_argument,
 )
-from sklearn_rnn._data.refused import is_number, refuse_text
 from sklearn_rnn._data.sequences import MappedSequences, Sequences
 
 Observe = Callable[[np.ndarray, np.ndarray], None]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from sklearn_rnn._data.containers import Unpacked
-from sklearn_rnn._data.named_dims import labels_of_features
+from sklearn_rnn._data.containers.named_dims import labels_of_features
 from sklearn_rnn._utils.warnings import warn_user
 
 N_SHOWN = 5  # names in an error, as in scikit-learn

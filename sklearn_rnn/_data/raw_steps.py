@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from sklearn_rnn._data.containers import has_sequences, is_scalar, unpack
-from sklearn_rnn._data.libraries import from_library, is_of_class
+from sklearn_rnn._data.containers.libraries import from_library, is_of_class
 from sklearn_rnn._data.names import common_names, compare_names, labels_of, record_names, refuse_repeated
 from sklearn_rnn._data.reading import check_n_features
 from sklearn_rnn._data.sequences import Sequences
@@ -39,7 +39,19 @@ class RawSequences(Sequences):
         """Whether all steps are numbers: then they can be checked as those of arrays."""
         if isinstance(self.rows, np.ndarray):
             return False
-        return np.asarray(self.rows[:1] if hasattr(self.rows, "dtypes") else self.rows.slice(0, 1)).dtype.kind in "biuf"
+        return np.asarray(self._first_row).dtype.kind in "biuf"
+
+    @property
+    def columns_of_text(self) -> list[Any]:
+        """Labels of the columns that have text in the first row; places if there are no labels."""
+        first = np.asarray(self._first_row, dtype=object)[0]
+        labels = labels_of(self.rows) or range(len(first))
+        return [label for label, cell in zip(labels, first) if isinstance(cell, (str, bytes))]
+
+    @property
+    def _first_row(self) -> Any:
+        is_table = hasattr(self.rows, "slice") and not hasattr(self.rows, "dtypes")  # of pyarrow
+        return self.rows.slice(0, 1) if is_table else self.rows[:1]
 
 
 def raw_sequences(X: Any, name: str = "X", expected: np.ndarray | None = None) -> RawSequences | None:

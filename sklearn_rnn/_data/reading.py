@@ -11,10 +11,10 @@ import numpy as np
 from sklearn.utils.validation import _check_feature_names, check_array
 
 from sklearn_rnn._data.containers import Unpacked, is_scalar, n_dimensions, unpack
-from sklearn_rnn._data.libraries import from_library, refuse_times
+from sklearn_rnn._data.containers.libraries import from_library, refuse_times
+from sklearn_rnn._data.containers.refused import refuse_text
 from sklearn_rnn._data.names import common_names, compare_names, labels_of, record_names
 from sklearn_rnn._data.padding import remedy_for_nan
-from sklearn_rnn._data.refused import refuse_text
 from sklearn_rnn._data.sequences import MappedSequences, Sequences
 
 FLOATS = (np.float64, np.float32)
@@ -88,7 +88,7 @@ def check_sequences(
     given = unpack(X, name, fitted_on_rows)
     X, form = given.X, form_of(given.X, fitted_on_rows, name)
     if fitted_on_rows is not None and fitted_on_rows != (form == "rows"):
-        refuse_form(reader, form, estimator.n_features_in_)
+        refuse_form(reader, form, estimator.n_features_in_, X)
     sequences: Sequences | MappedSequences
     if form == "rows":
         sequences = _check_rows(estimator, X, reset, step_features, reader)
@@ -131,15 +131,23 @@ def _has_strings(row: Sequence[Any]) -> bool:
     return any(issubclass(cls, (str, bytes)) for cls in set(map(type, row)))
 
 
-def refuse_form(reader: Reader, form: str, n: int) -> None:
+def refuse_form(reader: Reader, form: str, n: int, X: Any) -> None:
     """Raise the error for X in another form than the estimator was fitted on; ``n`` features (or columns) are right."""
+    name = reader.name
     if form == "rows":
+        shape = np.shape(X)
+        if len(shape) == 1 or shape[1] == n:
+            hint = f" If {name} is one sequence, pass [{name}]."
+        elif n == 1:
+            hint = f" If each row of {name} is a sequence, pass numpy.asarray({name})[:, :, numpy.newaxis]."
+        else:
+            hint = ""
         raise ValueError(
-            f"{reader.name} is 2-D, but this {reader.owner} was fitted on sequences with {n} features per step: pass "
-            f"an array (n_sequences, n_steps, {n}) or a list of arrays (n_steps_i, {n})."
+            f"{name} is {len(shape)}-D, but this {reader.owner} was fitted on sequences with {n} features per step: "
+            f"pass an array (n_sequences, n_steps, {n}) or a list of arrays (n_steps_i, {n}).{hint}"
         )
     raise ValueError(
-        f"{reader.name} is a {'3-D array' if form == 'array' else 'list of sequences'}, but this {reader.owner} was "
+        f"{name} is a {'3-D array' if form == 'array' else 'list of sequences'}, but this {reader.owner} was "
         f"fitted on 2-D X with {n} columns: pass the same columns."
     )
 

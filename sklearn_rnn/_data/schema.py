@@ -9,7 +9,8 @@ import numpy as np
 
 from sklearn_rnn._data.categories import Categories
 from sklearn_rnn._data.containers import unpack
-from sklearn_rnn._data.libraries import from_library, refuse_times
+from sklearn_rnn._data.containers.libraries import from_library, refuse_times
+from sklearn_rnn._data.containers.refused import refuse_text
 from sklearn_rnn._data.mixed_steps import encode_numbers, encode_raw, raw_steps, read_by_categories, values_of_step
 from sklearn_rnn._data.names import common_names, compare_names, names_of_step
 from sklearn_rnn._data.patches import Patches
@@ -26,7 +27,6 @@ from sklearn_rnn._data.reading import (
     naming_argument,
     refuse_form,
 )
-from sklearn_rnn._data.refused import refuse_text
 from sklearn_rnn._data.sequences import Sequences
 
 
@@ -125,7 +125,7 @@ class InputSchema:
         X, form = given.X, form_of(given.X, fitted_on_rows=self.is_table)
         if form == "rows":
             if not self.is_table:
-                refuse_form(reader, form, self.step_features)
+                refuse_form(reader, form, self.step_features, X)
             X, form = self._rows_as_steps(X, reader), "array"
         if not self.is_table:  # the columns of a table are those of other steps than the columns of the fit
             names = common_names(given, reader.name, self.feature_names)

@@ -2,34 +2,26 @@
 
 from __future__ import annotations
 
-import warnings
-from abc import ABC, abstractmethod
+import os
 from numbers import Integral
 
 import numpy as np
-from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
+from sklearn.base import BaseEstimator, _fit_context
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
 from sklearn_rnn._data.containers import by_instance, has_sequences, unpack
-from sklearn_rnn._data.libraries import is_of_class
-from sklearn_rnn._data.missing import is_missing
+from sklearn_rnn._data.containers.libraries import is_of_class
 from sklearn_rnn._data.names import as_names, compare_names, record_names
 from sklearn_rnn._data.reading import check_sequences
 from sklearn_rnn._utils.atomic import draft_of
-from sklearn_rnn.preprocessing._tables import (
-    as_table,
-    column_names,
-    column_values,
-    is_frame,
-    split,
-    stack,
-    with_rows_of,
-    with_values,
-)
+from sklearn_rnn._utils.warnings import warn_user
+from sklearn_rnn.preprocessing._gaps import ArraySource, FrameSteps, Gaps
+from sklearn_rnn.preprocessing._set_output import SequenceTransformerMixin, in_container, refuse_container
+from sklearn_rnn.preprocessing._tables import as_table, column_names, is_frame, split
 
 
-class ForwardFill(TransformerMixin, BaseEstimator):
+class ForwardFill(SequenceTransformerMixin, BaseEstimator):
     """Fill the gaps in each sequence with the last value before them.
 
     A gap is a missing value: NaN or, in data frames, also None and NA. Values never cross from one sequence into the
@@ -52,6 +44,9 @@ class ForwardFill(TransformerMixin, BaseEstimator):
     step_features : int, default=1
         Number of features per step, for 2-D X only. Each row of 2-D X is a sequence of n_columns /
         ``step_features`` steps, one after the other. Not used for 3-D X and lists.
+    temp_folder : str, path-like or None, default=None
+        Folder for the results of X in a memory-mapped file. It needs room for them. None: the folder of
+        :func:`tempfile.gettempdir`, which the environment variable ``TMPDIR`` sets.
 
     Attributes
     ----------
@@ -72,6 +67,9 @@ class ForwardFill(TransformerMixin, BaseEstimator):
     form of X (axes: sequence, time, feature): an array for 2-D and 3-D X, a list for a list. A list of data frames
     (pandas, polars or pyarrow), which may also hold text, gives a list of data frames. A pandas frame with an index
     (instance, time) does too, and so does a column of frames. All other X are numeric.
+
+    An array in a memory-mapped file (numpy.memmap or a view of one), or a list of such arrays, is read some sequences
+    at a time. The result is an array in a temporary file in ``temp_folder``, which disappears with the array.
 
     What stands in a gap is the basis of GRU-D (Che et al., 2018, section "GRU-forward"), where it decays towards the
     mean. Here the network learns what to make of the elapsed time.
@@ -103,13 +101,15 @@ class ForwardFill(TransformerMixin, BaseEstimator):
         "add_elapsed": ["boolean"],
         "time": [str, Interval(Integral, 0, None, closed="left"), None],
         "step_features": [Interval(Integral, 1, None, closed="left")],
+        "temp_folder": [str, os.PathLike, None],
     }
 
-    def __init__(self, *, add_indicator=False, add_elapsed=False, time=None, step_features=1):
+    def __init__(self, *, add_indicator=False, add_elapsed=False, time=None, step_features=1, temp_folder=None):
         self.add_indicator = add_indicator
         self.add_elapsed = add_elapsed
         self.time = time
         self.step_features = step_features
+        self.temp_folder = temp_folder
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -143,7 +143,9 @@ class ForwardFill(TransformerMixin, BaseEstimator):
             For bad input. The transformer does not change.
         """
         with draft_of(self) as draft:
-            draft._read(X, reset=True)
+            source = draft._read(X, reset=True)
+            has_gaps = [steps.missing.any(axis=0) for steps in draft._with_times(source)]
+            draft.missing_features_ = np.flatnonzero(np.any(has_gaps, axis=0))
         return self
 
     def fit_transform(self, X, y=None):
@@ -166,7 +168,9 @@ class ForwardFill(TransformerMixin, BaseEstimator):
         ValueError, TypeError
             For bad input. The transformer does not change.
         """
-        return self.fit(X, y).transform(X)
+        with draft_of(self) as draft:
+            filled = draft.fit(X, y).transform(X)
+        return filled
 
     def transform(self, X):
         """Fill the gaps.
@@ -189,17 +193,22 @@ class ForwardFill(TransformerMixin, BaseEstimator):
             For bad input; if ``set_output`` asks for data frames and X is not 2-D.
         """
         check_is_fitted(self, "missing_features_")
-        steps = self._read(X, reset=False)
+        source = self._read(X, reset=False)
+        names = self._names_of_step(source.names)
+        filled = source.joined((self._filled(steps, names, X) for steps in self._with_times(source)), self.temp_folder)
+        return in_container(self, filled, self._fitted_on_rows, X)
+
+    def _filled(self, steps, names, X):
+        """Return steps without gaps and with the added features."""
         gaps = Gaps(steps.missing, steps.lengths)
-        added = []
+        added = [np.empty((len(steps.missing), 0))]
         if self.add_indicator:
             added.append(steps.missing[:, self.missing_features_])
         if self.add_elapsed:
             added.append(gaps.elapsed(steps.time, self.missing_features_))
-        names = self._names_of_step(steps.names)
         rows = gaps.rows_of_values()
         self._warn_of_columns(X, rows)
-        return steps.filled(rows, np.hstack([np.empty((len(steps.missing), 0)), *added]), names)
+        return steps.filled(rows, np.hstack(added), names)
 
     def _warn_of_columns(self, X, rows):
         """Warn if a gap in a data frame is filled from another column, as its columns are the steps of each row."""
@@ -209,12 +218,10 @@ class ForwardFill(TransformerMixin, BaseEstimator):
         if len(filled):
             names = column_names(X)
             target, source = (names[row % len(names)] for row in (filled[0], rows[filled[0], 0]))
-            warnings.warn(
+            warn_user(
                 f"X is a data frame, each row of which is a sequence of {len(names)} steps with one feature: a gap in "
                 f"the column {target!r} was filled from {source!r}. If the rows are the steps, pass [X], or "
-                "sequences_from_frame for several sequences. If the columns are the steps, pass X.to_numpy().",
-                UserWarning,
-                stacklevel=3,
+                "sequences_from_frame for several sequences. If the columns are the steps, pass X.to_numpy()."
             )
 
     def get_feature_names_out(self, input_features=None):
@@ -248,19 +255,21 @@ class ForwardFill(TransformerMixin, BaseEstimator):
         return [*names, *added, *(f"elapsed_{name}" for name in of_missing if self.add_elapsed)]
 
     def _read(self, X, *, reset):
-        """Return the steps of X; with ``reset``, set the fitted attributes."""
+        """Return the source of the steps of X; with ``reset``, set the fitted attributes that do not need the steps."""
         if reset or not self._fitted_on_rows:
             X = _frames_of(X, may_be_rows=reset)
-        steps = self._read_frames(X, reset=reset) if _are_frames(X) else self._read_arrays(X, reset=reset)
+        source = self._read_frames(X, reset=reset) if _are_frames(X) else self._read_arrays(X, reset=reset)
         if reset:
-            self._time_place = steps.place_of_time(self.time)
-            self._fitted_on_rows = steps.is_table
-            self._allow_frames_of_rows_alone()
-        self._check_container()
-        steps.read_time(self._time_place, self.time)
-        if reset:
-            self.missing_features_ = np.flatnonzero(steps.missing.any(axis=0))
-        return steps
+            self._time_place = source.place_of_time(self.time)
+            self._fitted_on_rows = source.is_table
+        refuse_container(self, self._fitted_on_rows)
+        return source
+
+    def _with_times(self, source):
+        """Yield the steps that are in memory at a time, with their times."""
+        for steps in source.parts():
+            steps.read_time(self._time_place, self.time)
+            yield steps
 
     def _read_arrays(self, X, *, reset):
         sequences = check_sequences(
@@ -270,8 +279,9 @@ class ForwardFill(TransformerMixin, BaseEstimator):
             fitted_on_rows=None if reset else getattr(self, "_fitted_on_rows", None),
             step_features=self.step_features,
             ensure_all_finite="allow-nan",
+            may_stay_mapped=True,
         )
-        return ArraySteps(sequences)
+        return ArraySource(sequences)
 
     def _read_frames(self, X, *, reset):
         steps = FrameSteps(X)
@@ -293,28 +303,6 @@ class ForwardFill(TransformerMixin, BaseEstimator):
             )
         return steps
 
-    # ---- set_output ----------------------------------------------------------------------------------
-
-    def _allow_frames_of_rows_alone(self):
-        """Let scikit-learn wrap the output in a data frame for 2-D X alone: lists and 3-D arrays pass on as they are.
-
-        Its global ``transform_output`` would otherwise fail on every list.
-        """
-        if self._fitted_on_rows:
-            self.__dict__.pop("_sklearn_auto_wrap_output_keys", None)
-        else:
-            self._sklearn_auto_wrap_output_keys = set()  # in front of the class's own
-
-    def _check_container(self):
-        """Refuse ``set_output`` of this transformer itself where X is not 2-D."""
-        container = getattr(self, "_sklearn_output_config", {}).get("transform", "default")
-        if container != "default" and not self._fitted_on_rows:
-            raise ValueError(
-                f"X is a 3-D array or a list of sequences, but set_output(transform={container!r}) asks for one data "
-                f"frame, which needs 2-D X: call set_output(transform='default') on this {type(self).__name__}. A list "
-                "of data frames gives a list of data frames without it."
-            )
-
 
 def _frames_of(X, may_be_rows):
     """Return the data frames in a container of any library as a list or object array; any other X as it is.
@@ -334,244 +322,3 @@ def _are_frames(X):
     """Whether X is a list, tuple or object array whose first sequence is a data frame."""
     is_list = isinstance(X, (list, tuple)) or (isinstance(X, np.ndarray) and X.dtype == object)
     return is_list and len(X) > 0 and is_frame(X[0])
-
-
-class Gaps:
-    """Where the last known value of every step is.
-
-    Parameters
-    ----------
-    missing : ndarray of shape (n_rows, n_features), bool
-        Whether a value is missing, over the steps of all sequences.
-    lengths : ndarray of shape (n_sequences,), int
-    """
-
-    def __init__(self, missing, lengths):
-        self._rows = np.arange(len(missing))[:, np.newaxis]
-        self._first = np.repeat(np.cumsum(lengths) - lengths, lengths)[:, np.newaxis]
-        self._last = np.maximum.accumulate(np.where(missing, -1, self._rows), axis=0)
-        self._is_seen = self._last >= self._first  # otherwise the last value is that of another sequence
-
-    def rows_of_values(self):
-        """Return the row whose value stands at each step, (n_rows, n_features): its own if none was seen."""
-        return np.where(self._is_seen, self._last, self._rows)
-
-    def elapsed(self, time, features):
-        """Return the time since the last value of some features: (n_rows, n_chosen), from times (n_rows,)."""
-        since = np.where(self._is_seen, self._last, self._first)[:, features]
-        return time[self._rows] - time[since]
-
-
-class Steps(ABC):
-    """The steps of all sequences, one after the other.
-
-    Attributes
-    ----------
-    lengths : ndarray of shape (n_sequences,), int
-    names : list of str
-        Of the features.
-    missing : ndarray of shape (n_rows, n_features), bool
-        Whether a value is missing.
-    time : ndarray of shape (n_rows,), float64
-        The number of the step, or its time.
-    is_table : bool
-        Whether X is 2-D.
-    """
-
-    lengths: np.ndarray
-    names: list
-    missing: np.ndarray
-    time: np.ndarray
-    is_table: bool
-
-    @abstractmethod
-    def place_of_time(self, time):
-        """Return the place of the feature ``time`` among the features of a step, or None."""
-
-    @abstractmethod
-    def times(self, place):
-        """Return the times of all steps, (n_rows,), float64; NaN where they are missing."""
-
-    @abstractmethod
-    def filled(self, rows, added, names):
-        """Return the sequences in the form of X.
-
-        Parameters
-        ----------
-        rows : ndarray of shape (n_rows, n_features), int
-            The row whose value stands at each step.
-        added : ndarray of shape (n_rows, n_added), float64
-            More features.
-        names : list of str
-            Of all features.
-        """
-
-    def read_time(self, place, argument):
-        """Take the times from a feature. They are known, and do not decrease; this feature has no gaps."""
-        if place is None:
-            return
-        time = self.times(place)
-        missing = np.flatnonzero(np.isnan(time))
-        if len(missing):
-            raise ValueError(
-                f"time={argument!r} is missing in {self._place_of(missing[0])}: the time of every step is needed."
-            )
-        falls = np.flatnonzero(np.diff(time) < 0) + 1
-        falls = falls[~np.isin(falls, np.cumsum(self.lengths))]  # there, another sequence begins
-        if len(falls):
-            raise ValueError(
-                f"time={argument!r} decreases in {self._place_of(falls[0])}: sort the steps of each sequence by time."
-            )
-        self.time = time
-        self.missing[:, place] = False
-
-    def _place_of(self, row):
-        ends = np.cumsum(self.lengths)
-        sequence = int(np.searchsorted(ends, row, side="right"))
-        return f"sequence {sequence}, step {row - ends[sequence] + self.lengths[sequence]}"
-
-
-class ArraySteps(Steps):
-    """The steps of numeric sequences.
-
-    Parameters
-    ----------
-    sequences : Sequences
-    """
-
-    def __init__(self, sequences):
-        self._sequences = sequences
-        self.lengths = sequences.lengths
-        self.names = [f"x{i}" for i in range(sequences.n_features)]
-        self.missing = np.isnan(sequences.rows)
-        self.time = np.arange(len(sequences.rows), dtype=np.float64)
-        self.is_table = sequences.form == "rows"
-
-    def place_of_time(self, time):
-        """Return the place of the feature ``time`` among the features of a step, or None."""
-        if isinstance(time, str):
-            raise ValueError(
-                f"time={time!r} is a name, but X is no list of data frames: pass the place among the features of a "
-                "step, an int."
-            )
-        return _checked_place(time, self.names)
-
-    def times(self, place):
-        """Return the times of all steps, (n_rows,), float64; NaN where they are missing."""
-        return self._sequences.rows[:, place].astype(np.float64)
-
-    def filled(self, rows, added, names):
-        """Return the sequences in the form of X."""
-        values = np.take_along_axis(self._sequences.rows, rows, axis=0)
-        values = np.hstack([values, added.astype(values.dtype)])
-        sequences = self._sequences.split(values)
-        return sequences.reshape(len(sequences), -1) if self.is_table else sequences
-
-
-class FrameSteps(Steps):
-    """The steps of data frames, one frame for each sequence.
-
-    Parameters
-    ----------
-    frames : list, tuple or object array of data frames
-    """
-
-    is_table = False
-
-    def __init__(self, frames):
-        self.names = as_table(frames[0], "X[0]").columns
-        for i, frame in enumerate(frames):
-            self._check_like_first(frame, frames[0], f"X[{i}]")
-        self._table = stack(list(frames))
-        self._is_object_array = isinstance(frames, np.ndarray)
-        self.lengths = np.array([len(frame) for frame in frames])
-        columns = {column: column_values(self._table, column) for column in self.names}
-        for column, values in columns.items():
-            self._refuse_infinity(column, values)
-        self.missing = np.column_stack([is_missing(values) for values in columns.values()])
-        self.time = np.arange(len(self.missing), dtype=np.float64)
-
-    def _refuse_infinity(self, column, values):
-        rows = np.flatnonzero(np.isinf(values) if values.dtype.kind == "f" else ())
-        if len(rows):
-            raise ValueError(
-                f"X contains infinity in {self._place_of(rows[0])}, column {column!r}: ForwardFill does not accept "
-                "infinity. Write NaN there, to fill it, or leave the step out."
-            )
-
-    def _check_like_first(self, frame, first, name):
-        if type(frame) is not type(first):
-            as_table(frame, name)  # refuses anything else than data frames
-            raise TypeError(
-                f"{name} is of type {type(frame).__module__}.{type(frame).__name__}, but X[0] of "
-                f"{type(first).__module__}.{type(first).__name__}: use data frames of one library."
-            )
-        columns = column_names(frame)
-        if columns != self.names:
-            raise ValueError(
-                f"{name} has the columns {columns}, but X[0] has {self.names}: every sequence needs the same "
-                "columns, in the same order."
-            )
-        if not columns:
-            raise ValueError(f"{name} has no columns: at least one feature per step is needed.")
-        if not len(frame):
-            raise ValueError(f"{name} has no steps: every sequence needs at least one.")
-
-    def place_of_time(self, time):
-        """Return the place of the feature ``time`` among the features of a step, or None."""
-        if not isinstance(time, str):
-            return _checked_place(time, self.names)
-        if time not in self.names:
-            raise ValueError(
-                f"time={time!r} is not a column of X[0], whose columns are {self.names}. sequences_from_frame leaves "
-                "the column of order out: name it in features= with the others."
-            )
-        return self.names.index(time)
-
-    def times(self, place):
-        """Return the times of all steps, (n_rows,), float64; NaN where they are missing. Date-times give seconds."""
-        column = self.names[place]
-        values = column_values(self._table, column)
-        if values.dtype.kind in "biuf":
-            return values.astype(np.float64)
-        seconds = _seconds(values)
-        if seconds is None:
-            raise TypeError(f"time={column!r} holds {values[0]!r}, but times are numbers or date-times: convert it.")
-        if values.dtype.kind != "m":
-            seconds -= np.repeat(seconds[np.cumsum(self.lengths) - self.lengths], self.lengths)
-        self._table = with_values(self._table, column, seconds, np.isnan(seconds))
-        return seconds
-
-    def filled(self, rows, added, names):
-        """Return the sequences in the form of X."""
-        table = self._table
-        for k, column in enumerate(self.names):
-            if self.missing[:, k].any():
-                table = with_rows_of(table, column, rows[:, k])
-        for k, name in enumerate(names[len(self.names) :]):
-            if name in self.names:
-                raise ValueError(f"X has a column {name!r}, which is the name of a feature to add: rename it.")
-            table = with_values(table, name, added[:, k])
-        frames = split(table, self.lengths)
-        if not self._is_object_array:
-            return frames
-        objects = np.empty(len(frames), dtype=object)
-        for i, frame in enumerate(frames):  # NumPy would take an array of frames apart
-            objects[i] = frame
-        return objects
-
-
-def _seconds(values):
-    """Return date-times as seconds since an arbitrary one, or durations as seconds; None for anything else."""
-    missing = is_missing(values)
-    if values.dtype.kind in "mM":
-        return (values - values[~missing][0] if values.dtype.kind == "M" else values) / np.timedelta64(1, "s")
-    if not all(hasattr(value, "timestamp") for value in values[~missing]):  # pandas has objects for several time zones
-        return None
-    return np.array([np.nan if is_out else value.timestamp() for value, is_out in zip(values, missing)])
-
-
-def _checked_place(place, names):
-    if place is not None and place >= len(names):
-        raise ValueError(f"time={place!r} is the place of no feature: a step has {len(names)}, counted from 0.")
-    return place

@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 
-from sklearn_rnn._data.libraries import from_library
-from sklearn_rnn._data.missing import is_missing
+from sklearn_rnn._data.containers.libraries import from_library
 from sklearn_rnn._data.step_values import parts_of
+from sklearn_rnn.preprocessing._sequence_rows import SequenceRows, names_of
 from sklearn_rnn.preprocessing._tables import (
     as_table,
     check_columns,
     column_values,
-    ordered_codes,
     plain_names,
     select,
     split,
     with_rows_of,
     with_values,
 )
-
-WHOLE_NUMBER = re.compile("[+-]?[0-9]+")
-ISO_DATE = re.compile("[0-9]{4}-[0-9]{2}(-[0-9]{2}([T ][0-9]{2}(:[0-9]{2}(:[0-9]{2}([.][0-9]+)?)?)?)?)?")
 
 
 def sequences_from_frame(
@@ -173,7 +167,7 @@ def frame_from_sequences(values, frame, by, order=None, *, name="prediction", in
     by, order, name = plain_names(by, "by"), plain_names(order, "order"), plain_names(name, "name")
     table = as_table(frame)
     rows = SequenceRows(table, by, order)
-    names = _names(name)
+    names = names_of(name)
     for new in names:
         if new in table.columns or names.count(new) > 1:
             raise ValueError(f"name={new!r} is the name of another column: choose a new one.")
@@ -186,133 +180,6 @@ def frame_from_sequences(values, frame, by, order=None, *, name="prediction", in
         known = steps[:, k] if steps.ndim > 1 else steps
         table = with_values(table, new, known[step_of_row], missing=step_of_row < 0)
     return table.to_native()
-
-
-class SequenceRows:
-    """The rows of each sequence of a long table.
-
-    Parameters
-    ----------
-    table : narwhals.DataFrame
-    by, order : str, list of str, or None
-        Arguments of :func:`sequences_from_frame`.
-
-    Attributes
-    ----------
-    table : narwhals.DataFrame
-    by, orders : list of str
-    sorted : ndarray of shape (n_rows,), int
-        The rows of the first sequence in the order of its steps, then those of the second, and so on.
-    lengths : ndarray of shape (n_sequences,), int
-        Steps of each sequence.
-    sequence_of_row : ndarray of shape (n_rows,), int
-        The sequence that each row of the table belongs to.
-    """
-
-    def __init__(self, table, by, order):
-        self.table = table
-        self.by = _names(by)
-        if not self.by:
-            raise ValueError("by is empty: name the column that tells the sequences apart.")
-        if not len(table):
-            raise ValueError("frame has no rows: at least one step of one sequence is needed.")
-        check_columns(table, self.by, "by")
-        self._keys = [self._without_missing(column, "by") for column in self.by]
-        self.sequence_of_row = _numbered(self._keys)
-        self.lengths = np.bincount(self.sequence_of_row)
-        self.orders = _names(order)
-        check_columns(table, self.orders, "order")
-        keys = [_sortable(table, column, self._without_missing(column, "order")) for column in self.orders]
-        self.sorted = np.lexsort([*keys[::-1], self.sequence_of_row])  # stable: the last key is the first to decide
-        self._starts = np.cumsum(self.lengths) - self.lengths
-        if self.orders:
-            self._refuse_ties(keys)
-
-    def __len__(self):
-        return len(self.lengths)
-
-    def rows_of(self, i):
-        """Return the rows of a sequence, in the order of its steps."""
-        return self.sorted[self._starts[i] : self._starts[i] + self.lengths[i]]
-
-    def split(self, values):
-        """Return values (n_rows, ...) of the table's rows, as a list with the steps of each sequence."""
-        return np.split(values[self.sorted], self._starts[1:])
-
-    def each_from(self, row_of_sequence):
-        """Return, for every row of the table, the row of its sequence in ``row_of_sequence`` (n_sequences,)."""
-        return row_of_sequence[self.sequence_of_row]
-
-    def of_known_value(self, column, argument):
-        """Return a row of each sequence, (n_sequences,), with the sequence's one value of a column.
-
-        Raises
-        ------
-        ValueError
-            If the column has several values within a sequence. Missing ones do not count.
-        """
-        values = column_values(self.table, column)
-        known_rows = self.sorted[~is_missing(values)[self.sorted]]
-        row_of_sequence = self.sorted[self._starts]
-        row_of_sequence[self.sequence_of_row[known_rows][::-1]] = known_rows[::-1]  # the first one is written last
-        expected_rows = self.each_from(row_of_sequence)[known_rows]
-        differs = np.flatnonzero(values[known_rows] != values[expected_rows])
-        if len(differs):
-            row, first = known_rows[differs[0]], expected_rows[differs[0]]
-            raise ValueError(
-                f"{argument}={column!r} changes within the sequence {self.describe(row)}: it is "
-                f"{_shown(values[first])} in row {first}, and {_shown(values[row])} in row {row}. {REMEDIES[argument]}"
-            )
-        return row_of_sequence
-
-    def groups(self, column):
-        """Return the value of a column for each sequence, (n_sequences,)."""
-        if column in self.by:
-            return self._keys[self.by.index(column)][self.sorted[self._starts]]
-        check_columns(self.table, [column], "groups")
-        rows = self.of_known_value(column, "groups")
-        values = column_values(self.table, column)[rows]
-        missing = np.flatnonzero(is_missing(values))
-        if len(missing):
-            raise ValueError(
-                f"groups={column!r} is missing in the sequence {self.describe(rows[missing[0]])}: every sequence "
-                "needs a group."
-            )
-        return values
-
-    def describe(self, row):
-        """Name the sequence of a row: patient='a', visit=2."""
-        return ", ".join(f"{column}={_shown(key[row])}" for column, key in zip(self.by, self._keys))
-
-    def _without_missing(self, column, argument):
-        values = column_values(self.table, column)
-        missing = np.flatnonzero(is_missing(values))
-        if len(missing):
-            remedy = (
-                "fill them, or leave these rows out, as they belong to no sequence"
-                if argument == "by"
-                else "fill them, or leave these rows out, as they have no place in their sequence"
-            )
-            raise ValueError(
-                f"{argument}={column!r} has {len(missing)} missing values, the first in row {missing[0]}: {remedy}."
-            )
-        return values
-
-    def _refuse_ties(self, keys):
-        is_tied = np.diff(self.sequence_of_row[self.sorted]) == 0
-        for key in keys:
-            is_tied &= key[self.sorted[1:]] == key[self.sorted[:-1]]
-        ties = np.flatnonzero(is_tied)
-        if not len(ties):
-            return
-        first, second = self.sorted[ties[0]], self.sorted[ties[0] + 1]
-        values = ", ".join(f"{column}={_shown(column_values(self.table, column)[first])}" for column in self.orders)
-        shown = repr(self.orders[0]) if len(self.orders) == 1 else repr(self.orders)
-        raise ValueError(
-            f"order={shown} does not decide between rows {first} and {second}: in the sequence {self.describe(first)} "
-            f"both have {values}. Leave out one of them, add a column that decides "
-            f"(order=[{self.orders[0]!r}, ...]), or sort the frame yourself and leave order out."
-        )
 
 
 class Columns:
@@ -335,18 +202,18 @@ class Columns:
     """
 
     def __init__(self, table, rows, features, target, static, groups):
-        self.static = _names(static)
+        self.static = names_of(static)
         if isinstance(groups, (list, tuple)) and len(groups) != 1:
             raise ValueError(f"groups={groups!r} must be the name of one column.")
-        self.groups = rows.by[0] if groups is None else _names(groups)[0]
-        targets = _names(target)
+        self.groups = rows.by[0] if groups is None else names_of(groups)[0]
+        targets = names_of(target)
         check_columns(table, targets, "target")
         check_columns(table, self.static, "static")
         others = {*rows.by, *rows.orders, *targets, self.groups}
         if features is None:
             chosen = [column for column in table.columns if column not in others or column in self.static]
         else:
-            chosen = _names(features)
+            chosen = names_of(features)
             check_columns(table, chosen, "features")
             chosen = [*chosen, *(column for column in self.static if column not in chosen)]
         self.features = list(dict.fromkeys(chosen))
@@ -363,16 +230,9 @@ class Columns:
                 )
 
 
-REMEDIES = {
-    "target": "For a target at every step pass target_per='step'; otherwise make one value of each sequence first.",
-    "static": "If it may change from step to step, name it in features instead.",
-    "groups": "A sequence belongs to one group: choose another column, or add this one to by.",
-}
-
-
 def _targets(rows, target, target_per):
     """Return y: an array with a target for each sequence, or a list with the targets of its steps."""
-    columns = _names(target)
+    columns = names_of(target)
     if not columns:
         return None
     if target_per == "sequence":
@@ -444,77 +304,3 @@ def _checked_indices(indices, n_sequences):
     if len(np.unique(places)) < len(places):
         raise ValueError("indices names a sequence twice: its rows have room for one value.")
     return places
-
-
-def _names(columns):
-    """Return one name, several or None as a list."""
-    if columns is None:
-        return []
-    return list(columns) if isinstance(columns, (list, tuple)) else [columns]
-
-
-def _numbered(keys):
-    """Number the combinations of values in several columns by their first appearance: (n_rows,), int."""
-    numbers: dict = {}
-    combinations = zip(*(key.tolist() for key in keys))
-    return np.array([numbers.setdefault(combination, len(numbers)) for combination in combinations])
-
-
-def _sortable(table, column, values):
-    """Return an array that NumPy sorts as the user means a column and its values.
-
-    Ordered categories have their order. Text is read as whole numbers or ISO dates, or refused.
-    """
-    codes = ordered_codes(table, column)
-    if codes is not None:
-        return codes
-    if values.dtype.kind in "US" or (values.dtype == object and any(isinstance(value, str) for value in values)):
-        return _order_of_text(values, column)
-    if values.dtype != object:
-        return values
-    try:
-        return np.unique(values, return_inverse=True)[1]
-    except TypeError as error:
-        raise TypeError(f"order={column!r} cannot be sorted: {error}.") from error
-
-
-def _order_of_text(values, column):
-    """Return the ranks of text: whole numbers alone, or ISO dates alone."""
-    wrong = next((value for value in values if not isinstance(value, str)), None)
-    if wrong is not None:
-        raise TypeError(
-            f"order={column!r} holds text and other values, such as {_shown(wrong)}: convert it to one type."
-        )
-    texts, places = np.unique(values.astype(str), return_inverse=True)
-    if all(map(WHOLE_NUMBER.fullmatch, texts)):
-        keys = np.array([int(text) for text in texts], dtype=object)
-    else:
-        keys = _keys_of_dates(texts, column)
-    return np.unique(keys, return_inverse=True)[1][places]
-
-
-def _keys_of_dates(texts, column):
-    """Return text whose alphabetical order is that of ISO dates, with seconds of any number of decimals."""
-    no_date = [text for text in texts if not ISO_DATE.fullmatch(text)]
-    wrong = next((text for text in no_date if not WHOLE_NUMBER.fullmatch(text)), no_date[0] if no_date else None)
-    keys = []
-    for text in texts if wrong is None else ():
-        second, _, decimals = text.partition(".")
-        try:
-            keys.append(f"{np.datetime64(second, 's')}.{decimals.rstrip('0')}")
-        except ValueError:  # the 30th of February
-            wrong = text
-    if wrong is not None:
-        raise TypeError(
-            f"order={column!r} holds text such as {_shown(wrong)}, which is no ISO date: its alphabetical order may "
-            "not be the order of the steps. Convert it to numbers or times first, for instance with pandas.to_numeric "
-            "or pandas.to_datetime, or to ordered categories."
-        )
-    return np.array(keys)
-
-
-def _shown(value):
-    """Return the repr of a value, without NumPy's type."""
-    if isinstance(value, (np.datetime64, np.timedelta64)):
-        return str(value)
-    return repr(value.item() if isinstance(value, np.generic) else value)

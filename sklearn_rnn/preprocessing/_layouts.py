@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from numbers import Integral, Real
 
 import numpy as np
@@ -10,10 +11,11 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_rnn._data.containers import unpack
-from sklearn_rnn._data.libraries import from_library, is_of_class
+from sklearn_rnn._data.containers.libraries import from_library, is_of_class
 from sklearn_rnn._data.reading import FLOATS, check_sequences, form_of
 from sklearn_rnn._data.sequences import Sequences
 from sklearn_rnn._utils.atomic import draft_of
+from sklearn_rnn.preprocessing._mapped_data import in_parts
 
 TABLES = ("by_step", "by_feature")
 ARRAYS = ("case_channel_time", "case_time_channel")
@@ -47,6 +49,9 @@ class ToSequences(TransformerMixin, BaseEstimator):
         the others.
     newest_first : bool, default=False
         Whether X has the newest step first, as tables of lags have. The sequences have the oldest first.
+    temp_folder : str, path-like or None, default=None
+        Folder for the results of arrays in a memory-mapped file. It needs room for them. None: the folder of
+        :func:`tempfile.gettempdir`, which the environment variable ``TMPDIR`` sets.
 
     Attributes
     ----------
@@ -66,6 +71,10 @@ class ToSequences(TransformerMixin, BaseEstimator):
     -----
     ``padding`` and ``lengths`` count from the end of the steps as they stand in X. So of a table with the newest step
     first, they remove the oldest steps.
+
+    A 3-D array in a memory-mapped file (numpy.memmap or a view of one), or a list of such arrays, is read some
+    sequences at a time. The result is in a temporary file in ``temp_folder``, which disappears with it. Tables are read
+    into memory. To change nothing but the order of the axes of a file, pass ``X.swapaxes(1, 2)`` to the estimators.
 
     Examples
     --------
@@ -93,14 +102,16 @@ class ToSequences(TransformerMixin, BaseEstimator):
         "step_features": [Interval(Integral, 1, None, closed="left")],
         "exogenous": [Interval(Integral, 0, None, closed="left"), list],
         "newest_first": ["boolean"],
+        "temp_folder": [str, os.PathLike, None],
     }
 
-    def __init__(self, layout, *, padding=None, step_features=1, exogenous=0, newest_first=False):
+    def __init__(self, layout, *, padding=None, step_features=1, exogenous=0, newest_first=False, temp_folder=None):
         self.layout = layout
         self.padding = padding
         self.step_features = step_features
         self.exogenous = exogenous
         self.newest_first = newest_first
+        self.temp_folder = temp_folder
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -188,18 +199,15 @@ class ToSequences(TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self, "n_steps_")
         cases, exogenous = self._read(X, reset=False)
-        rows = np.arange(cases.n_rows)
-        step = rows - np.repeat(cases.starts, cases.lengths)
-        if lengths is not None:
-            kept = _checked_lengths(lengths, cases)
-        elif self.padding is not None:
-            kept = _lengths_without_padding(cases, step, self.padding)
-        else:
-            kept = cases.lengths
-        chosen = rows[step < np.repeat(kept, cases.lengths)]
-        if self.newest_first:
-            chosen = chosen[_backwards(kept)]
-        values = np.hstack([cases.rows[chosen], np.repeat(exogenous, kept, axis=0)])
+        kept = cases.lengths.copy() if lengths is None else _checked_lengths(lengths, cases)
+
+        def without_padding(part, first):
+            those = slice(first, first + len(part))
+            if lengths is None and self.padding is not None:
+                kept[those] = _lengths_without_padding(part, self.padding, first)
+            return self._values(part, exogenous[those], kept[those])
+
+        values = in_parts(without_padding, cases, self.temp_folder)
         may_be_ragged = lengths is not None or self.padding is not None
         return Sequences(values, kept, "list" if may_be_ragged else cases.form).split(values)
 
@@ -311,9 +319,21 @@ class ToSequences(TransformerMixin, BaseEstimator):
             cases = [_transposed(case, f"X[{i}]") for i, case in enumerate(given)] if is_list else None
             X = np.asarray(given).swapaxes(1, 2) if cases is None else cases
         cases = check_sequences(
-            self, X, reset=reset, fitted_on_rows=None if reset else False, ensure_all_finite="allow-nan"
+            self,
+            X,
+            reset=reset,
+            fitted_on_rows=None if reset else False,
+            ensure_all_finite="allow-nan",
+            may_stay_mapped=True,
         )
         return cases, np.empty((len(cases), 0), cases.dtype)
+
+    def _values(self, cases, exogenous, lengths):
+        """Return the first steps of each case, as many as ``lengths`` says, with the exogenous features."""
+        chosen = np.flatnonzero(_step_of_row(cases) < np.repeat(lengths, cases.lengths))
+        if self.newest_first:
+            chosen = chosen[_backwards(lengths)]
+        return np.hstack([cases.rows[chosen], np.repeat(exogenous, lengths, axis=0)])
 
     # ---- Writing -------------------------------------------------------------------------------------
 
@@ -388,14 +408,20 @@ def _transposed(case, name):
     return array.T if array.ndim == 2 else array
 
 
-def _lengths_without_padding(cases, step, padding):
-    """Return the number of steps of each case before its padding, (n_cases,)."""
+def _step_of_row(cases):
+    """Return the step of each row of sequences, (n_rows,)."""
+    return np.arange(cases.n_rows) - np.repeat(cases.starts, cases.lengths)
+
+
+def _lengths_without_padding(cases, padding, first):
+    """Return the number of steps of each case before its padding, (n_cases,); ``first`` is the first case's place."""
     is_padding = np.isnan(cases.rows) if np.isnan(padding) else cases.rows == padding
-    last = np.maximum.reduceat(np.where(is_padding.all(axis=1), 0, step + 1), cases.starts)
+    last = np.maximum.reduceat(np.where(is_padding.all(axis=1), 0, _step_of_row(cases) + 1), cases.starts)
     if not last.all():
         i = np.flatnonzero(last == 0)[0]
         raise ValueError(
-            f"X[{i}] has nothing but padding, {padding!r}: every sequence needs at least one step. Leave it out."
+            f"X[{first + i}] has nothing but padding, {padding!r}: every sequence needs at least one step. Leave it "
+            "out."
         )
     return last
 

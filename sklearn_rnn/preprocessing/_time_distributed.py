@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import copy
+import os
 from dataclasses import replace
 from numbers import Integral
 
 import numpy as np
 import scipy.sparse as sp
-from sklearn.base import BaseEstimator, TransformerMixin, _fit_context, clone
-from sklearn.compose import ColumnTransformer
-from sklearn.pipeline import FeatureUnion, Pipeline
+from sklearn.base import BaseEstimator, _fit_context, clone
 from sklearn.utils import get_tags
 from sklearn.utils._param_validation import HasMethods, Interval
-from sklearn.utils._set_output import _wrap_data_with_container
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, _routing_enabled, process_routing
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
@@ -21,22 +19,14 @@ from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 from sklearn_rnn._data.alignment import check_alignment
 from sklearn_rnn._data.raw_steps import check_raw_sequences, raw_sequences
 from sklearn_rnn._data.reading import check_sequences
-from sklearn_rnn._data.targets import check_y
-from sklearn_rnn._data.weights import check_weights
 from sklearn_rnn._utils.atomic import draft_of
+from sklearn_rnn.preprocessing._fit_arguments import FitArguments, fits_in_parts
+from sklearn_rnn.preprocessing._mapped_data import in_parts
+from sklearn_rnn.preprocessing._set_output import SequenceTransformerMixin, in_container, refuse_container
+from sklearn_rnn.preprocessing._wrapped_transformer import allows_nan, naming_text, transformer_has
 
 
-def _transformer_has(method):
-    """Return a check, for ``available_if``, that the transformer has a method."""
-
-    def has_method(self):
-        getattr(getattr(self, "transformer_", self.transformer), method)  # or its AttributeError
-        return True
-
-    return has_method
-
-
-class TimeDistributed(TransformerMixin, BaseEstimator):
+class TimeDistributed(SequenceTransformerMixin, BaseEstimator):
     """Apply a transformer of 2-D data to every step of sequences.
 
     The transformer is fitted on the steps of all sequences together: each step is a sample. So a
@@ -51,6 +41,10 @@ class TimeDistributed(TransformerMixin, BaseEstimator):
     step_features : int, default=1
         Number of features per step, for 2-D X only. Each row of 2-D X is a sequence of n_columns /
         ``step_features`` steps, one after the other. Not used for 3-D X and lists.
+    temp_folder : str, path-like or None, default=None
+        Folder for the results of X in a memory-mapped file: the Notes say more. It needs room for
+        them. None: the folder of :func:`tempfile.gettempdir`, which the environment variable
+        ``TMPDIR`` sets.
 
     Attributes
     ----------
@@ -85,6 +79,19 @@ class TimeDistributed(TransformerMixin, BaseEstimator):
     sequences of strings. 2-D X must have numbers. Otherwise it gets float32 for float32 X, and
     float64 for any other X. NaN is accepted if the transformer accepts it.
 
+    X may be an array in a memory-mapped file (numpy.memmap or a view of one), or a list of such
+    arrays. Then ``transform`` reads some sequences at a time, transforms their steps, and writes
+    them to a temporary file in ``temp_folder``. It returns an array in this file, which disappears
+    with the array. The estimators leave such an array in its file too, so that neither needs to
+    fit into memory. The values are those for X in memory; only matrix products (PCA) may round in
+    another way. ``fit`` reads the file in parts for StandardScaler, MinMaxScaler and MaxAbsScaler
+    (by their ``partial_fit``; statistics agree up to rounding), and for transformers that learn
+    nothing. For all others it reads all steps into memory, because a ``partial_fit`` on parts
+    would learn something else (``fit_transform`` then returns an array in memory): fit them on a
+    part of the file, ``fit(X[:1000])``. Each part has about 2 MB, or one sequence if it is longer;
+    for ``fit``, parts in which a feature has no value are joined with their neighbours.
+    ``inverse_transform`` returns arrays in memory.
+
     Examples
     --------
     >>> import numpy as np
@@ -101,18 +108,20 @@ class TimeDistributed(TransformerMixin, BaseEstimator):
     _parameter_constraints: dict = {
         "transformer": [HasMethods(["fit", "transform"])],
         "step_features": [Interval(Integral, 1, None, closed="left")],
+        "temp_folder": [str, os.PathLike, None],
     }
 
-    def __init__(self, transformer, *, step_features=1):
+    def __init__(self, transformer, *, step_features=1, temp_folder=None):
         self.transformer = transformer
         self.step_features = step_features
+        self.temp_folder = temp_folder
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         of_transformer = get_tags(self.transformer)
         tags.input_tags.two_d_array = True
         tags.input_tags.three_d_array = True
-        tags.input_tags.allow_nan = _allows_nan(self.transformer)
+        tags.input_tags.allow_nan = allows_nan(self.transformer)
         tags.input_tags.positive_only = of_transformer.input_tags.positive_only
         tags.target_tags = of_transformer.target_tags
         tags.transformer_tags = of_transformer.transformer_tags or tags.transformer_tags
@@ -157,13 +166,14 @@ class TimeDistributed(TransformerMixin, BaseEstimator):
             does not change.
         """
         with draft_of(self) as draft:
-            _, data, params = draft._check_for_fit(X, y, self._routed(fit_params, "fit"), reset=True)
+            arguments = draft._check_for_fit(X, y, self._routed(fit_params, "fit"), reset=True)
             transformer = clone(self.transformer)
-            transformer.fit(*data, **params)
+            with naming_text(transformer, arguments.sequences):
+                arguments.fit(transformer, "fit")
             draft.transformer_ = transformer
         return self
 
-    @available_if(_transformer_has("partial_fit"))
+    @available_if(transformer_has("partial_fit"))
     @_fit_context(prefer_skip_nested_validation=False)
     def partial_fit(self, X, y=None, **fit_params):
         """Fit the transformer to more sequences; for transformers with ``partial_fit``.
@@ -191,9 +201,10 @@ class TimeDistributed(TransformerMixin, BaseEstimator):
         with draft_of(self) as draft:
             is_first = not hasattr(self, "transformer_")
             params = self._routed(fit_params, "partial_fit")
-            _, data, params = draft._check_for_fit(X, y, params, reset=is_first)
+            arguments = draft._check_for_fit(X, y, params, reset=is_first)
             transformer = clone(self.transformer) if is_first else copy.deepcopy(self.transformer_)
-            transformer.partial_fit(*data, **params)
+            with naming_text(transformer, arguments.sequences):
+                arguments.fit(transformer, "partial_fit")
             draft.transformer_ = transformer
         return self
 
@@ -228,19 +239,22 @@ class TimeDistributed(TransformerMixin, BaseEstimator):
         with draft_of(self) as draft:
             does_both = hasattr(self.transformer, "fit_transform")
             params = self._routed(fit_params, "fit_transform", "fit_transform" if does_both else "fit")
-            sequences, data, params = draft._check_for_fit(X, y, params, reset=True)
-            draft._check_container(sequences)
-            transformer = clone(self.transformer)
-            if does_both:
-                values = transformer.fit_transform(*data, **params)
+            arguments = draft._check_for_fit(X, y, params, reset=True)
+            sequences = arguments.sequences
+            refuse_container(draft, sequences.form == "rows")
+            draft.transformer_ = transformer = clone(self.transformer)
+            if does_both and not (arguments.are_mapped and fits_in_parts(transformer)):
+                with naming_text(transformer, sequences):
+                    values = arguments.call(transformer.fit_transform)
+                if isinstance(values, tuple):  # cross decomposition returns the scores of X and of y
+                    values = values[0]
+                values = draft._check_values(values, sequences.n_rows)
             else:
-                transformer.fit(*data, **params)
-                values = transformer.transform(sequences.rows)
-            if isinstance(values, tuple):  # cross decomposition returns the scores of X and of y
-                values = values[0]
-            values = _in_form_of(sequences, draft._check_values(values, sequences))
-            draft.transformer_ = transformer
-        return self._in_container(values, sequences, X)
+                with naming_text(transformer, sequences):
+                    arguments.fit(transformer, "fit")
+                values = draft._transformed(sequences)
+            values = _in_form_of(sequences, values)
+        return in_container(self, values, sequences.form == "rows", X)
 
     def transform(self, X):
         """Transform every step.
@@ -268,12 +282,11 @@ class TimeDistributed(TransformerMixin, BaseEstimator):
             return clone(self).fit_transform(X)  # stateless: fit learns nothing
         check_is_fitted(self, "transformer_")
         sequences = self._check_sequences(X, reset=False)
-        self._check_container(sequences)
-        values = self.transformer_.transform(sequences.rows)
-        values = _in_form_of(sequences, self._check_values(values, sequences))
-        return self._in_container(values, sequences, X)
+        refuse_container(self, sequences.form == "rows")
+        values = _in_form_of(sequences, self._transformed(sequences))
+        return in_container(self, values, sequences.form == "rows", X)
 
-    @available_if(_transformer_has("inverse_transform"))
+    @available_if(transformer_has("inverse_transform"))
     def inverse_transform(self, X):
         """Invert ``transform``, for transformers with ``inverse_transform``.
 
@@ -299,7 +312,7 @@ class TimeDistributed(TransformerMixin, BaseEstimator):
         check_is_fitted(self, "transformer_")
         sequences = self._check_transformed(X)
         values = self.transformer_.inverse_transform(sequences.rows)
-        values = self._check_values(values, sequences)
+        values = self._check_values(values, sequences.n_rows)
         n_features = self.step_features if self._fitted_on_rows else self.n_features_in_
         # A scaler that was fitted on one feature broadcasts it to any number of features.
         if values.shape[1] != n_features:
@@ -309,7 +322,7 @@ class TimeDistributed(TransformerMixin, BaseEstimator):
             )
         return _in_form_of(sequences, values)
 
-    @available_if(_transformer_has("get_feature_names_out"))
+    @available_if(transformer_has("get_feature_names_out"))
     def get_feature_names_out(self, input_features=None):
         """Names of the output features.
 
@@ -383,6 +396,7 @@ class TimeDistributed(TransformerMixin, BaseEstimator):
                 fitted_on_rows=fitted_on_rows,
                 step_features=self.step_features,
                 ensure_all_finite="allow-nan" if get_tags(self).input_tags.allow_nan else True,
+                may_stay_mapped=True,
             )
         except ValueError as error:
             if fitted_on_rows or not str(error).startswith("X is not numeric: could not convert string"):
@@ -396,47 +410,28 @@ class TimeDistributed(TransformerMixin, BaseEstimator):
         return sequences if raw is None else raw
 
     def _check_for_fit(self, X, y, fit_params, *, reset):
-        """Return the sequences, and the transformer's arguments (X and y) and parameters."""
+        """Return the arguments of the transformer's ``fit``."""
         sequences = self._check_sequences(X, reset=reset)
         if sequences.form != "rows":
             for name, values in [("y", y), *fit_params.items()]:
                 check_alignment(X, values, name)
-        data = [sequences.rows]
-        # The tags do not tell whether a transformer reads y: SelectKBest, PLS and pipelines read it,
-        # but their tags say no. So it gets y whenever there is one, as in scikit-learn's pipelines.
-        if y is not None or get_tags(self).target_tags.required:
-            data.append(_targets_of_steps(y, sequences))
-        params = {
-            name: _param_of_steps(name, value, sequences) for name, value in fit_params.items() if value is not None
-        }
-        return sequences, data, params
+        return FitArguments.read(self.transformer, sequences, y, fit_params)
 
-    def _check_container(self, sequences):
-        """Raise an error, before any computation, if ``set_output`` asks for data frames and X is not 2-D.
+    def _transformed(self, sequences):
+        """Return the transformed steps, (n_rows, k); those of a file in a temporary file."""
 
-        scikit-learn's global setting does not: sequences stay sequences on their way through a pipeline.
-        """
-        container = getattr(self, "_sklearn_output_config", {}).get("transform", "default")
-        is_wrapped = container != "default" and hasattr(self, "get_feature_names_out")
-        if is_wrapped and sequences.form != "rows":
-            raise ValueError(
-                f"X is {_described(is_table=False)}, but set_output(transform={container!r}) asks "
-                "for a data frame, which needs 2-D X: call set_output(transform='default') "
-                f"on this {type(self).__name__}."
-            )
+        def transformed(part, _):
+            return self._check_values(self.transformer_.transform(part.rows), part.n_rows)
 
-    def _in_container(self, values, sequences, X):
-        """Return the values of 2-D X in the container that ``set_output`` or the global setting asks for."""
-        return _wrap_data_with_container("transform", values, X, self) if sequences.form == "rows" else values
+        return in_parts(transformed, sequences, self.temp_folder)
 
-    def _check_values(self, values, sequences):
+    def _check_values(self, values, n_rows):
         """Return the transformer's output as an array with one row per step."""
         if sp.issparse(values):
             values = values.toarray()  # sequences are dense
         # asarray converts data frames too. The transformer keeps its own set_output, because the
         # steps of a pipeline may need each other's column names.
         values = np.asarray(values)
-        n_rows = len(sequences.rows)
         if values.ndim != 2 or len(values) != n_rows or values.shape[1] == 0:
             raise ValueError(
                 f"transformer={self.transformer} returns an array of shape {values.shape} for "
@@ -470,12 +465,6 @@ class TimeDistributed(TransformerMixin, BaseEstimator):
         )
 
 
-# scikit-learn has wrapped both methods: their results become data frames where these are asked for. Sequences are no
-# frames, so the methods themselves wrap the results of 2-D X alone (_in_container).
-for _name in ("transform", "fit_transform"):
-    setattr(TimeDistributed, _name, getattr(TimeDistributed, _name).__wrapped__)
-
-
 def _described(is_table):
     return "2-D" if is_table else "a 3-D array or a list of sequences"
 
@@ -484,52 +473,3 @@ def _in_form_of(sequences, values):
     """Return values of every step, (n_rows, k), in the form of X: a table for 2-D X."""
     values = sequences.split(values)
     return values.reshape(len(values), -1) if sequences.form == "rows" else values
-
-
-def _allows_nan(transformer):
-    """Whether a transformer accepts NaN: compositions have no tag of their own, their parts decide."""
-    if isinstance(transformer, Pipeline):
-        parts = [step for _, step in transformer.steps if not _is_placeholder(step)][:1]
-    elif isinstance(transformer, FeatureUnion):
-        parts = [part for _, part in transformer.transformer_list]
-    elif isinstance(transformer, ColumnTransformer):
-        parts = [part for _, part, _ in transformer.transformers]
-    else:
-        return get_tags(transformer).input_tags.allow_nan
-    return all(_is_placeholder(part) or _allows_nan(part) for part in parts)
-
-
-def _is_placeholder(part):
-    """Whether a part of a composition is "passthrough", "drop" or None."""
-    return part is None or isinstance(part, str)
-
-
-def _targets_of_steps(y, sequences):
-    """Return y with one entry per row: join the entries of steps, or repeat those of sequences."""
-    per_step = _is_per_step(y, sequences)
-    y = check_y(y, sequences, per_step=per_step, numeric=False)
-    return y if per_step else np.repeat(np.asarray(y), sequences.lengths, axis=0)
-
-
-def _is_per_step(y, sequences):
-    """Whether the entries of y are as long as their sequences, or differ in length from one another."""
-    entries = y if isinstance(y, (list, tuple)) else np.atleast_1d(np.asarray(y))
-    lengths = [len(entry) if np.ndim(entry) else 0 for entry in entries]
-    return lengths == sequences.lengths.tolist() or len(set(lengths)) > 1
-
-
-def _param_of_steps(name, value, sequences):
-    """Return a parameter of ``fit`` with one entry per row, if it has one per sequence or per step."""
-    if name.endswith("sample_weight"):
-        return _weights_of_steps(value, sequences)
-    is_metadata = _routing_enabled() and hasattr(value, "__len__") and not isinstance(value, str)
-    if not is_metadata or len(value) != len(sequences):
-        return value
-    if _is_per_step(value, sequences):
-        return np.concatenate([np.asarray(entry) for entry in value])
-    return np.repeat(np.asarray(value), sequences.lengths, axis=0)
-
-
-def _weights_of_steps(sample_weight, sequences):
-    dtype = getattr(sequences.rows, "dtype", None)
-    return check_weights(sample_weight, sequences, dtype if dtype == np.float32 else np.float64, per_step=True)

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from sklearn_rnn._data.containers import has_sequences, unpack
-from sklearn_rnn._data.libraries import from_library, is_of_class
-from sklearn_rnn._data.refused import refuse_pairs
+from sklearn_rnn._data.containers.libraries import from_library, is_of_class
+from sklearn_rnn._data.containers.refused import refuse_pairs
 from sklearn_rnn.preprocessing._tables import as_table, column_values, is_frame, plain_names
 
 LEAVE_OUT = "name the columns of numbers in features=, and the targets in target=."

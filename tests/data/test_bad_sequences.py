@@ -304,6 +304,28 @@ def test_a_fitted_estimator_refuses_other_sequences(good_X, other_X, message, me
     assert_continues_like(estimator, twin, good_X, LABELS)
 
 
+@pytest.mark.parametrize(
+    ("n_features", "shape", "message"),
+    [
+        (1, (8,), r"X is 1-D, .*: pass an array .*\. If X is one sequence, pass \[X\]\.$"),
+        (1, (8, 1), r"X is 2-D, .*\. If X is one sequence, pass \[X\]\.$"),
+        (3, (8, 3), r"X is 2-D, .*\. If X is one sequence, pass \[X\]\.$"),
+        (
+            1,
+            (2, 8),
+            r"X is 2-D, .*\. If each row of X is a sequence, pass numpy\.asarray\(X\)\[:, :, numpy\.newaxis\]\.$",
+        ),
+    ],
+)
+def test_sequences_without_their_axes_are_refused_with_the_axes(n_features, shape, message):
+    estimator = classifier().fit(np.stack(make_sequences((N_STEPS,) * 6, n_features)), LABELS)
+    X = np.ones(shape)
+    with pytest.raises(ValueError, match=message):
+        estimator.predict(X)
+    remedied = [X] if "one sequence" in message else X[:, :, np.newaxis]
+    assert len(estimator.predict(remedied)) == len(remedied)
+
+
 # ---- Values beyond float32 ---------------------------------------------------------------------------
 
 

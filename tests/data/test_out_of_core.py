@@ -12,14 +12,12 @@ from numpy.testing import assert_array_equal
 from sequence_checks import assert_same_bits, assert_same_weights, object_array, outputs
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
-from sklearn.preprocessing import StandardScaler
 
 from sklearn_rnn import RNNClassifier, RNNRegressor
 from sklearn_rnn._data.batches import Dataset
 from sklearn_rnn._data.patches import Patches
 from sklearn_rnn._data.reading import as_dtype, check_sequences
 from sklearn_rnn._data.sequences import MappedSequences
-from sklearn_rnn.preprocessing import TimeDistributed
 
 N_SEQUENCES, N_STEPS, N_FEATURES = 40, 10, 3
 SMALL = {
@@ -283,14 +281,6 @@ def test_grid_search_splits_a_mapped_array(tmp_path):
     )
     assert_array_equal(actual.cv_results_["mean_test_score"], expected.cv_results_["mean_test_score"])
     assert_same_weights(actual.best_estimator_, expected.best_estimator_)
-
-
-def test_transformers_of_steps_take_mapped_arrays_into_memory(tmp_path):
-    X = make_X("i2")
-    transformer = TimeDistributed(StandardScaler())
-    transformed = transformer.fit_transform(saved(X, tmp_path))
-    assert type(transformed) is np.ndarray
-    assert_array_equal(transformed, transformer.fit_transform(X))
 
 
 # ---- Reading -----------------------------------------------------------------------------------------

@@ -73,8 +73,8 @@ DAY = date(2024, 5, 17)
 DAYS = [DAY] * 6
 TIMES = "contains times, such as .*: leave them out, or pass elapsed time as a number, such as"
 ONE_STRING = (
-    r"X has one string per row, such as '\w+', but a sequence has steps: pass the words of each string, "
-    r"\[text.split\(\) for text in X\], or its characters, "
+    r"X has one string per row, such as '\w+', but a sequence has steps\. If X is one sequence, pass \[X\]\. If each "
+    r"string is a text, pass its words, \[text\.split\(\) for text in X\], or its characters, \[list"
 )
 
 VALUES = {

@@ -1,5 +1,7 @@
 """TimeDistributed over frames and strings: the transformer gets the rows as they are."""
 
+import re
+
 import numpy as np
 import pytest
 import sklearn
@@ -7,6 +9,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from refusals import LABELS, LENGTHS, classifier
 from sklearn.compose import ColumnTransformer
 from sklearn.decomposition import PCA
+from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEncoder, StandardScaler
 from sklearn.utils.fixes import parse_version
@@ -169,3 +172,22 @@ def test_strings_in_2d_data_are_refused_with_the_remedy(as_frame):
     assert not hasattr(encoder, "n_features_in_")
     values = encoder.fit_transform(np.asarray(X).reshape(len(X), -1, 2))
     assert_array_equal(values[0], [[1, 0, 0, 1, 0], [0, 1, 0, 0, 1]])
+
+
+@pytest.mark.parametrize("method", ["fit", "fit_transform"])
+@pytest.mark.parametrize("transformer", [StandardScaler(), SimpleImputer()])
+@pytest.mark.parametrize("library", ["pandas", "polars", "pyarrow", "lists"])
+def test_text_that_a_transformer_does_not_take_is_named_with_the_remedy(library, transformer, method):
+    columns = {"amount": [1.0, 2.0], "kind": ["view", "buy"], "device": ["ios", "web"]}
+    if library == "lists":
+        sequence, names = [list(step) for step in zip(*columns.values())], "[1, 2]"
+    else:
+        make = {"pandas": "DataFrame", "polars": "DataFrame", "pyarrow": "table"}[library]
+        module = pytest.importorskip(library, reason=f"{library} is not installed")
+        sequence, names = getattr(module, make)(columns), "['kind', 'device']"
+    by_step = TimeDistributed(transformer)
+    with pytest.raises(ValueError, match=re.escape(f"X has text in the columns {names}, which transformer=")) as error:
+        getattr(by_step, method)([sequence, sequence])
+    name = type(transformer).__name__
+    assert f"[('text', OneHotEncoder(), {names}), ('numbers', {name}(), [...])]" in str(error.value)
+    assert vars(by_step) == vars(TimeDistributed(transformer))

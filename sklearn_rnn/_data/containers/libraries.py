@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from sklearn_rnn._data.named_dims import in_order_of_a_sequence
+from sklearn_rnn._data.containers.named_dims import in_order_of_a_sequence
 
 TIMES = (date, time, timedelta, np.datetime64, np.timedelta64)  # a datetime is a date, pandas.NaT a datetime
 CPU = 1  # in the DLPack protocol

@@ -14,9 +14,9 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 import scipy.sparse as sp
 
-from sklearn_rnn._data.libraries import find_reader, from_library, is_of_class, refuse_times
-from sklearn_rnn._data.named_dims import in_order_of_sequences, labels_of_features
-from sklearn_rnn._data.refused import refuse_other_objects, refuse_pairs, refuse_strings
+from sklearn_rnn._data.containers.libraries import find_reader, from_library, is_of_class, refuse_times
+from sklearn_rnn._data.containers.named_dims import in_order_of_sequences, labels_of_features
+from sklearn_rnn._data.containers.refused import refuse_other_objects, refuse_pairs, refuse_strings
 from sklearn_rnn._data.sequences import object_array
 
 Columns: TypeAlias = Sequence[tuple[Any, Iterable[Any]]]  # labels and cells

@@ -51,8 +51,9 @@ def refuse_strings(cells: Iterable[Any], name: str) -> None:
             first = cell
     if first is not None:
         raise ValueError(
-            f"{name} has one string per row, such as {str(first)!r}, but a sequence has steps: pass the words "
-            f"of each string, [text.split() for text in {name}], or its characters, [list(text) for text in {name}]."
+            f"{name} has one string per row, such as {str(first)!r}, but a sequence has steps. If {name} is one "
+            f"sequence, pass [{name}]. If each string is a text, pass its words, [text.split() for text in {name}], or "
+            f"its characters, [list(text) for text in {name}]."
         )
 
 
