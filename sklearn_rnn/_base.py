@@ -65,7 +65,6 @@ class BaseRNN(BaseEstimator, metaclass=ABCMeta):
         tags = super().__sklearn_tags__()
         tags.input_tags.two_d_array = True
         tags.input_tags.three_d_array = True
-        tags.input_tags.categorical = True
         return tags
 
     def _sk_visual_block_(self):
