@@ -41,11 +41,12 @@ from sklearn_rnn._training.memory.model import memory_estimate
 from sklearn_rnn._training.monitor import Best
 from sklearn_rnn._training.session import TrainingSession
 from sklearn_rnn._utils.atomic import draft_of
+from sklearn_rnn._utils.callbacks import CallbackSupportMixin, FitTasks
 from sklearn_rnn._utils.diagram import block_with_caption
 from sklearn_rnn._utils.threads import threads
 
 
-class BaseRNN(BaseEstimator, metaclass=ABCMeta):
+class BaseRNN(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
     """Base of RNNClassifier and RNNRegressor; the parameters are documented there.
 
     A fitted estimator has a Model (``_model``) and a TrainingSession (``_session``). Methods that train work on a draft
@@ -117,11 +118,13 @@ class BaseRNN(BaseEstimator, metaclass=ABCMeta):
         ValueError, TypeError
             For bad input. After any exception the estimator is as it was before the call.
         """
+        tasks = FitTasks(self, "fit", self.max_iter, X, y, sample_weight)
         with draft_of(self) as draft:
-            draft._fit(X, y, sample_weight, (X_val, y_val, sample_weight_val))
+            draft._fit(X, y, sample_weight, (X_val, y_val, sample_weight_val), tasks)
+        tasks.end()
         return self
 
-    def _fit(self, X, y, sample_weight, validation_data):
+    def _fit(self, X, y, sample_weight, validation_data, tasks):
         check_settings(self)
         reader, earlier = self._target_reader(), self._known() if self.warm_start else None
         known, dataset = read_training_data(self, X, y, sample_weight, reader, known=earlier)
@@ -134,15 +137,17 @@ class BaseRNN(BaseEstimator, metaclass=ABCMeta):
         if self.early_stopping and validation is None:
             random_state = self._session.random_state
             dataset, validation = hold_out(dataset, known.coding, self.validation_fraction, random_state)
-        self._train(dataset, validation, begins=begins)
+        self._train(dataset, validation, begins=begins, tasks=tasks)
 
     def _partial_fit(self, X, y, sample_weight, new_sequence, classes=None):
         """Pass over the data once; see ``partial_fit`` of the estimators."""
+        tasks = FitTasks(self, "partial_fit", 1, X, y, sample_weight)
         with draft_of(self) as draft:
-            draft._fit_chunk(X, y, sample_weight, new_sequence, classes)
+            draft._fit_chunk(X, y, sample_weight, new_sequence, classes, tasks)
+        tasks.end()
         return self
 
-    def _fit_chunk(self, X, y, sample_weight, new_sequence, classes):
+    def _fit_chunk(self, X, y, sample_weight, new_sequence, classes, tasks):
         check_settings(self)
         earlier, data = self._known(), (X, y, sample_weight, self._target_reader())
         known, dataset = read_training_data(self, *data, known=earlier, classes=classes, is_chunk=self.stateful)
@@ -150,7 +155,8 @@ class BaseRNN(BaseEstimator, metaclass=ABCMeta):
             self._begin_training(known, dataset)
         else:
             self._continue_training(known, dataset, continue_session)
-        self._train(dataset, is_partial=True, state=self._starting_state(len(dataset), new_sequence))
+        state = self._starting_state(len(dataset), new_sequence)
+        self._train(dataset, is_partial=True, state=state, tasks=tasks)
 
     def _known(self):
         """Return how a model that training can continue with reads data; None before the first training."""
@@ -201,8 +207,19 @@ class BaseRNN(BaseEstimator, metaclass=ABCMeta):
             self, session.truncation, len(dataset), in_one_batch=options.get("state") is not None
         )
         loss = self._make_loss(model.coding)
-        best = session.train(model, loss, settings, dataset, validation, **options)
+        best = session.train(model, loss, settings, dataset, validation, snapshot=self._snapshot, **options)
         self._set_fitted_attributes(best)
+
+    def _snapshot(self, history, best):
+        """Return the attributes of an estimator whose training stops now, for callbacks; they do not change later."""
+        twin = type(self).__new__(type(self))
+        twin.__dict__ = {name: value for name, value in vars(self).items() if "callback" not in name}
+        twin._model = self._model.copy()
+        if best.parameters is not None:
+            twin._model.network.parameters.vector[...] = best.parameters
+        twin._session = replace(self._session.copy(), history=history)
+        twin._set_fitted_attributes(best)
+        return vars(twin)
 
     def _set_fitted_attributes(self, best: Best) -> None:
         history = self._session.history

@@ -41,7 +41,7 @@ def train_lbfgs(trainer: Trainer, dataset: Dataset, n_epochs: int, max_fun: int,
         last_good[...] = vector
         assign(last_good)
         monitor.end_epoch(len(dataset))
-        if monitor.should_stop:
+        if monitor.is_told_to_stop or monitor.should_stop:
             raise _EarlyStop
         monitor.begin_epoch()
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from sklearn_rnn._training.history import N_REMEMBERED, Epoch, History
+from sklearn_rnn._utils.callbacks import FitTasks
 from sklearn_rnn._utils.warnings import warn_user
 
 
@@ -51,8 +52,17 @@ class Monitor:
         The estimators' parameters.
     validate : callable or None
         Returns (loss, score) on the validation data.
+    tasks : FitTasks
+        Tell callbacks of the epochs.
+    snapshot : callable
+        Makes attributes of a fitted estimator, for callbacks, of the history and the best score so far.
     watches_loss : bool, default=True
         Whether training stops when its loss no longer falls.
+
+    Attributes
+    ----------
+    is_told_to_stop : bool
+        Whether a callback wants training to stop.
     """
 
     def __init__(
@@ -64,6 +74,8 @@ class Monitor:
         n_iter_no_change: float,
         early_stopping: bool,
         verbose: bool | int,
+        tasks: FitTasks,
+        snapshot: Callable[[History, Best], dict[str, Any]],
         validate: Callable[[], tuple[float, float]] | None = None,
         watches_loss: bool = True,
     ) -> None:
@@ -72,6 +84,7 @@ class Monitor:
         self._tol, self._patience = tol, n_iter_no_change
         self._early_stopping, self._verbose = early_stopping, verbose
         self._validate, self._watches_loss = validate, watches_loss
+        self._tasks, self._snapshot, self.is_told_to_stop = tasks, snapshot, False
         self._best_loss = np.inf
         self._n_epochs_without_improvement = 0
 
@@ -106,6 +119,7 @@ class Monitor:
     def begin_batch(self, batch: int) -> None:
         """Store the batch's number, for the warning."""
         self._batch = batch
+        self._tasks.begin_epoch()
 
     def end_update(self, loss: float, weight: float, norm: float, is_clipped: bool) -> None:
         """Record an update: its loss, the weight of its samples, and its gradient's norm before clipping."""
@@ -116,10 +130,11 @@ class Monitor:
 
     def end_evaluation(self, loss: float, norm: float) -> None:
         """Record an evaluation of L-BFGS. The last evaluation of an iteration is the accepted one."""
+        self._tasks.begin_epoch()
         self._losses, self._weights, self._norms = [loss], [1.0], [norm]
 
     def end_epoch(self, n_samples: int) -> None:
-        """Record the epoch, print it if ``verbose``, and check for an improvement."""
+        """Record the epoch, print it if ``verbose``, check for an improvement, and tell callbacks."""
         loss = norm = np.nan  # for a chunk without weights, which only changes the state
         if self._losses:
             loss = float(np.average(self._losses, weights=self._weights))
@@ -134,6 +149,7 @@ class Monitor:
             self._records = Records(self.history, before, [])
         self._records.epochs.append((epoch, best))
         self._check_for_improvement(epoch, before)
+        self.is_told_to_stop = self._tasks.end_epoch(lambda: self._snapshot(self.history, self.best))
 
     def _best_with(self, epoch: Epoch) -> Best:
         score = epoch.validation_score

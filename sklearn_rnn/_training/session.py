@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -23,6 +24,7 @@ from sklearn_rnn._training.scaling import Scaling, begin_scaling
 from sklearn_rnn._training.settings import TrainingSettings
 from sklearn_rnn._training.trainer import Diverged, Trainer, train
 from sklearn_rnn._training.truncation.policy import Truncation
+from sklearn_rnn._utils.callbacks import FitTasks
 from sklearn_rnn._utils.threads import threads
 from sklearn_rnn._utils.warnings import without_overflow_warnings
 
@@ -82,11 +84,14 @@ class TrainingSession:
         is_partial: bool = False,
         begins: bool = False,
         state: list[np.ndarray] | None = None,
+        tasks: FitTasks,
+        snapshot: Callable[[History, Best], dict[str, Any]],
     ) -> Best:
         """Train a model in place; for one epoch if ``is_partial``.
 
         With ``begins`` the inputs of the layers that are to be scaled are measured first. With ``state`` the sequences
-        continue from there, together in one batch; the arrays are written to.
+        continue from there, together in one batch; the arrays are written to. ``tasks`` tell callbacks of the epochs;
+        ``snapshot`` makes attributes for them of the history and the best score so far.
 
         Returns
         -------
@@ -107,6 +112,8 @@ class TrainingSession:
             early_stopping=settings.early_stopping,
             verbose=settings.verbose,
             validate=None if validation is None else lambda: evaluate(model, loss, validation, settings.n_jobs),
+            tasks=tasks,
+            snapshot=snapshot,
             watches_loss=self.solver != "lbfgs" and not is_partial and not self.schedule.has_end,
         )
         n_epochs = 1 if is_partial else settings.max_iter

@@ -285,6 +285,8 @@ def train(trainer: Trainer, dataset: Dataset, learning_rate: LearningRate, n_epo
             trainer.train_epoch(dataset, learning_rate.next_epoch(), monitor)
             monitor.end_epoch(len(dataset))
             last_good[...] = parameters
+            if monitor.is_told_to_stop:
+                return True
             if monitor.should_stop:
                 if not learning_rate.reduce():
                     return True

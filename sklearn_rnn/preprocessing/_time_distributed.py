@@ -20,13 +20,14 @@ from sklearn_rnn._data.alignment import check_alignment
 from sklearn_rnn._data.raw_steps import check_raw_sequences, raw_sequences
 from sklearn_rnn._data.reading import check_sequences
 from sklearn_rnn._utils.atomic import draft_of
+from sklearn_rnn._utils.callbacks import CallbackSupportMixin, FitTasks
 from sklearn_rnn.preprocessing._fit_arguments import FitArguments, fits_in_parts
 from sklearn_rnn.preprocessing._mapped_data import in_parts
 from sklearn_rnn.preprocessing._set_output import SequenceTransformerMixin, in_container, refuse_container
 from sklearn_rnn.preprocessing._wrapped_transformer import allows_nan, naming_text, transformer_has
 
 
-class TimeDistributed(SequenceTransformerMixin, BaseEstimator):
+class TimeDistributed(CallbackSupportMixin, SequenceTransformerMixin, BaseEstimator):
     """Apply a transformer of 2-D data to every step of sequences.
 
     The transformer is fitted on the steps of all sequences together: each step is a sample. So a
@@ -165,12 +166,14 @@ class TimeDistributed(SequenceTransformerMixin, BaseEstimator):
             For bad input, and for parameters that the transformer does not take. The estimator
             does not change.
         """
+        tasks = FitTasks(self, "fit", 1, X, y)
         with draft_of(self) as draft:
             arguments = draft._check_for_fit(X, y, self._routed(fit_params, "fit"), reset=True)
             transformer = clone(self.transformer)
-            with naming_text(transformer, arguments.sequences):
+            with naming_text(transformer, arguments.sequences), tasks.inner_fit(transformer):
                 arguments.fit(transformer, "fit")
             draft.transformer_ = transformer
+        tasks.end()
         return self
 
     @available_if(transformer_has("partial_fit"))
@@ -198,14 +201,19 @@ class TimeDistributed(SequenceTransformerMixin, BaseEstimator):
             For bad input, and for parameters that the transformer does not take. The estimator
             does not change.
         """
+        tasks = FitTasks(self, "partial_fit", 1, X, y)
         with draft_of(self) as draft:
             is_first = not hasattr(self, "transformer_")
             params = self._routed(fit_params, "partial_fit")
             arguments = draft._check_for_fit(X, y, params, reset=is_first)
             transformer = clone(self.transformer) if is_first else copy.deepcopy(self.transformer_)
-            with naming_text(transformer, arguments.sequences):
+            with (
+                naming_text(transformer, arguments.sequences),
+                tasks.inner_fit(transformer),
+            ):
                 arguments.fit(transformer, "partial_fit")
             draft.transformer_ = transformer
+        tasks.end()
         return self
 
     @_fit_context(prefer_skip_nested_validation=False)
@@ -236,6 +244,7 @@ class TimeDistributed(SequenceTransformerMixin, BaseEstimator):
         ValueError, TypeError
             As ``fit`` and ``transform``. The estimator does not change.
         """
+        tasks = FitTasks(self, "fit_transform", 1, X, y)
         with draft_of(self) as draft:
             does_both = hasattr(self.transformer, "fit_transform")
             params = self._routed(fit_params, "fit_transform", "fit_transform" if does_both else "fit")
@@ -243,17 +252,17 @@ class TimeDistributed(SequenceTransformerMixin, BaseEstimator):
             sequences = arguments.sequences
             refuse_container(draft, sequences.form == "rows")
             draft.transformer_ = transformer = clone(self.transformer)
-            if does_both and not (arguments.are_mapped and fits_in_parts(transformer)):
-                with naming_text(transformer, sequences):
+            with naming_text(transformer, sequences), tasks.inner_fit(transformer):
+                if does_both and not (arguments.are_mapped and fits_in_parts(transformer)):
                     values = arguments.call(transformer.fit_transform)
-                if isinstance(values, tuple):  # cross decomposition returns the scores of X and of y
-                    values = values[0]
-                values = draft._check_values(values, sequences.n_rows)
-            else:
-                with naming_text(transformer, sequences):
+                    if isinstance(values, tuple):  # cross decomposition returns the scores of X and of y
+                        values = values[0]
+                    values = draft._check_values(values, sequences.n_rows)
+                else:
                     arguments.fit(transformer, "fit")
-                values = draft._transformed(sequences)
+                    values = draft._transformed(sequences)
             values = _in_form_of(sequences, values)
+        tasks.end()
         return in_container(self, values, sequences.form == "rows", X)
 
     def transform(self, X):
