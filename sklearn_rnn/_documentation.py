@@ -214,9 +214,10 @@ n_jobs : int or None, default=None
 warm_start : bool, default=False
     Whether ``fit`` continues from the current weights (with a new optimizer) instead of new ones.
 
-verbose : bool, default=False
-    Whether to print one line per epoch: loss, validation score, gradient norm before clipping, share of
-    clipped updates, seconds.
+verbose : bool or int, default=False
+    1 or True: print the data and the model, one line per epoch (loss, validation loss and score, gradient
+    norm before clipping, share of clipped updates, seconds), and why training ended. 2: only a longer line
+    per epoch.
 """,
 }
 

@@ -29,7 +29,7 @@ MAY_IMPORT = {
     "inspection": {"_utils", "_data", "_network", "_model", "_training", "_base"},
 }
 # Of scikit-learn, of Python, or of a draft of the object itself.
-PRIVATE_NAMES_OF_OTHERS = {"_validate_params", "_getframe", "_at_fork_reinit", "_replace"}
+PRIVATE_NAMES_OF_OTHERS = {"_validate_params", "_init_callback_context", "_getframe", "_at_fork_reinit", "_replace"}
 
 modules = [path.relative_to(ROOT) for path in sorted(ROOT.rglob("*.py")) if path != ROOT / "__init__.py"]
 each_module = pytest.mark.parametrize("module", modules, ids=str)

@@ -8,7 +8,7 @@ from scipy.optimize import minimize
 from sklearn_rnn._data.batches import Dataset
 from sklearn_rnn._training.monitor import Monitor
 from sklearn_rnn._training.trainer import Diverged, Trainer
-from sklearn_rnn._utils.warnings import warn_user
+from sklearn_rnn._utils.callers import is_one_of_many_fits
 
 
 class _EarlyStop(Exception):
@@ -58,11 +58,15 @@ def train_lbfgs(trainer: Trainer, dataset: Dataset, n_epochs: int, max_fun: int,
         assign(result.x)
         if result.status == 1:  # max_iter or max_fun is reached
             monitor.warn_not_converged("max_iter, max_fun")
+        monitor.end("max_iter or max_fun is reached" if result.status == 1 else "L-BFGS converged")
     except Diverged:
         assign(last_good)
         monitor.warn_diverged()
+        monitor.end("a number is not finite")
     except _EarlyStop:
-        pass
+        monitor.end("a callback stopped it" if monitor.is_told_to_stop else None)
     except KeyboardInterrupt:
+        if is_one_of_many_fits():
+            raise
         assign(last_good)
-        warn_user("Training interrupted by user.")
+        monitor.end_by_interrupt()

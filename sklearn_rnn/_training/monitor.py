@@ -1,4 +1,4 @@
-"""Monitor: records the figures of training, decides when training stops, prints progress, warns."""
+"""Monitor: records the figures of training, decides when training stops, reports, warns."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from sklearn_rnn._training.history import N_REMEMBERED, Epoch, History
+from sklearn_rnn._training.progress import Progress, best_of
 from sklearn_rnn._utils.callbacks import FitTasks
 from sklearn_rnn._utils.warnings import warn_user
 
@@ -48,8 +49,10 @@ class Monitor:
         History of earlier calls.
     parameters : ndarray
         The trained vector. It is copied when the validation score is the best so far.
-    tol, n_iter_no_change, early_stopping, verbose
+    tol, n_iter_no_change, early_stopping
         The estimators' parameters.
+    progress : Progress
+        Prints the epochs.
     validate : callable or None
         Returns (loss, score) on the validation data.
     tasks : FitTasks
@@ -73,7 +76,7 @@ class Monitor:
         tol: float,
         n_iter_no_change: float,
         early_stopping: bool,
-        verbose: bool | int,
+        progress: Progress,
         tasks: FitTasks,
         snapshot: Callable[[History, Best], dict[str, Any]],
         validate: Callable[[], tuple[float, float]] | None = None,
@@ -82,7 +85,7 @@ class Monitor:
         self._records = Records(history, Best(), [])
         self._parameters = parameters
         self._tol, self._patience = tol, n_iter_no_change
-        self._early_stopping, self._verbose = early_stopping, verbose
+        self._early_stopping, self._progress = early_stopping, progress
         self._validate, self._watches_loss = validate, watches_loss
         self._tasks, self._snapshot, self.is_told_to_stop = tasks, snapshot, False
         self._best_loss = np.inf
@@ -141,8 +144,7 @@ class Monitor:
             norm = float(np.mean(self._norms))
         validation = (None, None) if self._validate is None else self._validate()
         epoch = Epoch(loss, norm, len(self._norms), self._n_clipped, n_samples, *validation)
-        if self._verbose:
-            self._print_epoch(epoch)
+        self._progress.epoch(self.n_epochs + 1, epoch, time.perf_counter() - self._started)
         before = self.best
         best = self._best_with(epoch)
         if len(self._records.epochs) >= N_REMEMBERED:
@@ -166,15 +168,6 @@ class Monitor:
             self._best_loss = min(self._best_loss, epoch.loss)
         self._n_epochs_without_improvement = 0 if is_improved else self._n_epochs_without_improvement + 1
 
-    def _print_epoch(self, epoch: Epoch) -> None:
-        columns = [f"Epoch {self.n_epochs + 1:4d}", f"loss {epoch.loss:.6f}"]
-        if epoch.validation_score is not None:
-            columns.append(f"validation score {epoch.validation_score:.4f}")
-        columns.append(f"gradient norm {epoch.gradient_norm:.2e}")
-        columns.append(f"clipped {epoch.n_clipped / max(1, epoch.n_updates):4.0%}")
-        columns.append(f"{time.perf_counter() - self._started:.2f} s")
-        print("  ".join(columns))
-
     # ---- When training stops -------------------------------------------------------------------------
 
     @property
@@ -190,6 +183,20 @@ class Monitor:
     def wait_again(self) -> None:
         """Wait another ``n_iter_no_change`` epochs, after the learning rate was reduced."""
         self._n_epochs_without_improvement = 0
+
+    def end(self, reason: str | None = None) -> None:
+        """Report that training ended, and why; by default, because there was no improvement."""
+        if reason is None:
+            figure = "the validation score" if self._early_stopping else "the loss"
+            reason = f"{figure} did not improve by more than tol={self._tol:g} in {self._patience:g} epochs"
+        scores = [epoch.validation_score for epoch, _ in self._records.epochs]
+        best = best_of(scores) if self._early_stopping and len(scores) == self.n_epochs > 0 else ""
+        self._progress.end(f"Training ended after {self.n_epochs} epochs: {reason}.{best}")
+
+    def end_by_interrupt(self) -> None:
+        """Warn that Ctrl-C ended training."""
+        warn_user("Training interrupted by user.")
+        self.end("it was interrupted")
 
     # ---- Warnings ------------------------------------------------------------------------------------
 

@@ -20,6 +20,7 @@ from sklearn_rnn._training.losses import Loss
 from sklearn_rnn._training.memory.model import memory_estimate
 from sklearn_rnn._training.monitor import Best, Monitor
 from sklearn_rnn._training.optimizers import LearningRate, Optimizer
+from sklearn_rnn._training.progress import Progress, header_of
 from sklearn_rnn._training.scaling import Scaling, begin_scaling
 from sklearn_rnn._training.settings import TrainingSettings
 from sklearn_rnn._training.trainer import Diverged, Trainer, train
@@ -110,7 +111,7 @@ class TrainingSession:
             tol=settings.tol,
             n_iter_no_change=settings.n_iter_no_change,
             early_stopping=settings.early_stopping,
-            verbose=settings.verbose,
+            progress=Progress(settings.verbose, "" if is_partial else header_of(model, dataset)),
             validate=None if validation is None else lambda: evaluate(model, loss, validation, settings.n_jobs),
             tasks=tasks,
             snapshot=snapshot,

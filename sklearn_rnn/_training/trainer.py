@@ -23,7 +23,8 @@ from sklearn_rnn._training.optimizers import LearningRate, Optimizer
 from sklearn_rnn._training.scaling import Scaling
 from sklearn_rnn._training.settings import TrainingSettings
 from sklearn_rnn._training.truncation.policy import Windows
-from sklearn_rnn._utils.warnings import warn_user, without_overflow_warnings
+from sklearn_rnn._utils.callers import is_one_of_many_fits
+from sklearn_rnn._utils.warnings import without_overflow_warnings
 
 
 class Diverged(Exception):
@@ -269,7 +270,8 @@ def train(trainer: Trainer, dataset: Dataset, learning_rate: LearningRate, n_epo
     """Train epoch by epoch until the monitor says stop, or ``n_epochs`` are over.
 
     A loss or gradient that is not finite ends training with a ConvergenceWarning and the parameters of the last good
-    epoch. Ctrl-C ends it with the parameters of the last update.
+    epoch. Ctrl-C ends it with the parameters of the last update; where this is one of many fits, as in a search, it is
+    raised.
 
     Returns
     -------
@@ -286,17 +288,23 @@ def train(trainer: Trainer, dataset: Dataset, learning_rate: LearningRate, n_epo
             monitor.end_epoch(len(dataset))
             last_good[...] = parameters
             if monitor.is_told_to_stop:
+                monitor.end("a callback stopped it")
                 return True
             if monitor.should_stop:
                 if not learning_rate.reduce():
+                    monitor.end()
                     return True
                 monitor.wait_again()
         if monitor.expects_convergence and not learning_rate.has_end:
             monitor.warn_not_converged("max_iter")
+        monitor.end(f"max_iter={n_epochs} is reached")
         return True
     except Diverged:
         parameters[...] = last_good
         monitor.warn_diverged()
+        monitor.end("a number is not finite")
     except KeyboardInterrupt:
-        warn_user("Training interrupted by user.")
+        if is_one_of_many_fits():
+            raise
+        monitor.end_by_interrupt()
     return False

@@ -12,13 +12,19 @@ from time import sleep
 import numpy as np
 import pytest
 from helpers import PLAIN, make_sequences, run_python
+from joblib import Parallel, delayed
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.multiclass import OneVsRestClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from sklearn_rnn import RNNClassifier, RNNRegressor
 from sklearn_rnn._training.bptt import Backpropagation
 from sklearn_rnn._training.optimizers import SGD, Adam, RMSprop
 from sklearn_rnn._training.trainer import norm_of
+from sklearn_rnn.preprocessing import TimeDistributed
 
 LENGTHS = (5, 3, 7, 4, 2, 6, 3, 5)
 TARGETS = np.array([0.5, 1.0, 0.0, 2.0, 3.5, 1.0, 0.3, 1.2])
@@ -333,6 +339,32 @@ def test_a_fit_interrupted_at_once_can_predict_and_be_trained(monkeypatch):
         assert trained.n_iter_ == 1
 
 
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+@pytest.mark.parametrize(
+    "many_fits",
+    [
+        lambda estimator: GridSearchCV(estimator, {"alpha": [0.0, 0.1]}, cv=2).fit(sequences(), LABELS),
+        lambda estimator: cross_val_score(make_pipeline(estimator), sequences(), LABELS, cv=2),
+        lambda estimator: OneVsRestClassifier(estimator).fit(sequences(), np.arange(len(LENGTHS)) % 3),
+        lambda estimator: Parallel(n_jobs=1)(delayed(estimator.fit)(sequences(), LABELS) for _ in range(2)),
+    ],
+    ids=["search", "cross-validation", "one versus rest", "joblib"],
+)
+def test_an_interrupt_ends_many_fits(monkeypatch, many_fits, solver):
+    raise_after(monkeypatch, Adam, KeyboardInterrupt, 1)
+    if solver == "lbfgs":
+        raise_in_evaluation(monkeypatch, KeyboardInterrupt, 2)
+    with pytest.raises(KeyboardInterrupt):
+        many_fits(classifier(solver=solver, max_iter=3))
+
+
+def test_an_interrupt_of_a_pipeline_keeps_the_updates_so_far(monkeypatch):
+    pipeline = make_pipeline(TimeDistributed(StandardScaler()), classifier(max_iter=N_EPOCHS))
+    raise_after(monkeypatch, Adam, KeyboardInterrupt, 2)
+    interrupted(pipeline.fit, sequences(), LABELS)
+    assert pipeline[-1].n_iter_ == 2
+
+
 def test_an_interrupted_fit_with_early_stopping_keeps_the_best_weights(monkeypatch):
     validation = {"X_val": sequences(), "y_val": LABELS}
     estimator = classifier(early_stopping=True, learning_rate_init=0.05, max_iter=30)
@@ -382,7 +414,7 @@ def test_a_process_that_gets_sigint_while_it_fits_goes_on_to_predict():
         signal.signal(signal.SIGINT, signal.default_int_handler)
         X = np.random.default_rng(0).normal(size=(8, 5, 2))
         y = np.arange(8) % 2
-        clf = RNNClassifier((3,), max_iter=10**7, n_iter_no_change=np.inf, verbose=True)
+        clf = RNNClassifier((3,), max_iter=10**7, n_iter_no_change=np.inf, verbose=2)
         clf.fit(X, y)
         print("predicted", *clf.predict(X), "after", clf.n_iter_, len(clf.loss_curve_), flush=True)
     """
@@ -425,7 +457,7 @@ def test_sigint_in_the_middle_of_a_large_batch_ends_training_after_it(n_jobs):
         X = np.random.default_rng(0).normal(size=(256, 150, 2)).astype(np.float32)
         y = np.arange(256) % 2
         options = {"batch_size": 256, "max_iter": 10**7, "n_iter_no_change": np.inf, "random_state": 0}
-        clf = RNNClassifier((128,), cell="lstm", n_jobs=int(sys.argv[1]), verbose=True, **options)
+        clf = RNNClassifier((128,), cell="lstm", n_jobs=int(sys.argv[1]), verbose=2, **options)
         clf.fit(X, y)
         print("predicted", *clf.predict(X[:8]), "after", clf.n_iter_, len(clf.loss_curve_), flush=True)
     """
@@ -575,7 +607,7 @@ def test_an_error_in_lbfgs_leaves_a_fitted_estimator_as_it_was(monkeypatch):
 @pytest.mark.parametrize("method", ["fit", "fit with warm_start", "partial_fit"])
 def test_a_broken_pipe_at_the_end_of_an_epoch_leaves_a_fitted_estimator_as_it_was(monkeypatch, method):
     estimator = regressor(max_iter=2, warm_start=method.endswith("warm_start")).fit(sequences(), TARGETS)
-    estimator.set_params(verbose=True)
+    estimator.set_params(verbose=2)
     before = pickle.dumps(estimator)
 
     class BrokenPipe:

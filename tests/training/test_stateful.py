@@ -244,7 +244,7 @@ def test_a_chunk_without_weight_moves_the_state_alone(readout, truncation, weigh
 
 def test_a_stream_may_begin_without_weight_and_tell_of_it(capsys):
     X, y = stream_data()
-    estimator = regressor(verbose=True).partial_fit(X, y, sample_weight=0)
+    estimator = regressor(verbose=2).partial_fit(X, y, sample_weight=0)
     assert np.isnan(estimator.best_loss_)
     assert estimator.clipped_fraction_ == 0
     assert "loss nan  gradient norm nan  clipped   0%" in capsys.readouterr().out
