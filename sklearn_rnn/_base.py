@@ -23,6 +23,7 @@ from sklearn_rnn._inference.prediction import hidden_states, predict_scores
 from sklearn_rnn._inference.stream import PredictionStream
 from sklearn_rnn._model import Model
 from sklearn_rnn._network.engines.notice import engine_name
+from sklearn_rnn._scoring import validation_scorer
 from sklearn_rnn._settings import (
     CONSTRAINTS,
     architecture_of,
@@ -207,13 +208,21 @@ class BaseRNN(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
             self, session.truncation, len(dataset), in_one_batch=options.get("state") is not None
         )
         loss = self._make_loss(model.coding)
-        best = session.train(model, loss, settings, dataset, validation, snapshot=self._snapshot, **options)
+        score = None if validation is None else validation_scorer(self._while_training(), model)
+        data = (settings, dataset, validation)
+        best = session.train(model, loss, *data, score=score, snapshot=self._snapshot, **options)
         self._set_fitted_attributes(best)
+
+    def _while_training(self):
+        """Return a fitted estimator with the model that is being trained, to predict with it."""
+        twin = type(self).__new__(type(self))
+        twin.__dict__ = {name: value for name, value in vars(self).items() if "callback" not in name}
+        twin._set_fitted_attributes(Best())
+        return twin
 
     def _snapshot(self, history, best):
         """Return the attributes of an estimator whose training stops now, for callbacks; they do not change later."""
-        twin = type(self).__new__(type(self))
-        twin.__dict__ = {name: value for name, value in vars(self).items() if "callback" not in name}
+        twin = self._while_training()
         twin._model = self._model.copy()
         if best.parameters is not None:
             twin._model.network.parameters.vector[...] = best.parameters

@@ -113,6 +113,7 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
         n_iter_no_change=10,
         early_stopping=False,
         validation_fraction=0.1,
+        scoring=None,
         # Running
         random_state=None,
         n_jobs=None,

@@ -200,6 +200,14 @@ early_stopping : bool, default=False
 validation_fraction : float in (0, 1), default=0.1
     Share of the sequences that ``early_stopping`` sets aside. They are drawn by class if each sequence
     has one class.
+
+scoring : str, callable or None, default=None
+    Score of the validation data, for ``early_stopping`` and ``validation_scores_``: the name of a scorer
+    (:ref:`scoring_string_names`), "loss" for the negative validation loss, or a callable
+    ``scoring(estimator, X, y)`` whose greater values are better. Its X has been read by the package: use it
+    for methods of the estimator only. Sample weights that are not all 1 are passed on as
+    ``sample_weight``. None: accuracy or R^2. With readout "each" see
+    :func:`~sklearn_rnn.metrics.make_step_scorer`.
 """,
     "Running": """\
 random_state : int, RandomState instance or None, default=None
@@ -258,7 +266,7 @@ loss_curve_ : list of float
     epoch).
 
 validation_loss_curve_, validation_scores_ : list of float, or None
-    Loss and score (accuracy or R^2) on the validation data after every epoch.
+    Loss and score (accuracy or R^2, or ``scoring``) on the validation data after every epoch.
 
 best_validation_score_ : float or None
     The best validation score; the weights of its epoch were kept. Only with ``early_stopping``.

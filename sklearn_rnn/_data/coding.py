@@ -74,6 +74,10 @@ class ClassCoding:
         outputs = activate(scores)
         return np.hstack([1 - outputs, outputs]) if self.n_outputs == 1 and not self.is_multilabel else outputs
 
+    def values_of(self, targets: np.ndarray) -> np.ndarray:
+        """Return the labels, (n,) or (n, n_labels), that targets, (n, n_outputs), stand for."""
+        return self.decode(targets, lambda outputs: outputs)
+
     def score(self, scores: np.ndarray, targets: np.ndarray, weights: np.ndarray, activate: Activation) -> float:
         """Accuracy of raw scores against targets."""
         if self.is_multilabel:
@@ -167,6 +171,14 @@ class ValueCoding:
         outputs = activate(scores)
         return outputs.ravel() if self.is_flat else outputs
 
+    def values_of(self, targets: np.ndarray) -> np.ndarray:
+        """Return the values, (n,) or (n, n_outputs), that targets, (n, n_outputs), stand for."""
+        values = self._in_units(targets)
+        return values.ravel() if self.is_flat else values
+
+    def _in_units(self, targets: np.ndarray) -> np.ndarray:
+        return targets * self.scale + self.mean
+
     def score(self, scores: np.ndarray, targets: np.ndarray, weights: np.ndarray, activate: Activation) -> float:
         """R^2 of raw scores against targets. It is the same in all units."""
         from sklearn.metrics import r2_score  # not at the top: this import takes longer than that of the whole package
@@ -198,6 +210,9 @@ class PositiveCoding(ValueCoding):
 
     def _normalized(self, y: np.ndarray) -> np.ndarray:
         return y / np.exp(self.mean)
+
+    def _in_units(self, targets: np.ndarray) -> np.ndarray:
+        return targets * np.exp(self.mean)
 
     def _predicted_targets(self, scores: np.ndarray, activate: Activation) -> np.ndarray:
         return activate(scores * self.scale)

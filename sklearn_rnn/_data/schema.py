@@ -27,7 +27,7 @@ from sklearn_rnn._data.reading import (
     naming_argument,
     refuse_form,
 )
-from sklearn_rnn._data.sequences import Sequences
+from sklearn_rnn._data.sequences import BaseSequences, Sequences
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,8 @@ class InputSchema:
         The steps are not yet in patches. X is compared with ``n_features_in_`` and ``feature_names_in_`` of
         ``estimator``.
         """
+        if isinstance(X, BaseSequences):  # validation data, which have been read
+            return X
         if self.categories is not None:
             return read_by_categories(estimator, X, self, name)
         sequences = check_sequences(

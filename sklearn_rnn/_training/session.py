@@ -87,12 +87,14 @@ class TrainingSession:
         state: list[np.ndarray] | None = None,
         tasks: FitTasks,
         snapshot: Callable[[History, Best], dict[str, Any]],
+        score: Callable[[Dataset, float], float] | None = None,
     ) -> Best:
         """Train a model in place; for one epoch if ``is_partial``.
 
         With ``begins`` the inputs of the layers that are to be scaled are measured first. With ``state`` the sequences
         continue from there, together in one batch; the arrays are written to. ``tasks`` tell callbacks of the epochs;
-        ``snapshot`` makes attributes for them of the history and the best score so far.
+        ``snapshot`` makes attributes for them of the history and the best score so far. ``score`` returns the score of
+        the validation data, given their mean loss; None: accuracy or R^2.
 
         Returns
         -------
@@ -112,7 +114,7 @@ class TrainingSession:
             n_iter_no_change=settings.n_iter_no_change,
             early_stopping=settings.early_stopping,
             progress=Progress(settings.verbose, "" if is_partial else header_of(model, dataset)),
-            validate=None if validation is None else lambda: evaluate(model, loss, validation, settings.n_jobs),
+            validate=None if validation is None else lambda: evaluate(model, loss, validation, settings.n_jobs, score),
             tasks=tasks,
             snapshot=snapshot,
             watches_loss=self.solver != "lbfgs" and not is_partial and not self.schedule.has_end,
@@ -138,7 +140,13 @@ class TrainingSession:
         return monitor.best
 
 
-def evaluate(model: Model, loss: Loss, validation: Dataset, n_jobs: int | None) -> tuple[float, float]:
+def evaluate(
+    model: Model,
+    loss: Loss,
+    validation: Dataset,
+    n_jobs: int | None,
+    score: Callable[[Dataset, float], float] | None = None,
+) -> tuple[float, float]:
     """Return the mean loss and the score of a model on encoded data; raise Diverged for a loss that is not finite."""
     assert validation.targets is not None
     assert validation.weights is not None
@@ -151,5 +159,7 @@ def evaluate(model: Model, loss: Loss, validation: Dataset, n_jobs: int | None) 
         losses = loss.value(scores, targets, weights)
         if not np.isfinite(losses):
             raise Diverged
-        score = model.score(scores, targets, weights)
-    return losses / weights.sum(dtype=np.float64), score
+        mean_loss = losses / weights.sum(dtype=np.float64)
+        if score is None:
+            return mean_loss, model.score(scores, targets, weights)
+    return mean_loss, score(validation, mean_loss)
