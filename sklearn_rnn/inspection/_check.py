@@ -10,14 +10,19 @@ from sklearn_rnn._model import Model
 from sklearn_rnn._training.losses import Loss
 
 
-def check_problem(estimator: Any, X: Any, y: Any) -> tuple[Model, Loss, Dataset]:
-    """Check a fitted estimator and its data; return its model, its loss, and X and y as a Dataset."""
+def check_network(estimator: Any) -> Model:
+    """Check a fitted estimator; return its model."""
     if not isinstance(estimator, BaseRNN):
         raise TypeError(
             f"estimator is a {type(estimator).__name__}, but it must be an RNNClassifier or RNNRegressor. For a "
             "pipeline, pass its last step, and X transformed by the other steps: pipeline[:-1].transform(X)."
         )
-    model = model_of(estimator)
+    return model_of(estimator)
+
+
+def check_problem(estimator: Any, X: Any, y: Any) -> tuple[Model, Loss, Dataset]:
+    """Check a fitted estimator and its data; return its model, its loss, and X and y as a Dataset."""
+    model = check_network(estimator)
     if model.network.is_bidirectional:
         raise ValueError(
             "estimator has bidirectional=True: its reverse passes end at a sequence's first step, and so a step has no "
