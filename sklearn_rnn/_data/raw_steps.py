@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from sklearn_rnn._data.containers import has_sequences, is_scalar, unpack
-from sklearn_rnn._data.containers.libraries import from_library, is_of_class
+from sklearn_rnn._data.containers.libraries import as_array, is_of_class
 from sklearn_rnn._data.names import common_names, compare_names, labels_of, record_names, refuse_repeated
-from sklearn_rnn._data.reading import check_n_features
+from sklearn_rnn._data.reading import check_n_features, naming_sequence
 from sklearn_rnn._data.sequences import Sequences
 
 FRAMES = ("pandas.DataFrame", "polars.DataFrame", "pyarrow.Table")
@@ -148,7 +148,7 @@ def _union_of_categories(columns: list[Any]) -> list[Any]:
 
 def _joined_strings(X: Sequence[Any], name: str) -> np.ndarray | None:
     """Return the steps of all sequences as objects; None if no sequence has a string."""
-    arrays = [_as_objects(x, f"{name}[{i}]") for i, x in enumerate(X)]
+    arrays = [_array_of(x, f"{name}[{i}]") for i, x in enumerate(X)]
     if not any(array.dtype == object and _has_strings(array) for array in arrays):
         return None
     columns = []
@@ -164,15 +164,10 @@ def _joined_strings(X: Sequence[Any], name: str) -> np.ndarray | None:
     return np.concatenate(columns).astype(object)
 
 
-def _as_objects(x: Any, place: str) -> np.ndarray:
+def _array_of(x: Any, place: str) -> np.ndarray:
     """Return a sequence as an array: of objects, if it has strings."""
-    readable = from_library(x, place)
-    try:
-        array = np.asarray(readable)
-        # NumPy makes strings of the numbers beside strings.
-        return np.asarray(readable, dtype=object) if array.dtype.kind in "US" else array
-    except (TypeError, ValueError):
-        return np.empty(0)  # no strings: the reading of numbers has the error
+    with naming_sequence(place):
+        return as_array(x, place)
 
 
 def _has_strings(array: np.ndarray) -> bool:

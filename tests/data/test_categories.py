@@ -54,6 +54,8 @@ TOKEN_FORMS = {
     "polars Series": [pl.Series(x) for x in TOKENS],
     "an arrow column of lists": pa.array(TOKENS),
 }
+if hasattr(np.dtypes, "StringDType"):  # since NumPy 2.0
+    TOKEN_FORMS["arrays of variable strings"] = [np.array(x, dtype=np.dtypes.StringDType()) for x in TOKENS]
 
 
 @pytest.mark.parametrize("X", TOKEN_FORMS.values(), ids=TOKEN_FORMS)
@@ -151,6 +153,34 @@ def test_missing_categories_have_the_code_of_unknown_ones():
     assert_array_equal(read(ids, categorical_features=[0])[2].rows.ravel(), [2, 1, 3])
 
 
+def test_missing_categories_in_awkward_arrays():
+    ak = pytest.importorskip("awkward")
+    assert_array_equal(read(ak.Array([["a", None, "b"], ["a"]]))[2].rows.ravel(), [2, 1, 3, 2])
+
+
+NESTED = {
+    "arrays": lambda values, i: np.array(values[i]),
+    "lists": lambda values, i: values[i],
+    "Series": lambda values, i: pd.Series(values[i]),
+}
+
+
+@pytest.mark.parametrize("make_cell", NESTED.values(), ids=NESTED)
+def test_cells_of_strings_beside_cells_of_numbers(make_cell):
+    cells = {"amount": AMOUNTS, "kind": TOKENS}
+    frame = pd.DataFrame({label: [make_cell(values, i) for i in range(2)] for label, values in cells.items()})
+    for X in (frame, frame.to_numpy()):
+        _, schema, sequences = read(X)
+        assert_array_equal(sequences.rows, np.column_stack([np.concatenate(AMOUNTS), CODES]))
+        assert schema.categories.features[0].column == 1
+
+
+def test_awkward_records_of_strings_and_numbers():
+    ak = pytest.importorskip("awkward")
+    X = ak.Array([[{"amount": a, "kind": k} for a, k in zip(*x)] for x in zip(AMOUNTS, TOKENS)])
+    assert_array_equal(read(X)[2].rows, np.column_stack([np.concatenate(AMOUNTS), CODES]))
+
+
 def test_given_categories():
     _, schema, sequences = read(TOKENS, categories=[["the", "dog", "cat"]])
     assert list(schema.categories.features[0].codes) == ["the", "dog", "cat"]
@@ -202,6 +232,11 @@ BAD = {
         [["a", 1.0], ["b"]],
         {"categorical_features": [0]},
         "X has numbers such as 1.0 and strings such as '[ab]' in the categorical feature '0'",
+    ),
+    "a step that is a list among strings": (
+        [["a", ["b"]], ["c"]],
+        {},
+        r"X\[0\] is not an array of shape \(n_steps, n_features\)",
     ),
     "bytes": ([[b"a"], [b"b"]], {}, r"X\[0\] is not numeric: it has the string \"b'a'\""),
     "selected bytes": (
@@ -264,7 +299,9 @@ PREDICT = {
         r"X\[0\]: The feature names should match",
     ),
     "no steps": (TOKENS, [["a"], []], r"X\[1\] has no steps"),
+    "an unreadable sequence": (TOKENS, [["a", "cat"], [["a"], ["b", "c"]]], r"X\[1\] is not an array of shape"),
     "one string": (TOKENS, ["cat", "dog"], "X has one string per row, such as 'cat'"),
+    "nothing": (TOKENS, None, "X is 0-D, but this RNNClassifier was fitted on sequences"),
     "a table": (TOKENS, np.array([["a", "b"], ["b", "a"]]), "X is 2-D, but this RNNClassifier was fitted on sequences"),
 }
 
