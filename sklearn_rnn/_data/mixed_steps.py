@@ -19,7 +19,7 @@ from sklearn_rnn._data.categories import (
     learn_categories,
     selected_columns,
 )
-from sklearn_rnn._data.columns import Column, column_of, has_times
+from sklearn_rnn._data.columns import Column, column_of, column_of_sequences, has_times, join_steps
 from sklearn_rnn._data.containers import unpack
 from sklearn_rnn._data.containers.libraries import from_library, refuse_times
 from sklearn_rnn._data.containers.refused import is_number, refuse_text
@@ -258,13 +258,25 @@ def raw_steps(
     if isinstance(X, np.ndarray) and X.dtype.kind in "biufc":
         return None
     if not fitted_on_rows:
-        raw = raw_sequences(X, reader.name, expected)
+        raw = _raw_categories(X, reader.name) or raw_sequences(X, reader.name, expected)
         if raw is not None:
-            return raw if _has_other_columns(raw.rows) else None
+            return raw if raw.columns or _has_other_columns(raw.rows) else None
     table = unpack(X, reader.name, fitted_on_rows).X
     if form_of(table, fitted_on_rows, reader.name) != "rows" or fitted_on_rows is False:
         return None
     return _raw_table(table, reader.name, step_features)
+
+
+def _raw_categories(X: Any, name: str) -> RawSequences | None:
+    """Return sequences of one feature that have a dtype of categories, such as Series; None for all others."""
+    if isinstance(X, np.ndarray) or hasattr(X, "columns"):
+        return None
+    sequences = unpack(X, name).X
+    column = column_of_sequences(sequences, name) if isinstance(sequences, (list, tuple)) and sequences else None
+    if column is None:
+        return None
+    rows = column.values.astype(object).reshape(-1, 1)
+    return RawSequences(rows, np.array([len(x) for x in sequences]), "list", name, columns=[column])
 
 
 def _raw_table(table: Any, name: str, step_features: int) -> RawSequences | None:
@@ -274,10 +286,12 @@ def _raw_table(table: Any, name: str, step_features: int) -> RawSequences | None
         return None
     n_sequences, n_columns = rows.shape
     n_steps = n_steps_of_rows(n_columns, step_features, name)
+    columns = None
     if n_steps > 1:
-        objects = [column_of(rows, j, name).values.astype(object) for j in range(n_columns)]
-        rows = np.stack(objects, axis=1).reshape(-1, step_features)
-    return RawSequences(rows, np.full(n_sequences, n_steps), "rows", name)
+        of_table = [column_of(rows, j, name) for j in range(n_columns)]
+        columns = [join_steps(of_table[j::step_features]) for j in range(step_features)]
+        rows = np.stack([column.values.astype(object) for column in columns], axis=1)
+    return RawSequences(rows, np.full(n_sequences, n_steps), "rows", name, columns=columns)
 
 
 def _as_objects(values: Any) -> np.ndarray:
@@ -304,6 +318,8 @@ def _has_other_columns(rows: Any) -> bool:
 
 
 def _columns_of(raw: RawSequences) -> list[Column]:
+    if raw.columns is not None:
+        return raw.columns
     labels = labels_of(raw.rows)
     places = [f"{raw.name}[0]" + ("" if labels is None else f"[{labels[j]!r}]") for j in range(raw.n_features)]
     return [column_of(raw.rows, j, place) for j, place in enumerate(places)]

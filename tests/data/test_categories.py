@@ -104,6 +104,40 @@ def test_categories_of_numbers_in_a_frame():
     assert_array_equal(sequences.rows.ravel(), [3, 2, 2])
 
 
+OF_NUMBERS = {
+    "pandas Series": [pd.Series([30, 10]).astype("category"), pd.Series([20]).astype("category")],
+    "arrow arrays": [pa.array([30, 10]).dictionary_encode(), pa.array([20]).dictionary_encode()],
+    "an arrow column of lists": pa.array([[30, 10], [20]], pa.list_(pa.dictionary(pa.int32(), pa.int64()))),
+    "arrow dictionaries in pandas": [
+        pd.DataFrame({"n": pd.arrays.ArrowExtensionArray(pa.array(values).dictionary_encode())})
+        for values in ([30, 10], [20])
+    ],
+    "categories in the first frame": [
+        pd.DataFrame({"n": [30, 10]}).astype("category"),
+        pd.DataFrame({"n": [20]}),
+    ],
+    "categories in another frame": [pd.DataFrame({"n": [30, 10]}), pd.DataFrame({"n": [20]}).astype("category")],
+}
+
+
+@pytest.mark.parametrize("X", OF_NUMBERS.values(), ids=OF_NUMBERS)
+def test_dtypes_of_categories_of_numbers(X):
+    _, schema, sequences = read(X)
+    assert schema.categories is not None
+    values = [
+        {code: value for value, code in schema.categories.features[0].codes.items()}[k] for k in sequences.rows[:, 0]
+    ]
+    assert values == [30, 10, 20]
+    assert_array_equal(sequences.lengths, [2, 1])
+
+
+@pytest.mark.parametrize("dtype", [pl.Categorical, pl.Enum(["1", "2", "3"])], ids=["Categorical", "Enum"])
+def test_numerals_of_a_dtype_of_categories_in_polars_series(dtype):
+    _, schema, sequences = read([pl.Series(["2", "1"], dtype=dtype), pl.Series(["2"], dtype=dtype)])
+    assert_array_equal(sequences.rows.ravel(), [3, 2, 3])
+    assert list(schema.categories.features[0].codes) == (["1", "2", "3"] if dtype != pl.Categorical else ["1", "2"])
+
+
 def test_float32_numbers_stay_float32():
     assert read(pandas_frames(amount=np.float32))[2].dtype == np.float32
 
@@ -144,6 +178,34 @@ def test_tables_with_several_features_of_a_step():
     _, schema, sequences = read(frame, step_features=2)
     assert_array_equal(sequences.rows, [[2, 1], [3, 3], [3, 2], [3, 4]])
     assert schema.categories.features[0].name == "0"
+
+
+TABLES = {
+    "pandas": pd.DataFrame({"x": [30, 10], "y": [20, 30]}).astype("category"),
+    "pandas, one column": pd.DataFrame({"x": pd.Categorical([30, 10]), "y": [20, 30]}),
+    "pyarrow": pa.table({"x": pa.array([30, 10]).dictionary_encode(), "y": pa.array([20, 30]).dictionary_encode()}),
+}
+
+
+@pytest.mark.parametrize("X", TABLES.values(), ids=TABLES)
+def test_tables_with_dtypes_of_categories(X):
+    _, schema, sequences = read(X)
+    assert schema.categories is not None
+    values = {code: value for value, code in schema.categories.features[0].codes.items()}
+    assert [values[code] for code in sequences.rows[:, 0]] == [30, 20, 10, 30]
+
+
+def test_tables_with_declared_categories():
+    dtype = pl.Enum(["3", "1", "2"])
+    table = pl.DataFrame({"x": ["1", "2"], "y": ["2", "2"]}, schema={"x": dtype, "y": dtype})
+    _, schema, sequences = read(table)
+    assert list(schema.categories.features[0].codes) == ["3", "1", "2"]
+    assert_array_equal(sequences.rows.ravel(), [3, 4, 4, 4])
+
+
+def test_float32_numbers_of_tables_stay_float32():
+    frame = pd.DataFrame({"k1": ["u"], "n1": np.float32([1]), "k2": ["v"], "n2": np.float32([3])})
+    assert read(frame, step_features=2)[2].dtype == np.float32
 
 
 def test_missing_categories_have_the_code_of_unknown_ones():
@@ -232,6 +294,21 @@ BAD = {
         [["a", 1.0], ["b"]],
         {"categorical_features": [0]},
         "X has numbers such as 1.0 and strings such as '[ab]' in the categorical feature '0'",
+    ),
+    "strings beside numbers in polars": (
+        [pl.DataFrame({"k": ["a"]}), pl.DataFrame({"k": [1.5]})],
+        {},
+        r"X\[0\]\['k'\] has the dtype String, but X\[1\]\['k'\] has Float64: cast the column",
+    ),
+    "other enums in polars": (
+        [pl.DataFrame({"k": [k]}, schema={"k": pl.Enum([k])}) for k in "ab"],
+        {},
+        "X has frames with a column of several dtypes",
+    ),
+    "strings beside numbers in pyarrow": (
+        [pa.table({"k": ["a"]}), pa.table({"k": [1.5]})],
+        {},
+        "X has frames with a column of several dtypes",
     ),
     "a step that is a list among strings": (
         [["a", ["b"]], ["c"]],
