@@ -17,6 +17,7 @@ from sklearn_rnn._data.categories import (
     declared_categories,
     given_categories,
     learn_categories,
+    refuse_inexact,
     selected_columns,
 )
 from sklearn_rnn._data.columns import Column, column_of, column_of_sequences, has_times, join_steps
@@ -78,10 +79,12 @@ def read_new_sequences(
     if raw is None:
         sequences = _read_numbers(estimator, X, reader, reset=True, step_features=estimator.step_features)
         features = _features_of_numbers(estimator, sequences)
+        refuse_inexact(features, sequences.dtype, name)
         categories = Categories(tuple(features), sequences.n_features) if features else None
     else:
         columns = _columns_of(raw)
         features = _features_of_columns(estimator, raw, columns)
+        refuse_inexact(features, np.dtype(np.float64), name)  # later X may be an array
         categories = Categories(tuple(features), raw.n_features) if features else None
         sequences = _as_sequences(raw, columns, categories, _dtype_of(columns, categories))
     numbers = np.arange(sequences.n_features) if categories is None else categories.numbers

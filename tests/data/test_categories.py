@@ -283,6 +283,36 @@ BAD = {
         "categories has 1 lists, but there are 0 categorical features",
     ),
     "a category twice": (TOKENS, {"categories": [["a", "b", "a"]]}, "categories has 'a' twice for '0'"),
+    "a string instead of a list": (TOKENS, {"categories": ["the"]}, r"categories\[0\] is a str: pass a list"),
+    "a number instead of a list": (TOKENS, {"categories": [5]}, r"categories\[0\] is a int: pass a list"),
+    "a set, which has no order": (TOKENS, {"categories": [{"a", "the"}]}, r"categories\[0\] is a set: pass a list"),
+    "an iterator": (TOKENS, {"categories": [iter(["a"])]}, r"categories\[0\] is a list_iterator: pass a list"),
+    "categories of two kinds": (
+        TOKENS,
+        {"categories": [["a", 1]]},
+        "categories has numbers such as 1 and strings such as 'a' in the categorical feature '0'",
+    ),
+    "lists of lists": (TOKENS, {"categories": [[["a"], ["the"]]]}, r"categories has other objects such as \['the'\]"),
+    "ids that float64 does not tell apart": (
+        [np.array([2**60, 2**60 + 1]), np.array([5])],
+        {"categorical_features": [0]},
+        r"X has 1.15\d+e\+18 among the categories of the feature '0', but float64 does not .* make strings of them",
+    ),
+    "ids that float64 does not tell apart beside strings": (
+        [x.assign(id=np.uint64(2**64 - 1)) for x in pandas_frames()],
+        {"categorical_features": ["id", "kind"]},
+        f"X has {2**64 - 1} among the categories of the feature 'id', but float64 does not tell",
+    ),
+    "ids that float32 does not tell apart": (
+        [np.float32([2**24, 7]), np.float32([5])],
+        {"categorical_features": [0]},
+        "X has 16777216.0 among the categories of the feature '0', but float32 does not tell .* integers or strings",
+    ),
+    "given ids that float64 does not tell apart": (
+        [np.array([1, 2]), np.array([5])],
+        {"categorical_features": [0], "categories": [[1, 2**53]]},
+        f"X has {2**53} among the categories of the feature '0', but float64",
+    ),
     "a missing category": (TOKENS, {"categories": [["a", None]]}, "categories has a missing value for '0'"),
     "an unselected column of strings": (
         [x.assign(sort=x.kind) for x in pandas_frames()],
@@ -360,6 +390,20 @@ def test_other_forms_at_predict():
     expected = ids.predict_proba([np.array([5, 7])])
     for x in ([5, 7], [5.0, 7.0], np.array([[5], [7]], np.float32), pd.DataFrame({0: [5, 7]}).astype("category")):
         assert_array_equal(ids.predict_proba([x]), expected)
+
+
+@pytest.mark.parametrize("fitted_as", [np.float32, np.float64])
+def test_fractions_are_the_same_categories_in_any_dtype(fitted_as):
+    clf = fitted([np.array([0.1, 0.7], fitted_as), np.array([0.7], fitted_as)], categorical_features=[0])
+    for new in ([0.1, 0.7, 0.2], np.float32([0.1, 0.7, 0.2]), np.array([0.1, 0.7, 0.2], object)):
+        assert_array_equal(rows_of(clf, [new]).ravel(), [2, 3, 1])
+    given = read([np.float32([0.1, 0.7])], categorical_features=[0], categories=[[0.7, 0.1]])[2]
+    assert_array_equal(given.rows.ravel(), [3, 2])
+
+
+def test_whole_numbers_beyond_those_of_the_categories_are_unknown():
+    clf = fitted([np.float32([2**24 - 1, 7]), np.float32([5])], categorical_features=[0])
+    assert_array_equal(rows_of(clf, [np.array([2**24 - 1, 2**24, 2**24 + 1, 2**60])]).ravel(), [4, 1, 1, 1])
 
 
 PREDICT = {
