@@ -14,7 +14,7 @@ from sklearn_rnn._data.columns import Column
 from sklearn_rnn._data.containers import has_sequences, is_scalar, unpack
 from sklearn_rnn._data.containers.libraries import as_array, is_of_class
 from sklearn_rnn._data.names import common_names, compare_names, labels_of, record_names, refuse_repeated
-from sklearn_rnn._data.reading import check_n_features, naming_sequence
+from sklearn_rnn._data.reading import check_n_features, is_real_array, naming_sequence
 from sklearn_rnn._data.sequences import Sequences
 
 FRAMES = ("pandas.DataFrame", "polars.DataFrame", "pyarrow.Table")
@@ -81,6 +81,8 @@ def raw_sequences(X: Any, name: str = "X", expected: np.ndarray | None = None) -
     if rows is not None:
         refuse_repeated(labels_of(rows) or [], name)
         return RawSequences(rows, _lengths_of(given.X), form, name, common_names(given, name, expected))
+    if all(map(is_real_array, given.X)):
+        return None
     path = next((path for path in FRAMES if is_of_class(given.X[0], path)), None)
     if path is not None and all(is_of_class(x, path) for x in given.X):
         refuse_repeated(labels_of(given.X[0]) or [], f"{name}[0]")

@@ -290,7 +290,14 @@ def _check_ragged(X: Any, form: str, reader: Reader) -> Sequences | MappedSequen
     return Sequences(np.ascontiguousarray(rows), lengths, form, name)
 
 
+def is_real_array(item: Any) -> bool:
+    """Whether a sequence is an array of NumPy of real numbers."""
+    return type(item) is np.ndarray and item.dtype.kind in "biuf"
+
+
 def _as_2d(item: Any, name: str) -> np.ndarray:
+    if is_real_array(item) and item.ndim == 2:
+        return item  # without the checks, which take longer than the rest of the reading
     with naming_sequence(name):
         array = as_array(item, name)
         if array.dtype == object and array.ndim == 1 and not all(map(is_scalar, array[:1])):
