@@ -21,12 +21,12 @@ from sklearn_rnn._data.categories import (
     selected_columns,
 )
 from sklearn_rnn._data.columns import Column, column_of, column_of_sequences, has_times, join_steps
-from sklearn_rnn._data.containers import unpack
-from sklearn_rnn._data.containers.libraries import from_library, refuse_times
+from sklearn_rnn._data.containers import is_scalar, unpack
+from sklearn_rnn._data.containers.libraries import from_library, is_of_class, refuse_times
 from sklearn_rnn._data.containers.refused import is_number, refuse_text
 from sklearn_rnn._data.missing import is_missing_item
 from sklearn_rnn._data.names import labels_of
-from sklearn_rnn._data.raw_steps import RawSequences, check_raw_sequences, raw_sequences
+from sklearn_rnn._data.raw_steps import FRAMES, RawSequences, check_raw_sequences, raw_sequences
 from sklearn_rnn._data.reading import (
     Reader,
     as_dtype,
@@ -272,14 +272,17 @@ def raw_steps(
 
 def _raw_categories(X: Any, name: str) -> RawSequences | None:
     """Return sequences of one feature that have a dtype of categories, such as Series; None for all others."""
-    if isinstance(X, np.ndarray) or hasattr(X, "columns"):
+    if any(is_of_class(X, path) for path in FRAMES):
         return None
     sequences = unpack(X, name).X
-    column = column_of_sequences(sequences, name) if isinstance(sequences, (list, tuple)) and sequences else None
+    is_object = isinstance(sequences, np.ndarray) and sequences.dtype == object and sequences.ndim == 1
+    if not (is_object or isinstance(sequences, (list, tuple))) or len(sequences) == 0:
+        return None
+    column = column_of_sequences(sequences, name)
     if column is None:
         return None
-    rows = column.values.astype(object).reshape(-1, 1)
-    return RawSequences(rows, np.array([len(x) for x in sequences]), "list", name, columns=[column])
+    rows, lengths = column.values.astype(object).reshape(-1, 1), np.array([len(x) for x in sequences])
+    return RawSequences(rows, lengths, "object" if is_object else "list", name, columns=[column])
 
 
 def _raw_table(table: Any, name: str, step_features: int) -> RawSequences | None:
@@ -346,14 +349,27 @@ def _as_sequences(
 def _numbers_of(column: Column, j: int, raw: RawSequences) -> np.ndarray:
     """Return the values of a column that must be numbers."""
     values, place = column.values, f"{raw.name}[0]"
-    if values.dtype != object:
+    if values.dtype == object:
+        if raw.form != "rows" or not column.has_only_numerals:  # scikit-learn reads numerals in tables as numbers
+            _refuse_text_of(column, j, raw)
         refuse_times(values, place)
-        return values
-    if raw.form != "rows" or not column.has_only_numerals:  # scikit-learn reads numerals in tables as numbers
-        _refuse_text_of(column, j, raw)
+        row = next((i for i, value in enumerate(values) if not is_scalar(value)), None)
+        if row is not None:
+            place = _place_of(row, j, raw)
+            raise ValueError(f"{place} has a {type(values[row]).__name__} in a step, where one number is needed.")
+        with naming_argument(raw.name):
+            values = np.array([np.nan if is_missing_item(value) else value for value in values])
+            values = values if values.dtype.kind == "c" else values.astype(np.float64)
     refuse_times(values, place)
-    with naming_argument(raw.name):
-        return np.array([np.nan if is_missing_item(value) else value for value in values]).astype(np.float64)
+    if values.dtype.kind == "c":
+        raise ValueError(f"Complex data not supported: {_place_of(0, j, raw)} has dtype {values.dtype}.")
+    return values
+
+
+def _place_of(row: int, j: int, raw: RawSequences) -> str:
+    """Return the sequence of a row and, if it has a label, the column, for messages."""
+    labels = labels_of(raw.rows)
+    return f"{raw.name}[{raw.place_of(row)[0]}]" + ("" if labels is None else f"[{labels[j]!r}]")
 
 
 def _refuse_text_of(column: Column, j: int, raw: RawSequences) -> None:

@@ -7,6 +7,7 @@ from numpy.testing import assert_array_equal
 
 from sklearn_rnn import RNNClassifier
 from sklearn_rnn._data.training_data import read_sequences
+from sklearn_rnn.preprocessing import to_object_column
 
 pl = pytest.importorskip("polars")
 pa = pytest.importorskip("pyarrow")
@@ -106,12 +107,18 @@ def test_categories_of_numbers_in_a_frame():
 
 OF_NUMBERS = {
     "pandas Series": [pd.Series([30, 10]).astype("category"), pd.Series([20]).astype("category")],
+    "an object column of pandas Series": to_object_column(
+        [pd.Series([30, 10]).astype("category"), pd.Series([20]).astype("category")]
+    ),
     "arrow arrays": [pa.array([30, 10]).dictionary_encode(), pa.array([20]).dictionary_encode()],
     "an arrow column of lists": pa.array([[30, 10], [20]], pa.list_(pa.dictionary(pa.int32(), pa.int64()))),
     "arrow dictionaries in pandas": [
         pd.DataFrame({"n": pd.arrays.ArrowExtensionArray(pa.array(values).dictionary_encode())})
         for values in ([30, 10], [20])
     ],
+    "a frame with an index (instance, time)": pd.DataFrame(
+        {"n": pd.Categorical([30, 10, 20])}, index=pd.MultiIndex.from_tuples([(0, 0), (0, 1), (1, 0)])
+    ),
     "categories in the first frame": [
         pd.DataFrame({"n": [30, 10]}).astype("category"),
         pd.DataFrame({"n": [20]}),
@@ -350,6 +357,21 @@ BAD = {
         [[b"a"], [b"b"]],
         {"categorical_features": [0]},
         "X has other objects such as b'[ab]' in the categorical feature '0': categories must be",
+    ),
+    "lists beside categories": (
+        [x.assign(words=[["a"]] * len(x)) for x in pandas_frames()],
+        {},
+        r"X\[0\]\['words'\] has a list in a step, where one number is needed",
+    ),
+    "complex numbers beside categories": (
+        [x.assign(amount=1j) for x in pandas_frames()],
+        {},
+        r"Complex data not supported: X\[0\]\['amount'\] has dtype complex128",
+    ),
+    "complex numbers beside strings in a step": (
+        [[("a", 1j)], [("b", 2.0)]],
+        {},
+        r"Complex data not supported: X\[0\]",
     ),
     "NaN beside categories": (
         [x.assign(amount=np.nan) for x in pandas_frames()],
