@@ -6,7 +6,7 @@ k + 2 for category k.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from numbers import Number
 from typing import Any
@@ -45,7 +45,8 @@ class CategoricalFeature:
     def values(self) -> np.ndarray:
         """(n_categories,) the categories, in the order of their codes."""
         values = list(self.codes)
-        return np.array(values) if values and not isinstance(values[0], (str, bytes)) else np.array(values, object)
+        has_numbers = bool(values) and all(_kind_of(value) == "numbers" for value in values)
+        return np.array(values) if has_numbers else np.array(values, object)
 
     def encode(self, values: np.ndarray, place: str) -> np.ndarray:
         """Return the code of each value of one column of data, (n,), as an integer.
@@ -60,6 +61,8 @@ class CategoricalFeature:
             return self._codes_of_numbers(values)
         get = self.codes.get
         codes = np.array([get(value, UNKNOWN) for value in values.tolist()], np.int64)
+        if self._codes_of_fractions:
+            self._add_fractions(values, codes)
         if self.codes and (codes == UNKNOWN).any():
             known = _kind_of(next(iter(self.codes)))
             others = (value for value in values[codes == UNKNOWN].tolist() if not is_missing_item(value))
@@ -70,6 +73,17 @@ class CategoricalFeature:
                     f"such as {next(iter(self.codes))!r}: pass {known}."
                 )
         return codes
+
+    @cached
+    def _codes_of_fractions(self) -> dict[float, int]:
+        """The code of each category that is no whole number, by its value in float32."""
+        return {float(np.float32(value)): code for value, code in self.codes.items() if _is_fraction(value)}
+
+    def _add_fractions(self, values: np.ndarray, codes: np.ndarray) -> None:
+        """Set the codes of fractions that equal a category in float32: 0.1 is one category in any dtype."""
+        for i in np.flatnonzero(codes == UNKNOWN):
+            if _is_fraction(values[i]):
+                codes[i] = self._codes_of_fractions.get(float(np.float32(values[i])), UNKNOWN)
 
     @cached
     def _table(self) -> tuple[int, np.ndarray] | None:
@@ -210,13 +224,7 @@ def learn_categories(name: str, column: int, values: set[Any]) -> CategoricalFea
         If they are neither all strings nor all numbers.
     """
     present = {plain(value) for value in values if not is_missing_item(value)}
-    kinds = sorted({_kind_of(value) for value in present})
-    if len(kinds) > 1 or "other objects" in kinds:
-        examples = {_kind_of(value): value for value in present}
-        shown = " and ".join(f"{kind} such as {examples[kind]!r}" for kind in kinds)
-        raise TypeError(
-            f"X has {shown} in the categorical feature {name!r}: categories must be all strings or all numbers."
-        )
+    _check_kinds(present, name, "X")
     return _with_codes(name, column, sorted(present), is_learned=True)
 
 
@@ -232,6 +240,8 @@ def given_categories(categories: Any, named_columns: Sequence[tuple[str, int]]) 
     ------
     ValueError
         If there is no list for each feature, or if a list has a category twice, or a missing one.
+    TypeError
+        For an item that is no list, and for categories that are neither all strings nor all numbers.
     """
     if len(categories) != len(named_columns):
         raise ValueError(
@@ -239,18 +249,48 @@ def given_categories(categories: Any, named_columns: Sequence[tuple[str, int]]) 
             f"{[name for name, _ in named_columns]}."
         )
     features = []
-    for (name, column), of_feature in zip(named_columns, categories):
+    for k, ((name, column), of_feature) in enumerate(zip(named_columns, categories)):
+        has_order = isinstance(of_feature, Iterable) and not isinstance(of_feature, (set, frozenset, Iterator))
+        if not has_order or isinstance(of_feature, (str, bytes)):
+            raise TypeError(
+                f"categories[{k}] is a {type(of_feature).__name__}: pass a list of all categories of the feature "
+                f"{name!r}, whose order is that of their vectors."
+            )
         values = [plain(value) for value in of_feature]
         if any(map(is_missing_item, values)):
             raise ValueError(
                 f"categories has a missing value for {name!r}: leave it out, unknown and missing categories have a "
                 "vector of their own."
             )
+        _check_kinds(values, name, "categories")
         if len(set(values)) < len(values):
             repeated = next(value for i, value in enumerate(values) if value in values[:i])
             raise ValueError(f"categories has {repeated!r} twice for {name!r}.")
         features.append(declared_categories(name, column, values))
     return features
+
+
+def refuse_inexact(features: Iterable[CategoricalFeature], dtype: np.dtype, place: str) -> None:
+    """Refuse categories that are numbers so large that values of a dtype of floats do not tell them apart."""
+    limit = 2 ** (np.finfo(dtype).nmant + 1)
+    for feature in features:
+        large = next((v for v in feature.codes if _kind_of(v) == "numbers" and abs(v) >= limit), None)
+        if large is not None:
+            exact = "strings" if dtype == np.float64 else "integers or strings"
+            raise ValueError(
+                f"{place} has {large!r} among the categories of the feature {feature.name!r}, but {dtype} does not "
+                f"tell whole numbers from {limit} on apart: make {exact} of them."
+            )
+
+
+def _check_kinds(values: Iterable[Any], name: str, place: str) -> None:
+    """Refuse categories of a feature that are neither all strings nor all numbers."""
+    examples = {_kind_of(value): value for value in values}
+    if len(examples) > 1 or "other objects" in examples:
+        shown = " and ".join(f"{kind} such as {examples[kind]!r}" for kind in sorted(examples))
+        raise TypeError(
+            f"{place} has {shown} in the categorical feature {name!r}: categories must be all strings or all numbers."
+        )
 
 
 def _with_codes(name: str, column: int, values: Sequence[Any], is_learned: bool) -> CategoricalFeature:
@@ -271,3 +311,7 @@ def _kind_of(value: Any) -> str:
     if isinstance(value, str):
         return "strings"
     return "numbers" if isinstance(value, (Number, np.bool_)) else "other objects"
+
+
+def _is_fraction(value: Any) -> bool:
+    return isinstance(value, (float, np.floating)) and not float(value).is_integer()

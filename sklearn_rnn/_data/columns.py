@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from sklearn_rnn._data.containers.libraries import from_library, is_of_class
+from sklearn_rnn._data.containers.libraries import find_reader, from_library, is_of_class
 from sklearn_rnn._data.containers.refused import is_number
 from sklearn_rnn._data.missing import is_missing_item
 
@@ -71,9 +71,41 @@ def column_of(rows: Any, j: int, place: str) -> Column:
     return _of_arrow(rows.column(j).combine_chunks(), place)
 
 
+def join_steps(columns: Sequence[Column]) -> Column:
+    """Return the columns of a feature in a table, one for each step, as one column: row after row."""
+    return _joined(np.stack([column.values for column in columns], axis=1).reshape(-1), columns)
+
+
+def column_of_sequences(X: Sequence[Any], name: str) -> Column | None:
+    """Return sequences of one feature, Series or arrays with a dtype of categories, as one column; None for others."""
+    if find_reader(X[0], SERIES) is None:
+        return None
+    columns = []
+    for i, x in enumerate(X):
+        reader = find_reader(x, SERIES)
+        if reader is None:
+            return None
+        columns.append(reader(x, f"{name}[{i}]"))
+    joined = _joined(np.concatenate([column.values for column in columns]), columns)
+    return joined if joined.is_category else None
+
+
+def _joined(values: np.ndarray, columns: Sequence[Column]) -> Column:
+    """Return a column with the values of several: with categories if one has them, with declared ones if all have."""
+    declared = None
+    if all(column.declared is not None for column in columns):
+        declared = list(dict.fromkeys(value for column in columns for value in column.declared or ()))
+    return Column(values, any(column.is_category for column in columns), declared)
+
+
 def _of_pandas(series: Any, place: str) -> Column:
     if is_of_class(series.dtype, "pandas.CategoricalDtype"):
         return Column(np.asarray(series.astype(object)), True, series.dtype.categories.tolist())
+    if is_of_class(series.dtype, "pandas.ArrowDtype"):
+        types = sys.modules["pyarrow"].types
+        return Column(
+            _without_fixed_strings(from_library(series, place)), types.is_dictionary(series.dtype.pyarrow_dtype)
+        )
     return Column(_without_fixed_strings(from_library(series, place)))
 
 
@@ -104,3 +136,10 @@ def _objects(values: list[Any]) -> np.ndarray:
     array = np.empty(len(values), object)
     array[:] = values
     return array
+
+
+SERIES: dict[str, Callable[[Any, str], Column]] = {
+    "pandas.Series": _of_pandas,
+    "polars.Series": _of_polars,
+    "pyarrow.Array": _of_arrow,
+}

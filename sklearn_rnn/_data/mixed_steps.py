@@ -17,15 +17,16 @@ from sklearn_rnn._data.categories import (
     declared_categories,
     given_categories,
     learn_categories,
+    refuse_inexact,
     selected_columns,
 )
-from sklearn_rnn._data.columns import Column, column_of, has_times
-from sklearn_rnn._data.containers import unpack
-from sklearn_rnn._data.containers.libraries import from_library, refuse_times
+from sklearn_rnn._data.columns import Column, column_of, column_of_sequences, has_times, join_steps
+from sklearn_rnn._data.containers import is_scalar, unpack
+from sklearn_rnn._data.containers.libraries import from_library, is_of_class, refuse_times
 from sklearn_rnn._data.containers.refused import is_number, refuse_text
 from sklearn_rnn._data.missing import is_missing_item
 from sklearn_rnn._data.names import labels_of
-from sklearn_rnn._data.raw_steps import RawSequences, check_raw_sequences, raw_sequences
+from sklearn_rnn._data.raw_steps import FRAMES, RawSequences, check_raw_sequences, raw_sequences
 from sklearn_rnn._data.reading import (
     Reader,
     as_dtype,
@@ -78,10 +79,12 @@ def read_new_sequences(
     if raw is None:
         sequences = _read_numbers(estimator, X, reader, reset=True, step_features=estimator.step_features)
         features = _features_of_numbers(estimator, sequences)
+        refuse_inexact(features, sequences.dtype, name)
         categories = Categories(tuple(features), sequences.n_features) if features else None
     else:
         columns = _columns_of(raw)
         features = _features_of_columns(estimator, raw, columns)
+        refuse_inexact(features, np.dtype(np.float64), name)  # later X may be an array
         categories = Categories(tuple(features), raw.n_features) if features else None
         sequences = _as_sequences(raw, columns, categories, _dtype_of(columns, categories))
     numbers = np.arange(sequences.n_features) if categories is None else categories.numbers
@@ -258,13 +261,28 @@ def raw_steps(
     if isinstance(X, np.ndarray) and X.dtype.kind in "biufc":
         return None
     if not fitted_on_rows:
-        raw = raw_sequences(X, reader.name, expected)
+        raw = _raw_categories(X, reader.name) or raw_sequences(X, reader.name, expected)
         if raw is not None:
-            return raw if _has_other_columns(raw.rows) else None
+            return raw if raw.columns or _has_other_columns(raw.rows) else None
     table = unpack(X, reader.name, fitted_on_rows).X
     if form_of(table, fitted_on_rows, reader.name) != "rows" or fitted_on_rows is False:
         return None
     return _raw_table(table, reader.name, step_features)
+
+
+def _raw_categories(X: Any, name: str) -> RawSequences | None:
+    """Return sequences of one feature that have a dtype of categories, such as Series; None for all others."""
+    if any(is_of_class(X, path) for path in FRAMES):
+        return None
+    sequences = unpack(X, name).X
+    is_object = isinstance(sequences, np.ndarray) and sequences.dtype == object and sequences.ndim == 1
+    if not (is_object or isinstance(sequences, (list, tuple))) or len(sequences) == 0:
+        return None
+    column = column_of_sequences(sequences, name)
+    if column is None:
+        return None
+    rows, lengths = column.values.astype(object).reshape(-1, 1), np.array([len(x) for x in sequences])
+    return RawSequences(rows, lengths, "object" if is_object else "list", name, columns=[column])
 
 
 def _raw_table(table: Any, name: str, step_features: int) -> RawSequences | None:
@@ -274,10 +292,12 @@ def _raw_table(table: Any, name: str, step_features: int) -> RawSequences | None
         return None
     n_sequences, n_columns = rows.shape
     n_steps = n_steps_of_rows(n_columns, step_features, name)
+    columns = None
     if n_steps > 1:
-        objects = [column_of(rows, j, name).values.astype(object) for j in range(n_columns)]
-        rows = np.stack(objects, axis=1).reshape(-1, step_features)
-    return RawSequences(rows, np.full(n_sequences, n_steps), "rows", name)
+        of_table = [column_of(rows, j, name) for j in range(n_columns)]
+        columns = [join_steps(of_table[j::step_features]) for j in range(step_features)]
+        rows = np.stack([column.values.astype(object) for column in columns], axis=1)
+    return RawSequences(rows, np.full(n_sequences, n_steps), "rows", name, columns=columns)
 
 
 def _as_objects(values: Any) -> np.ndarray:
@@ -304,6 +324,8 @@ def _has_other_columns(rows: Any) -> bool:
 
 
 def _columns_of(raw: RawSequences) -> list[Column]:
+    if raw.columns is not None:
+        return raw.columns
     labels = labels_of(raw.rows)
     places = [f"{raw.name}[0]" + ("" if labels is None else f"[{labels[j]!r}]") for j in range(raw.n_features)]
     return [column_of(raw.rows, j, place) for j, place in enumerate(places)]
@@ -327,14 +349,27 @@ def _as_sequences(
 def _numbers_of(column: Column, j: int, raw: RawSequences) -> np.ndarray:
     """Return the values of a column that must be numbers."""
     values, place = column.values, f"{raw.name}[0]"
-    if values.dtype != object:
+    if values.dtype == object:
+        if raw.form != "rows" or not column.has_only_numerals:  # scikit-learn reads numerals in tables as numbers
+            _refuse_text_of(column, j, raw)
         refuse_times(values, place)
-        return values
-    if raw.form != "rows" or not column.has_only_numerals:  # scikit-learn reads numerals in tables as numbers
-        _refuse_text_of(column, j, raw)
+        row = next((i for i, value in enumerate(values) if not is_scalar(value)), None)
+        if row is not None:
+            place = _place_of(row, j, raw)
+            raise ValueError(f"{place} has a {type(values[row]).__name__} in a step, where one number is needed.")
+        with naming_argument(raw.name):
+            values = np.array([np.nan if is_missing_item(value) else value for value in values])
+            values = values if values.dtype.kind == "c" else values.astype(np.float64)
     refuse_times(values, place)
-    with naming_argument(raw.name):
-        return np.array([np.nan if is_missing_item(value) else value for value in values]).astype(np.float64)
+    if values.dtype.kind == "c":
+        raise ValueError(f"Complex data not supported: {_place_of(0, j, raw)} has dtype {values.dtype}.")
+    return values
+
+
+def _place_of(row: int, j: int, raw: RawSequences) -> str:
+    """Return the sequence of a row and, if it has a label, the column, for messages."""
+    labels = labels_of(raw.rows)
+    return f"{raw.name}[{raw.place_of(row)[0]}]" + ("" if labels is None else f"[{labels[j]!r}]")
 
 
 def _refuse_text_of(column: Column, j: int, raw: RawSequences) -> None:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from sklearn_rnn._data.columns import Column
 from sklearn_rnn._data.containers import has_sequences, is_scalar, unpack
-from sklearn_rnn._data.containers.libraries import from_library, is_of_class
+from sklearn_rnn._data.containers.libraries import as_array, is_of_class
 from sklearn_rnn._data.names import common_names, compare_names, labels_of, record_names, refuse_repeated
-from sklearn_rnn._data.reading import check_n_features
+from sklearn_rnn._data.reading import check_n_features, is_real_array, naming_sequence
 from sklearn_rnn._data.sequences import Sequences
 
 FRAMES = ("pandas.DataFrame", "polars.DataFrame", "pyarrow.Table")
@@ -29,10 +31,13 @@ class RawSequences(Sequences):
         As of Sequences.
     names : ndarray of str, or None
         Names of the features.
+    columns : list of Column, or None
+        The columns of the rows with their dtypes, where ``rows`` is an array that has lost them.
     """
 
     rows: Any
     names: np.ndarray | None = None
+    columns: list[Column] | None = None
 
     @property
     def is_numeric(self) -> bool:
@@ -76,6 +81,8 @@ def raw_sequences(X: Any, name: str = "X", expected: np.ndarray | None = None) -
     if rows is not None:
         refuse_repeated(labels_of(rows) or [], name)
         return RawSequences(rows, _lengths_of(given.X), form, name, common_names(given, name, expected))
+    if all(map(is_real_array, given.X)):
+        return None
     path = next((path for path in FRAMES if is_of_class(given.X[0], path)), None)
     if path is not None and all(is_of_class(x, path) for x in given.X):
         refuse_repeated(labels_of(given.X[0]) or [], f"{name}[0]")
@@ -124,20 +131,53 @@ def _joined_frames(X: Sequence[Any], path: str, name: str) -> Any:
         if x.shape[1] != X[0].shape[1] or (path == "pandas.DataFrame" and not x.columns.equals(X[0].columns)):
             raise ValueError(f"{name}[{i}] has other columns than {name}[0]: every sequence needs the same columns.")
     if path == "pandas.DataFrame":
-        return sys.modules["pandas"].concat(_with_common_categories(X), ignore_index=True)
+        return _joined_pandas_frames(X)
     if path == "polars.DataFrame":
-        return sys.modules["polars"].concat(list(X), how="vertical_relaxed")
-    return sys.modules["pyarrow"].concat_tables(list(X), promote_options="permissive")
+        _refuse_text_beside_numbers(X, name)
+        with _naming_dtypes(name, sys.modules["polars"].exceptions.PolarsError):
+            return sys.modules["polars"].concat(list(X), how="vertical_relaxed")
+    with _naming_dtypes(name, sys.modules["pyarrow"].ArrowException):
+        return sys.modules["pyarrow"].concat_tables(list(X), promote_options="permissive")
 
 
-def _with_common_categories(frames: Sequence[Any]) -> list[Any]:
-    """Return frames of pandas, with equal dtypes of categories: otherwise, joined, they would lose the dtype."""
+def _refuse_text_beside_numbers(frames: Sequence[Any], name: str) -> None:
+    """Refuse a column of polars that has strings in one frame and numbers in another: joined, all would be strings."""
+    firsts: dict[tuple[str, bool], tuple[int, Any]] = {}  # by column and whether it has numbers
+    for i, schema in enumerate(frame.schema for frame in frames):
+        for label, dtype in schema.items():
+            has_numbers = dtype.is_numeric() or dtype.is_(sys.modules["polars"].Boolean)
+            if has_numbers or dtype.is_(sys.modules["polars"].String):
+                firsts.setdefault((label, has_numbers), (i, dtype))
+    for label in frames[0].columns:
+        if (label, True) in firsts and (label, False) in firsts:
+            (i, numbers), (k, strings) = firsts[label, True], firsts[label, False]
+            raise ValueError(
+                f"{name}[{k}][{label!r}] has the dtype {strings}, but {name}[{i}][{label!r}] has {numbers}: cast the "
+                "column to one dtype in all sequences."
+            )
+
+
+@contextmanager
+def _naming_dtypes(name: str, errors: type[Exception]) -> Iterator[None]:
+    """Raise errors of a library that cannot join frames in the name of the argument."""
+    try:
+        yield
+    except errors as error:
+        raise ValueError(
+            f"{name} has frames with a column of several dtypes: {error}. Cast it to one dtype in all sequences."
+        ) from error
+
+
+def _joined_pandas_frames(frames: Sequence[Any]) -> Any:
+    """Return the rows of all frames; where one has a dtype of categories, with the categories of all."""
     pd = sys.modules["pandas"]
-    dtypes: dict[Any, Any] = {}
-    for label, dtype in frames[0].dtypes.items():
-        if isinstance(dtype, pd.CategoricalDtype) and any(frame.dtypes[label] != dtype for frame in frames):
-            dtypes[label] = pd.CategoricalDtype(_union_of_categories([frame[label] for frame in frames]))
-    return [frame.astype(dtypes) for frame in frames] if dtypes else list(frames)
+    dtypes = [frame.dtypes.to_list() for frame in frames]
+    common = {}
+    for label, *of_frames in zip(frames[0].columns, *dtypes):
+        has_categories = any(isinstance(dtype, pd.CategoricalDtype) for dtype in of_frames)
+        if has_categories and any(dtype != of_frames[0] for dtype in of_frames):
+            common[label] = pd.CategoricalDtype(_union_of_categories([frame[label] for frame in frames]))
+    return pd.concat([frame.astype(common) for frame in frames] if common else list(frames), ignore_index=True)
 
 
 def _union_of_categories(columns: list[Any]) -> list[Any]:
@@ -148,7 +188,7 @@ def _union_of_categories(columns: list[Any]) -> list[Any]:
 
 def _joined_strings(X: Sequence[Any], name: str) -> np.ndarray | None:
     """Return the steps of all sequences as objects; None if no sequence has a string."""
-    arrays = [_as_objects(x, f"{name}[{i}]") for i, x in enumerate(X)]
+    arrays = [_array_of(x, f"{name}[{i}]") for i, x in enumerate(X)]
     if not any(array.dtype == object and _has_strings(array) for array in arrays):
         return None
     columns = []
@@ -164,15 +204,10 @@ def _joined_strings(X: Sequence[Any], name: str) -> np.ndarray | None:
     return np.concatenate(columns).astype(object)
 
 
-def _as_objects(x: Any, place: str) -> np.ndarray:
+def _array_of(x: Any, place: str) -> np.ndarray:
     """Return a sequence as an array: of objects, if it has strings."""
-    readable = from_library(x, place)
-    try:
-        array = np.asarray(readable)
-        # NumPy makes strings of the numbers beside strings.
-        return np.asarray(readable, dtype=object) if array.dtype.kind in "US" else array
-    except (TypeError, ValueError):
-        return np.empty(0)  # no strings: the reading of numbers has the error
+    with naming_sequence(place):
+        return as_array(x, place)
 
 
 def _has_strings(array: np.ndarray) -> bool:

@@ -11,7 +11,7 @@ import numpy as np
 from sklearn.utils.validation import _check_feature_names, check_array
 
 from sklearn_rnn._data.containers import Unpacked, is_scalar, n_dimensions, unpack
-from sklearn_rnn._data.containers.libraries import from_library, refuse_times
+from sklearn_rnn._data.containers.libraries import as_array, refuse_times
 from sklearn_rnn._data.containers.refused import refuse_text
 from sklearn_rnn._data.names import common_names, compare_names, labels_of, record_names
 from sklearn_rnn._data.padding import remedy_for_nan
@@ -136,7 +136,7 @@ def refuse_form(reader: Reader, form: str, n: int, X: Any) -> None:
     name = reader.name
     if form == "rows":
         shape = np.shape(X)
-        if len(shape) == 1 or shape[1] == n:
+        if len(shape) < 2 or shape[1] == n:
             hint = f" If {name} is one sequence, pass [{name}]."
         elif n == 1:
             hint = f" If each row of {name} is a sequence, pass numpy.asarray({name})[:, :, numpy.newaxis]."
@@ -290,14 +290,18 @@ def _check_ragged(X: Any, form: str, reader: Reader) -> Sequences | MappedSequen
     return Sequences(np.ascontiguousarray(rows), lengths, form, name)
 
 
+def is_real_array(item: Any) -> bool:
+    """Whether a sequence is an array of NumPy of real numbers."""
+    return type(item) is np.ndarray and item.dtype.kind in "biuf"
+
+
 def _as_2d(item: Any, name: str) -> np.ndarray:
-    readable = from_library(item, name)
-    try:
-        array = np.asarray(readable)
+    if is_real_array(item) and item.ndim == 2:
+        return item  # without the checks, which take longer than the rest of the reading
+    with naming_sequence(name):
+        array = as_array(item, name)
         if array.dtype == object and array.ndim == 1 and not all(map(is_scalar, array[:1])):
             array = np.array(array.tolist())  # an array of the steps, each an array
-    except (TypeError, ValueError) as error:
-        raise type(error)(f"{name} is not an array of shape (n_steps, n_features): {error}") from error
     refuse_times(array, name)
     if array.ndim:
         refuse_text(array, name, labels_of(item) if array.ndim == 2 else None)
@@ -363,6 +367,17 @@ def naming_argument(name: str) -> Iterator[None]:
         if not str(error).startswith(("could not convert", "float() argument", "setting an array element")):
             raise
         raise type(error)(f"{name} is not numeric: {error}") from error
+
+
+@contextmanager
+def naming_sequence(place: str) -> Iterator[None]:
+    """Prefix errors of NumPy about one sequence with its place."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        if str(error).startswith(place):
+            raise
+        raise type(error)(f"{place} is not an array of shape (n_steps, n_features): {error}") from error
 
 
 def as_dtype(sequences: Any, owner: str, dtype: Any, columns: np.ndarray | None = None) -> Any:

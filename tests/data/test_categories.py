@@ -7,6 +7,7 @@ from numpy.testing import assert_array_equal
 
 from sklearn_rnn import RNNClassifier
 from sklearn_rnn._data.training_data import read_sequences
+from sklearn_rnn.preprocessing import to_object_column
 
 pl = pytest.importorskip("polars")
 pa = pytest.importorskip("pyarrow")
@@ -54,6 +55,8 @@ TOKEN_FORMS = {
     "polars Series": [pl.Series(x) for x in TOKENS],
     "an arrow column of lists": pa.array(TOKENS),
 }
+if hasattr(np.dtypes, "StringDType"):  # since NumPy 2.0
+    TOKEN_FORMS["arrays of variable strings"] = [np.array(x, dtype=np.dtypes.StringDType()) for x in TOKENS]
 
 
 @pytest.mark.parametrize("X", TOKEN_FORMS.values(), ids=TOKEN_FORMS)
@@ -102,6 +105,46 @@ def test_categories_of_numbers_in_a_frame():
     assert_array_equal(sequences.rows.ravel(), [3, 2, 2])
 
 
+OF_NUMBERS = {
+    "pandas Series": [pd.Series([30, 10]).astype("category"), pd.Series([20]).astype("category")],
+    "an object column of pandas Series": to_object_column(
+        [pd.Series([30, 10]).astype("category"), pd.Series([20]).astype("category")]
+    ),
+    "arrow arrays": [pa.array([30, 10]).dictionary_encode(), pa.array([20]).dictionary_encode()],
+    "an arrow column of lists": pa.array([[30, 10], [20]], pa.list_(pa.dictionary(pa.int32(), pa.int64()))),
+    "arrow dictionaries in pandas": [
+        pd.DataFrame({"n": pd.arrays.ArrowExtensionArray(pa.array(values).dictionary_encode())})
+        for values in ([30, 10], [20])
+    ],
+    "a frame with an index (instance, time)": pd.DataFrame(
+        {"n": pd.Categorical([30, 10, 20])}, index=pd.MultiIndex.from_tuples([(0, 0), (0, 1), (1, 0)])
+    ),
+    "categories in the first frame": [
+        pd.DataFrame({"n": [30, 10]}).astype("category"),
+        pd.DataFrame({"n": [20]}),
+    ],
+    "categories in another frame": [pd.DataFrame({"n": [30, 10]}), pd.DataFrame({"n": [20]}).astype("category")],
+}
+
+
+@pytest.mark.parametrize("X", OF_NUMBERS.values(), ids=OF_NUMBERS)
+def test_dtypes_of_categories_of_numbers(X):
+    _, schema, sequences = read(X)
+    assert schema.categories is not None
+    values = [
+        {code: value for value, code in schema.categories.features[0].codes.items()}[k] for k in sequences.rows[:, 0]
+    ]
+    assert values == [30, 10, 20]
+    assert_array_equal(sequences.lengths, [2, 1])
+
+
+@pytest.mark.parametrize("dtype", [pl.Categorical, pl.Enum(["1", "2", "3"])], ids=["Categorical", "Enum"])
+def test_numerals_of_a_dtype_of_categories_in_polars_series(dtype):
+    _, schema, sequences = read([pl.Series(["2", "1"], dtype=dtype), pl.Series(["2"], dtype=dtype)])
+    assert_array_equal(sequences.rows.ravel(), [3, 2, 3])
+    assert list(schema.categories.features[0].codes) == (["1", "2", "3"] if dtype != pl.Categorical else ["1", "2"])
+
+
 def test_float32_numbers_stay_float32():
     assert read(pandas_frames(amount=np.float32))[2].dtype == np.float32
 
@@ -144,11 +187,67 @@ def test_tables_with_several_features_of_a_step():
     assert schema.categories.features[0].name == "0"
 
 
+TABLES = {
+    "pandas": pd.DataFrame({"x": [30, 10], "y": [20, 30]}).astype("category"),
+    "pandas, one column": pd.DataFrame({"x": pd.Categorical([30, 10]), "y": [20, 30]}),
+    "pyarrow": pa.table({"x": pa.array([30, 10]).dictionary_encode(), "y": pa.array([20, 30]).dictionary_encode()}),
+}
+
+
+@pytest.mark.parametrize("X", TABLES.values(), ids=TABLES)
+def test_tables_with_dtypes_of_categories(X):
+    _, schema, sequences = read(X)
+    assert schema.categories is not None
+    values = {code: value for value, code in schema.categories.features[0].codes.items()}
+    assert [values[code] for code in sequences.rows[:, 0]] == [30, 20, 10, 30]
+
+
+def test_tables_with_declared_categories():
+    dtype = pl.Enum(["3", "1", "2"])
+    table = pl.DataFrame({"x": ["1", "2"], "y": ["2", "2"]}, schema={"x": dtype, "y": dtype})
+    _, schema, sequences = read(table)
+    assert list(schema.categories.features[0].codes) == ["3", "1", "2"]
+    assert_array_equal(sequences.rows.ravel(), [3, 4, 4, 4])
+
+
+def test_float32_numbers_of_tables_stay_float32():
+    frame = pd.DataFrame({"k1": ["u"], "n1": np.float32([1]), "k2": ["v"], "n2": np.float32([3])})
+    assert read(frame, step_features=2)[2].dtype == np.float32
+
+
 def test_missing_categories_have_the_code_of_unknown_ones():
     X = [["a", None, "b"], [np.nan, "a"]]
     assert_array_equal(read(X)[2].rows.ravel(), [2, 1, 3, 1, 2])
     ids = [np.array([3.0, np.nan]), np.array([4.0])]
     assert_array_equal(read(ids, categorical_features=[0])[2].rows.ravel(), [2, 1, 3])
+
+
+def test_missing_categories_in_awkward_arrays():
+    ak = pytest.importorskip("awkward")
+    assert_array_equal(read(ak.Array([["a", None, "b"], ["a"]]))[2].rows.ravel(), [2, 1, 3, 2])
+
+
+NESTED = {
+    "arrays": lambda values, i: np.array(values[i]),
+    "lists": lambda values, i: values[i],
+    "Series": lambda values, i: pd.Series(values[i]),
+}
+
+
+@pytest.mark.parametrize("make_cell", NESTED.values(), ids=NESTED)
+def test_cells_of_strings_beside_cells_of_numbers(make_cell):
+    cells = {"amount": AMOUNTS, "kind": TOKENS}
+    frame = pd.DataFrame({label: [make_cell(values, i) for i in range(2)] for label, values in cells.items()})
+    for X in (frame, frame.to_numpy()):
+        _, schema, sequences = read(X)
+        assert_array_equal(sequences.rows, np.column_stack([np.concatenate(AMOUNTS), CODES]))
+        assert schema.categories.features[0].column == 1
+
+
+def test_awkward_records_of_strings_and_numbers():
+    ak = pytest.importorskip("awkward")
+    X = ak.Array([[{"amount": a, "kind": k} for a, k in zip(*x)] for x in zip(AMOUNTS, TOKENS)])
+    assert_array_equal(read(X)[2].rows, np.column_stack([np.concatenate(AMOUNTS), CODES]))
 
 
 def test_given_categories():
@@ -191,6 +290,36 @@ BAD = {
         "categories has 1 lists, but there are 0 categorical features",
     ),
     "a category twice": (TOKENS, {"categories": [["a", "b", "a"]]}, "categories has 'a' twice for '0'"),
+    "a string instead of a list": (TOKENS, {"categories": ["the"]}, r"categories\[0\] is a str: pass a list"),
+    "a number instead of a list": (TOKENS, {"categories": [5]}, r"categories\[0\] is a int: pass a list"),
+    "a set, which has no order": (TOKENS, {"categories": [{"a", "the"}]}, r"categories\[0\] is a set: pass a list"),
+    "an iterator": (TOKENS, {"categories": [iter(["a"])]}, r"categories\[0\] is a list_iterator: pass a list"),
+    "categories of two kinds": (
+        TOKENS,
+        {"categories": [["a", 1]]},
+        "categories has numbers such as 1 and strings such as 'a' in the categorical feature '0'",
+    ),
+    "lists of lists": (TOKENS, {"categories": [[["a"], ["the"]]]}, r"categories has other objects such as \['the'\]"),
+    "ids that float64 does not tell apart": (
+        [np.array([2**60, 2**60 + 1]), np.array([5])],
+        {"categorical_features": [0]},
+        r"X has 1.15\d+e\+18 among the categories of the feature '0', but float64 does not .* make strings of them",
+    ),
+    "ids that float64 does not tell apart beside strings": (
+        [x.assign(id=np.uint64(2**64 - 1)) for x in pandas_frames()],
+        {"categorical_features": ["id", "kind"]},
+        f"X has {2**64 - 1} among the categories of the feature 'id', but float64 does not tell",
+    ),
+    "ids that float32 does not tell apart": (
+        [np.float32([2**24, 7]), np.float32([5])],
+        {"categorical_features": [0]},
+        "X has 16777216.0 among the categories of the feature '0', but float32 does not tell .* integers or strings",
+    ),
+    "given ids that float64 does not tell apart": (
+        [np.array([1, 2]), np.array([5])],
+        {"categorical_features": [0], "categories": [[1, 2**53]]},
+        f"X has {2**53} among the categories of the feature '0', but float64",
+    ),
     "a missing category": (TOKENS, {"categories": [["a", None]]}, "categories has a missing value for '0'"),
     "an unselected column of strings": (
         [x.assign(sort=x.kind) for x in pandas_frames()],
@@ -203,11 +332,46 @@ BAD = {
         {"categorical_features": [0]},
         "X has numbers such as 1.0 and strings such as '[ab]' in the categorical feature '0'",
     ),
+    "strings beside numbers in polars": (
+        [pl.DataFrame({"k": ["a"]}), pl.DataFrame({"k": [1.5]})],
+        {},
+        r"X\[0\]\['k'\] has the dtype String, but X\[1\]\['k'\] has Float64: cast the column",
+    ),
+    "other enums in polars": (
+        [pl.DataFrame({"k": [k]}, schema={"k": pl.Enum([k])}) for k in "ab"],
+        {},
+        "X has frames with a column of several dtypes",
+    ),
+    "strings beside numbers in pyarrow": (
+        [pa.table({"k": ["a"]}), pa.table({"k": [1.5]})],
+        {},
+        "X has frames with a column of several dtypes",
+    ),
+    "a step that is a list among strings": (
+        [["a", ["b"]], ["c"]],
+        {},
+        r"X\[0\] is not an array of shape \(n_steps, n_features\)",
+    ),
     "bytes": ([[b"a"], [b"b"]], {}, r"X\[0\] is not numeric: it has the string \"b'a'\""),
     "selected bytes": (
         [[b"a"], [b"b"]],
         {"categorical_features": [0]},
         "X has other objects such as b'[ab]' in the categorical feature '0': categories must be",
+    ),
+    "lists beside categories": (
+        [x.assign(words=[["a"]] * len(x)) for x in pandas_frames()],
+        {},
+        r"X\[0\]\['words'\] has a list in a step, where one number is needed",
+    ),
+    "complex numbers beside categories": (
+        [x.assign(amount=1j) for x in pandas_frames()],
+        {},
+        r"Complex data not supported: X\[0\]\['amount'\] has dtype complex128",
+    ),
+    "complex numbers beside strings in a step": (
+        [[("a", 1j)], [("b", 2.0)]],
+        {},
+        r"Complex data not supported: X\[0\]",
     ),
     "NaN beside categories": (
         [x.assign(amount=np.nan) for x in pandas_frames()],
@@ -250,6 +414,20 @@ def test_other_forms_at_predict():
         assert_array_equal(ids.predict_proba([x]), expected)
 
 
+@pytest.mark.parametrize("fitted_as", [np.float32, np.float64])
+def test_fractions_are_the_same_categories_in_any_dtype(fitted_as):
+    clf = fitted([np.array([0.1, 0.7], fitted_as), np.array([0.7], fitted_as)], categorical_features=[0])
+    for new in ([0.1, 0.7, 0.2], np.float32([0.1, 0.7, 0.2]), np.array([0.1, 0.7, 0.2], object)):
+        assert_array_equal(rows_of(clf, [new]).ravel(), [2, 3, 1])
+    given = read([np.float32([0.1, 0.7])], categorical_features=[0], categories=[[0.7, 0.1]])[2]
+    assert_array_equal(given.rows.ravel(), [3, 2])
+
+
+def test_whole_numbers_beyond_those_of_the_categories_are_unknown():
+    clf = fitted([np.float32([2**24 - 1, 7]), np.float32([5])], categorical_features=[0])
+    assert_array_equal(rows_of(clf, [np.array([2**24 - 1, 2**24, 2**24 + 1, 2**60])]).ravel(), [4, 1, 1, 1])
+
+
 PREDICT = {
     "numbers for strings": (TOKENS, [[1.0, 2.0], [3.0]], "X has 1.0 in the categorical feature '0', whose categories"),
     "strings for numbers": (
@@ -264,7 +442,9 @@ PREDICT = {
         r"X\[0\]: The feature names should match",
     ),
     "no steps": (TOKENS, [["a"], []], r"X\[1\] has no steps"),
+    "an unreadable sequence": (TOKENS, [["a", "cat"], [["a"], ["b", "c"]]], r"X\[1\] is not an array of shape"),
     "one string": (TOKENS, ["cat", "dog"], "X has one string per row, such as 'cat'"),
+    "nothing": (TOKENS, None, "X is 0-D, but this RNNClassifier was fitted on sequences"),
     "a table": (TOKENS, np.array([["a", "b"], ["b", "a"]]), "X is 2-D, but this RNNClassifier was fitted on sequences"),
 }
 

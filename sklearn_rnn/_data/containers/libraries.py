@@ -59,6 +59,14 @@ def from_library(item: Any, place: str) -> Any:
     return _of_dlpack(item, place) if hasattr(item, "__dlpack__") and not isinstance(item, np.ndarray) else item
 
 
+def as_array(item: Any, place: str) -> np.ndarray:
+    """Return an array or frame of any library as an array; strings, and numbers beside strings, as objects."""
+    readable = from_library(item, place)
+    array = np.asarray(readable)
+    # NumPy makes strings of the numbers beside strings, and no object of its own variable strings.
+    return np.asarray(readable, dtype=object) if array.dtype.kind in "UST" else array
+
+
 def refuse_times(array: np.ndarray, place: str) -> None:
     """Refuse dates, times and durations: as numbers they would be counts of days or nanoseconds."""
     if array.dtype.kind in "mM":
@@ -132,9 +140,10 @@ def _of_arrow_table(table: Any, place: str) -> np.ndarray:
 
 def _of_awkward(array: Any, place: str) -> Any:
     """Records have a field for each feature of a step."""
-    if not array.fields:
-        return array
-    return np.stack([np.asarray(array[field]) for field in array.fields], axis=-1)
+    if array.fields:
+        return np.stack([as_array(array[field], f"{place}[{field!r}]") for field in array.fields], axis=-1)
+    is_option = isinstance(array.type.content, sys.modules["awkward"].types.OptionType)
+    return array.to_list() if is_option else array  # NumPy cannot read None
 
 
 def _of_tensor(tensor: Any, place: str) -> np.ndarray:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 import scipy.sparse as sp
 
-from sklearn_rnn._data.containers.libraries import find_reader, from_library, is_of_class, refuse_times
+from sklearn_rnn._data.containers.libraries import as_array, find_reader, from_library, is_of_class, refuse_times
 from sklearn_rnn._data.containers.named_dims import in_order_of_sequences, labels_of_features
 from sklearn_rnn._data.containers.refused import refuse_other_objects, refuse_pairs, refuse_strings
 from sklearn_rnn._data.sequences import object_array
@@ -135,7 +135,7 @@ def _join_columns(columns: Columns, name: str) -> list[np.ndarray]:
         arrays: list[np.ndarray] = []
         for label, cell in zip(labels, cells):
             place = f"{name}[{i}][{label!r}]"
-            array = np.asarray(from_library(cell, place))
+            array = as_array(cell, place)
             refuse_times(array, place)
             if array.ndim != 1:
                 raise ValueError(
