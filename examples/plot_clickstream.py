@@ -175,8 +175,8 @@ ax.legend(markerscale=0.5)
 plt.show()
 
 # %%
-# Most of the products that are only dreamt of lie to the right. Some of the others lie among them: a product is in a
-# hundred or so carts only, and together with others.
+# Most of the products that are only dreamt of lie to the right. Some of the others lie among them: a cart has several
+# products, and their effects are hard to tell apart.
 #
 # A session, followed
 # -------------------
@@ -223,8 +223,7 @@ ax.set(xlabel="pause before the last event (minutes)", ylabel="probability that 
 plt.show()
 
 # %%
-# It has learned that long pauses clear the cart, but it sees no sharp limit: few of the sessions have a pause of about
-# half an hour.
+# It has learned that long pauses clear the cart. But the process has a sharp limit, and the network a gradual one.
 #
 # Pages that the network does not know
 # ------------------------------------
@@ -246,4 +245,4 @@ for name, chosen in (("known pages only", ~is_new), ("with new pages", is_new)):
 
 # %%
 # Sessions with new pages are harder for both, and more so for the n-grams. If many unknown pages come, train their
-# vector: :doc:`plot_tagging` shows how.
+# vector: :doc:`plot_tagging` does so, and shows how much it helps.
