@@ -54,8 +54,8 @@ class ScaleCheck:
         warn_user(
             f"{sequences.name} has features that are far from scale, {len(far)} of {len(mean)}: {', '.join(shown)}"
             f"{others}. Their mean is more than {LARGEST_MEAN} spreads from 0, or their spread (standard deviation) is "
-            f"above {LARGEST_SPREAD} or below {SMALLEST_SPREAD}. Check their units, and scale the features: "
-            f"{_remedy(sequences, owner)}."
+            f"above {LARGEST_SPREAD} or below {SMALLEST_SPREAD}. Check their units, and scale the features"
+            f"{_remedy(sequences, owner, len(mean) < sequences.n_features)}."
         )
 
     def _far_features(self) -> np.ndarray:
@@ -74,15 +74,17 @@ def _label_of(feature: int, names: Sequence[str] | None) -> str:
     return f"feature {feature}" if names is None else repr(names[feature])
 
 
-def _remedy(sequences: Sequences | MappedSequences, owner: str) -> str:
+def _remedy(sequences: Sequences | MappedSequences, owner: str, has_categories: bool) -> str:
+    if has_categories:
+        return " in X itself, because a scaler of all features would not leave the categories as they are"
     if sequences.form != "rows":
-        return f"make_pipeline(TimeDistributed(StandardScaler()), {owner}())"
+        return f": make_pipeline(TimeDistributed(StandardScaler()), {owner}())"
     step_features = sequences.n_features
     if sequences.common_length == 1:
-        return f"make_pipeline(StandardScaler(), {owner}(step_features={step_features}))"
+        return f": make_pipeline(StandardScaler(), {owner}(step_features={step_features}))"
     argument = "" if step_features == 1 else f"step_features={step_features}"
     for_steps = f"TimeDistributed(StandardScaler(){argument and ', '}{argument})"
     return (
-        f"make_pipeline({for_steps}, {owner}({argument})), where a feature has one scale for all steps, or "
+        f": make_pipeline({for_steps}, {owner}({argument})), where a feature has one scale for all steps, or "
         f"make_pipeline(StandardScaler(), {owner}({argument})), where every column of {sequences.name} has its own"
     )

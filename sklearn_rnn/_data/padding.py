@@ -24,21 +24,24 @@ def looks_like_padding(rows: np.ndarray, lengths: np.ndarray) -> bool:
     return bool(is_empty.any() and not has_gaps)
 
 
-def remedy_for_nan(rows: np.ndarray, lengths: np.ndarray, form: str) -> str:
+def remedy_for_nan(rows: np.ndarray, lengths: np.ndarray, form: str, has_categories: bool = False) -> str:
     """Return the sentences of an error about NaN that say what to do.
 
     Parameters
     ----------
     rows, lengths
-        As for ``looks_like_padding``.
+        As for ``looks_like_padding``, with all features.
     form : {"rows", "array", "list", "object"}
         The form of X.
+    has_categories : bool
+        Whether some features are categories, which imputers of numbers do not take or would change.
     """
     if not looks_like_padding(rows, lengths):
         before = "Replace infinity by NaN. " if np.isinf(rows).any() else ""
+        imputer = "in X itself (a data frame has fillna)" if has_categories else "by TimeDistributed(SimpleImputer())"
         return (
             f"{before}Fill gaps by sklearn_rnn.preprocessing.ForwardFill(), and then those at the start of a sequence "
-            "by TimeDistributed(SimpleImputer()), or leave out the sequence."
+            f"{imputer}, or leave out the sequence."
         )
     layout = "'case_time_channel'"
     if form == "rows":

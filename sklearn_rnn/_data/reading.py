@@ -401,12 +401,12 @@ def check_finite(
     must_check = ensure_all_finite is not False and sequences.holds_floats
     if (not must_check and observe is None) or (columns is not None and len(columns) == 0):
         return
-    for first_row, all_columns in sequences.chunks():
-        rows = all_columns if columns is None or len(columns) == all_columns.shape[1] else all_columns[:, columns]
+    for first_row, rows in sequences.chunks():
+        checked = rows if columns is None or len(columns) == rows.shape[1] else rows[:, columns]
         if must_check:
-            _check_finite_rows(sequences, owner, ensure_all_finite, first_row, rows, columns)
+            _check_finite_rows(sequences, owner, ensure_all_finite, first_row, rows, checked, columns)
         if observe is not None:
-            observe(rows)
+            observe(checked)
 
 
 def _check_finite_rows(
@@ -415,23 +415,25 @@ def _check_finite_rows(
     ensure_all_finite: bool | str,
     first_row: int,
     rows: np.ndarray,
+    checked: np.ndarray,
     columns: np.ndarray | None,
 ) -> None:
-    """Refuse NaN and infinity in columns of a chunk. The error names the sequence and the step of the first one."""
+    """Refuse NaN and infinity in the checked columns of a chunk. The error names the sequence and step of the first."""
     # A finite sum means that all values are finite. Otherwise the sum may have overflowed: test every value.
     with np.errstate(over="ignore", invalid="ignore"):
-        if np.isfinite(np.sum(rows)):
+        if np.isfinite(np.sum(checked)):
             return
-    is_bad = np.isinf(rows) if ensure_all_finite == "allow-nan" else ~np.isfinite(rows)
+    is_bad = np.isinf(checked) if ensure_all_finite == "allow-nan" else ~np.isfinite(checked)
     if not is_bad.any():
         return
     row, place = np.argwhere(is_bad)[0]
     feature = place if columns is None else columns[place]
     sequence, step = sequences.place_of(first_row + row)
-    value = "NaN" if np.isnan(rows[row, place]) else "infinity"
+    value = "NaN" if np.isnan(checked[row, place]) else "infinity"
     first, _ = sequences.place_of(first_row)
     lengths = sequences.lengths[first : sequences.place_of(first_row + len(rows) - 1)[0] + 1]
+    remedy = remedy_for_nan(rows, lengths, sequences.form, has_categories=checked.shape[1] < rows.shape[1])
     raise ValueError(
         f"{sequences.name} contains {value} in sequence {sequence}, step {step}, feature {feature}: {owner} does "
-        f"not accept {value}. {remedy_for_nan(rows, lengths, sequences.form)}"
+        f"not accept {value}. {remedy}"
     )

@@ -376,7 +376,18 @@ BAD = {
     "NaN beside categories": (
         [x.assign(amount=np.nan) for x in pandas_frames()],
         {},
-        "X contains NaN in sequence 0, step 0, feature 0",
+        "X contains NaN in sequence 0, step 0, feature 0: RNNClassifier does not accept NaN. Fill gaps by .* at the "
+        r"start of a sequence in X itself \(a data frame has fillna\)",
+    ),
+    "NaN in the last steps beside categories": (
+        [x.assign(amount=[*x.amount[:-1], np.nan]) for x in pandas_frames()],
+        {},
+        "X contains NaN in sequence 0, step 1, feature 0: RNNClassifier does not accept NaN. Fill gaps by ",
+    ),
+    "padding of ids and numbers": (
+        [np.array([[1, 2.0], [3, 4.0], [np.nan, np.nan]])] * 2,
+        {"categorical_features": [0]},
+        "X contains NaN in sequence 0, step 2, feature 1: .* NaN stands only at the ends of sequences, as padding does",
     ),
     "no size": (TOKENS, {"embedding_size": 0}, "The 'embedding_size' parameter"),
 }
@@ -490,3 +501,12 @@ def test_quantities_and_chosen_ids_get_no_hint():
     for X in others:
         assert not any("look like ids" in message for message in warnings_of(X))
     assert not any("look like ids" in message for message in warnings_of(ids, categorical_features=[0]))
+
+
+def test_the_warning_about_scale_does_not_advise_to_scale_categories():
+    X = [x.assign(amount=1000 * np.arange(len(x))) for x in pandas_frames()]
+    with pytest.warns(
+        UserWarning, match=r"'amount' \(mean .*scale the features in X itself, because a scaler"
+    ) as caught:
+        RNNClassifier(4, max_iter=1).fit(X, LABELS)
+    assert not any("StandardScaler" in str(warning.message) for warning in caught)
