@@ -27,8 +27,7 @@ def validation_scorer(estimator: Any, model: Model) -> Callable[[Dataset, float]
     scorer = check_scoring(estimator, scoring=estimator.scoring)
 
     def score(validation: Dataset, loss: float) -> float:
-        sequences: Any = validation.sequences
-        sequences = getattr(sequences, "source", sequences)  # of patches, the steps, which the estimator reads
+        sequences = validation.sequences.of_data
         y = model.in_form_of(sequences, model.coding.values_of(validation.targets))
         if (validation.weights == 1).all():
             return float(scorer(estimator, sequences, y))

@@ -107,6 +107,11 @@ class PatchedSequences(BaseSequences):
         """Dtype of the patches."""
         return self.source.dtype
 
+    @property
+    def of_data(self) -> Sequences | MappedSequences:
+        """The sequences that the patches are made of."""
+        return self.source
+
     def load(self, indices: Any) -> Sequences:
         """Make the patches of the sequences at ``indices``, in that order."""
         return self.patches.join(self.source.load(indices))

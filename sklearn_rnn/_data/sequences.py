@@ -65,6 +65,12 @@ class BaseSequences(ABC):
         length = int(self.lengths[0]) if len(self) else 0
         return length if (self.lengths == length).all() else None
 
+    @property
+    def of_data(self) -> Sequences | MappedSequences:
+        """The sequences whose steps are those of X; of patches, the sequences that they are made of."""
+        assert isinstance(self, (Sequences, MappedSequences))
+        return self
+
     def place_of(self, row: Any) -> tuple[int, int]:
         """Return the sequence and the step of a row."""
         sequence = int(np.searchsorted(self.starts, row, side="right")) - 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from textwrap import fill
-from typing import Any
 
 import numpy as np
 
@@ -50,8 +49,7 @@ class Progress:
 
 def header_of(model: Model, dataset: Dataset) -> str:
     """Return two lines: the data, and the model."""
-    sequences: Any = dataset.sequences
-    sequences = getattr(sequences, "source", sequences)  # of patches, the steps
+    sequences = dataset.sequences.of_data
     schema, network, coding = model.schema, model.network, model.coding
     shortest, longest = int(sequences.lengths.min()), int(sequences.lengths.max())
     steps = f"{shortest}" if shortest == longest else f"{shortest} to {longest}"

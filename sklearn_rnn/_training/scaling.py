@@ -8,13 +8,12 @@ predictions know nothing of the scaling.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from sklearn_rnn._data.batches import Dataset
 from sklearn_rnn._data.moments import Moments
-from sklearn_rnn._data.patches import PatchedSequences
 from sklearn_rnn._inference.prediction import output_inputs
 from sklearn_rnn._network.network import RecurrentNetwork
 from sklearn_rnn._network.parameters import Parameters
@@ -119,9 +118,7 @@ def _of_inputs(network: RecurrentNetwork, mean: np.ndarray, scale: np.ndarray) -
 
 def measure_features(dataset: Dataset, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
     """Return the weighted mean and spread of each feature, over all steps; 0 and 1 for constant features."""
-    source: Any = dataset.sequences
-    if isinstance(source, PatchedSequences):
-        source = source.source  # the steps, without zeros in front
+    source = dataset.sequences.of_data  # without zeros in front
     weights = dataset.weights if dataset.per_step else np.repeat(dataset.weights, source.lengths)
     moments = Moments(source.n_features)
     for first, rows in source.chunks():

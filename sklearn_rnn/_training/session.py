@@ -113,7 +113,9 @@ class TrainingSession:
             tol=settings.tol,
             n_iter_no_change=settings.n_iter_no_change,
             early_stopping=settings.early_stopping,
-            progress=Progress(settings.verbose, "" if is_partial else header_of(model, dataset)),
+            progress=Progress(
+                settings.verbose, "" if is_partial or settings.verbose != 1 else header_of(model, dataset)
+            ),
             validate=None if validation is None else lambda: evaluate(model, loss, validation, settings.n_jobs, score),
             tasks=tasks,
             snapshot=snapshot,

@@ -125,7 +125,7 @@ class Case:
 def features_out_of_scale(case: Case) -> Iterator[Finding]:
     if case.estimator.normalize_features:
         return
-    sequences: Any = getattr(case.dataset.sequences, "source", case.dataset.sequences)  # of patches, the steps
+    sequences = case.dataset.sequences.of_data
     schema, moments = case.model.schema, Moments(sequences.n_features)
     for _, rows in sequences.chunks():
         moments.add(rows)

@@ -93,6 +93,15 @@ def test_a_bad_scoring_is_refused_before_training(scoring, message):
         classifier(scoring=scoring, early_stopping=True).fit(X, LABELS)
 
 
+def test_validation_data_may_be_in_a_file(tmp_path):
+    array = np.stack([x[:2] for x in X])
+    np.save(tmp_path / "X.npy", array)
+    mapped = np.load(tmp_path / "X.npy", mmap_mode="r")
+    in_file = classifier(scoring="roc_auc", early_stopping=True).fit(mapped, LABELS)
+    in_memory = classifier(scoring="roc_auc", early_stopping=True).fit(array, LABELS)
+    assert in_file.validation_scores_ == in_memory.validation_scores_
+
+
 def test_a_scorer_changes_no_bit_of_the_weights():
     plain = classifier().fit(X, LABELS, X_val=X, y_val=LABELS)
     scored = classifier(scoring="roc_auc").fit(X, LABELS, X_val=X, y_val=LABELS)

@@ -129,6 +129,13 @@ def test_partial_fit_prints_lines_alone(capsys):
     assert [line.split()[0] for line in lines_of(capsys)] == ["1", "2"]
 
 
+def test_data_in_a_file_have_a_header_too(capsys, tmp_path):
+    np.save(tmp_path / "X.npy", np.random.default_rng(0).normal(size=(8, 6, 2)))
+    X = np.load(tmp_path / "X.npy", mmap_mode="r")
+    RNNRegressor(2, max_iter=1, verbose=1, patch_size=2).fit(X, np.arange(8.0))
+    assert lines_of(capsys)[0] == "8 sequences of 6 steps, 2 features; target: values"
+
+
 def test_large_losses_keep_the_table_narrow(capsys):
     X, _, targets = small_data()
     RNNRegressor(2, max_iter=1, verbose=1, normalize_y=False).fit(X, targets * 1e6)
