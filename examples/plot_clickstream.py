@@ -3,7 +3,7 @@ Who will buy? Classification of a click log
 ===========================================
 
 A shop logs clicks: a long table with strings and numbers. Will a visitor buy? This depends on the order of the clicks:
-"add, remove" leaves an empty cart, "remove, add" does not. Here a network reads the table as it is. It learns a vector
+"add, clear" leaves an empty cart, "clear, add" does not. Here a network reads the table as it is. It learns a vector
 for each kind of event and for each page. A logistic regression on n-grams of the events stands beside it.
 """
 
@@ -107,11 +107,12 @@ print(f"{np.mean(y == 'buys'):.0%} of the sessions buy")
 # -----------
 #
 # Columns of strings are categories: the network learns a vector for each kind of event and for each page. It reads a
-# session from its start to its end and predicts from its last state, as a cart is filled. The other parameters would
-# do too, but this network can also follow a session while it goes on (below).
+# session from its start to its end and predicts from its last state. This suits a cart, which is filled step by step:
+# the default, which reads in both directions and pools the states, reaches less here. And such a network can also
+# follow a session while it goes on (below).
 #
-# The rule of thumb for the size of the vectors (``embedding_size="auto"``) gives 14 numbers to each of 51 pages. For
-# 2,900 sessions that is too many; 4 do better here.
+# The rule of thumb for the size of the vectors (``embedding_size="auto"``) gives 3 numbers to each of the 4 kinds of
+# events and 14 to each of the 51 pages. With 4 for both the network does better here.
 
 network = RNNClassifier((32,), embedding_size=4, readout="last", bidirectional=False, max_iter=30, random_state=0)
 
