@@ -326,9 +326,12 @@ def _has_other_columns(rows: Any) -> bool:
 def _columns_of(raw: RawSequences) -> list[Column]:
     if raw.columns is not None:
         return raw.columns
-    labels = labels_of(raw.rows)
-    places = [f"{raw.name}[0]" + ("" if labels is None else f"[{labels[j]!r}]") for j in range(raw.n_features)]
-    return [column_of(raw.rows, j, place) for j, place in enumerate(places)]
+    labels, columns = labels_of(raw.rows), []
+    for j in range(raw.n_features):
+        label = None if labels is None else labels[j]
+        column = column_of(raw.rows, j, f"{raw.name}[0]" + ("" if labels is None else f"[{label!r}]"))
+        columns.append(column._replace(declared=None) if label in raw.undeclared else column)
+    return columns
 
 
 def _as_sequences(

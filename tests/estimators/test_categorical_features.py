@@ -180,6 +180,25 @@ def test_other_ways_of_training(settings):
     assert clf.loss_ < start.loss_
 
 
+APART = {
+    "frames": lambda x: pd.DataFrame({"kind": x}).astype("category"),
+    "Series": lambda x: pd.Series(x).astype("category"),
+}
+
+
+@pytest.mark.parametrize("make", APART.values(), ids=APART)
+def test_weight_zero_removes_dtypes_of_categories_too(make):
+    X = [make(x) for x in (["a", "b"], ["c", "b"], ["zebra"], ["b", "b", "a"])]
+    y, weights = [0, 1, 0, 1], [1, 1, 0, 1]
+    clf = RNNClassifier(3, max_iter=3, random_state=0)
+    weighted = clone(clf).fit(X, y, weights)
+    removed = clone(clf).fit(X[:2] + X[3:], y[:2] + y[3:])
+    assert list(weighted.categories_[0]) == ["a", "b", "c"]
+    for name, values in removed.weights_.items():
+        assert_array_equal(weighted.weights_[name], values)
+    assert_array_equal(weighted.predict_proba(X), removed.predict_proba(X))
+
+
 def test_searches_clones_and_pickles():
     search = GridSearchCV(classifier(), {"embedding_size": [1, 4], "cell": ["gru", "rnn"]}, cv=2).fit(X, y)
     best = search.best_estimator_
