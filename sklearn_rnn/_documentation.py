@@ -54,10 +54,10 @@ categorical_features : "from_dtype", array-like of {bool, int, str} or None, def
 
 categories : "auto" or list of array-like, default="auto"
     Categories of each categorical feature, in the order of the columns. "auto": those of the dtype if it
-    declares them (Categorical of pandas, Enum of polars), otherwise those of the data of the first
-    training, sorted. All
-    unknown and missing categories share a vector. It is trained where the training data have such
-    categories. Otherwise it is 0, the mean of the start values of the others.
+    declares them (Categorical of pandas, Enum of polars) and is the same in all sequences, otherwise
+    those of the data of the first training, sorted. All unknown and missing categories share a vector.
+    It is trained where the training data have such categories. Otherwise it is 0, the mean of the start
+    values of the others.
 
 embedding_size : int or "auto", default="auto"
     Numbers of the vector of a category. "auto": min(50, round(1.6 n^0.56)) for n categories.

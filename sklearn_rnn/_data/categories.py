@@ -6,7 +6,7 @@ k + 2 for category k.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from numbers import Number
 from typing import Any
@@ -48,14 +48,15 @@ class CategoricalFeature:
         has_numbers = bool(values) and all(_kind_of(value) == "numbers" for value in values)
         return np.array(values) if has_numbers else np.array(values, object)
 
-    def encode(self, values: np.ndarray, place: str) -> np.ndarray:
+    def encode(self, values: np.ndarray, place_of: Callable[[int], str]) -> np.ndarray:
         """Return the code of each value of one column of data, (n,), as an integer.
+
+        ``place_of`` returns where a value is, such as "X[3]", for messages.
 
         Raises
         ------
         TypeError
-            If strings come where the categories are numbers, or numbers where they are strings. It starts with
-            ``place``.
+            If strings come where the categories are numbers, or numbers where they are strings.
         """
         if self._table is not None and values.dtype.kind in "biuf":
             return self._codes_of_numbers(values)
@@ -65,13 +66,12 @@ class CategoricalFeature:
             self._add_fractions(values, codes)
         if self.codes and (codes == UNKNOWN).any():
             known = _kind_of(next(iter(self.codes)))
-            others = (value for value in values[codes == UNKNOWN].tolist() if not is_missing_item(value))
-            other = next((value for value in others if _kind_of(value) != known), None)
-            if other is not None:
-                raise TypeError(
-                    f"{place} has {other!r} in the categorical feature {self.name!r}, whose categories are {known}, "
-                    f"such as {next(iter(self.codes))!r}: pass {known}."
-                )
+            for i in np.flatnonzero(codes == UNKNOWN):
+                if not is_missing_item(values[i]) and _kind_of(values[i]) != known:
+                    raise TypeError(
+                        f"{place_of(int(i))} has {plain(values[i])!r} in the categorical feature {self.name!r}, whose "
+                        f"categories are {known}, such as {next(iter(self.codes))!r}: pass {known}."
+                    )
         return codes
 
     @cached
@@ -149,11 +149,11 @@ class Categories:
         """Indices of the other features."""
         return np.flatnonzero(~self.mask)
 
-    def encode_rows(self, rows: np.ndarray, place: str) -> np.ndarray:
+    def encode_rows(self, rows: np.ndarray, place_of: Callable[[int], str]) -> np.ndarray:
         """Return a copy of rows of numbers, (n_rows, n_features), with codes in the place of categories."""
         rows = rows.copy()
         for feature in self.features:
-            rows[:, feature.column] = feature.encode(rows[:, feature.column], place)
+            rows[:, feature.column] = feature.encode(rows[:, feature.column], place_of)
         return rows
 
 

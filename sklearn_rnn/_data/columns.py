@@ -72,8 +72,15 @@ def column_of(rows: Any, j: int, place: str) -> Column:
 
 
 def join_steps(columns: Sequence[Column]) -> Column:
-    """Return the columns of a feature in a table, one for each step, as one column: row after row."""
-    return _joined(np.stack([column.values for column in columns], axis=1).reshape(-1), columns)
+    """Return the columns of a feature in a table, one for each step, as one column: row after row.
+
+    It has categories if one of them has, and declares those of all if all declare theirs.
+    """
+    values = np.stack([column.values for column in columns], axis=1).reshape(-1)
+    declared = None
+    if all(column.declared is not None for column in columns):
+        declared = list(dict.fromkeys(value for column in columns for value in column.declared or ()))
+    return Column(values, any(column.is_category for column in columns), declared)
 
 
 def column_of_sequences(X: Sequence[Any], name: str) -> Column | None:
@@ -86,16 +93,11 @@ def column_of_sequences(X: Sequence[Any], name: str) -> Column | None:
         if reader is None:
             return None
         columns.append(reader(x, f"{name}[{i}]"))
-    joined = _joined(np.concatenate([column.values for column in columns]), columns)
-    return joined if joined.is_category else None
-
-
-def _joined(values: np.ndarray, columns: Sequence[Column]) -> Column:
-    """Return a column with the values of several: with categories if one has them, with declared ones if all have."""
-    declared = None
-    if all(column.declared is not None for column in columns):
-        declared = list(dict.fromkeys(value for column in columns for value in column.declared or ()))
-    return Column(values, any(column.is_category for column in columns), declared)
+    values, is_category = np.concatenate([column.values for column in columns]), any(c.is_category for c in columns)
+    declared = columns[0].declared
+    # Those of some sequences alone are no declaration: a sequence of weight 0 must not add to them.
+    is_common = all(column.declared == declared for column in columns)
+    return Column(values, True, declared if is_common else None) if is_category else None
 
 
 def _of_pandas(series: Any, place: str) -> Column:

@@ -326,9 +326,12 @@ def _has_other_columns(rows: Any) -> bool:
 def _columns_of(raw: RawSequences) -> list[Column]:
     if raw.columns is not None:
         return raw.columns
-    labels = labels_of(raw.rows)
-    places = [f"{raw.name}[0]" + ("" if labels is None else f"[{labels[j]!r}]") for j in range(raw.n_features)]
-    return [column_of(raw.rows, j, place) for j, place in enumerate(places)]
+    labels, columns = labels_of(raw.rows), []
+    for j in range(raw.n_features):
+        label = None if labels is None else labels[j]
+        column = column_of(raw.rows, j, f"{raw.name}[0]" + ("" if labels is None else f"[{label!r}]"))
+        columns.append(column._replace(declared=None) if label in raw.undeclared else column)
+    return columns
 
 
 def _as_sequences(
@@ -339,7 +342,7 @@ def _as_sequences(
     categorical = {} if categories is None else {feature.column: feature for feature in categories.features}
     for j, column in enumerate(columns):
         if j in categorical:
-            rows[:, j] = categorical[j].encode(column.values, raw.name)
+            rows[:, j] = categorical[j].encode(column.values, raw.name_of)
         else:
             with np.errstate(over="ignore"):
                 rows[:, j] = _numbers_of(column, j, raw)
@@ -369,7 +372,7 @@ def _numbers_of(column: Column, j: int, raw: RawSequences) -> np.ndarray:
 def _place_of(row: int, j: int, raw: RawSequences) -> str:
     """Return the sequence of a row and, if it has a label, the column, for messages."""
     labels = labels_of(raw.rows)
-    return f"{raw.name}[{raw.place_of(row)[0]}]" + ("" if labels is None else f"[{labels[j]!r}]")
+    return raw.name_of(row) + ("" if labels is None else f"[{labels[j]!r}]")
 
 
 def _refuse_text_of(column: Column, j: int, raw: RawSequences) -> None:
@@ -378,7 +381,7 @@ def _refuse_text_of(column: Column, j: int, raw: RawSequences) -> None:
     if strings:
         row = next((i for i in strings if not is_number(column.values[i])), strings[0])
         labels = labels_of(raw.rows)
-        place = f"{raw.name}[{raw.place_of(row)[0]}]"
+        place = raw.name_of(row)
         refuse_text(column.values[row : row + 1].reshape(1, 1), place, None if labels is None else [labels[j]])
 
 
@@ -388,7 +391,7 @@ def _encoded(sequences: Any, categories: Categories | None) -> Any:
         return sequences
     if isinstance(sequences, MappedSequences):
         return replace(sequences, categories=categories)
-    return replace(sequences, rows=categories.encode_rows(sequences.rows, sequences.name))
+    return replace(sequences, rows=categories.encode_rows(sequences.rows, sequences.name_of))
 
 
 def _read_numbers(estimator: Any, X: Any, reader: Reader, **options: Any) -> Sequences | MappedSequences:

@@ -33,11 +33,14 @@ class RawSequences(Sequences):
         Names of the features.
     columns : list of Column, or None
         The columns of the rows with their dtypes, where ``rows`` is an array that has lost them.
+    undeclared : frozenset
+        Labels of columns of categories that no dtype common to all sequences declares.
     """
 
     rows: Any
     names: np.ndarray | None = None
     columns: list[Column] | None = None
+    undeclared: frozenset[Any] = frozenset()
 
     @property
     def is_numeric(self) -> bool:
@@ -87,7 +90,8 @@ def raw_sequences(X: Any, name: str = "X", expected: np.ndarray | None = None) -
     if path is not None and all(is_of_class(x, path) for x in given.X):
         refuse_repeated(labels_of(given.X[0]) or [], f"{name}[0]")
         names = common_names(given, name, expected)  # before frames with other columns are joined
-        return RawSequences(_joined_frames(given.X, path, name), _lengths_of(given.X), form, name, names)
+        rows, undeclared = _joined_frames(given.X, path, name)
+        return RawSequences(rows, _lengths_of(given.X), form, name, names, undeclared=undeclared)
     rows = _joined_strings(given.X, name)
     if rows is None:
         return None
@@ -125,8 +129,8 @@ def _rows_of_instances(X: Any) -> Any:
     return None
 
 
-def _joined_frames(X: Sequence[Any], path: str, name: str) -> Any:
-    """Return the rows of all frames of a class as one frame."""
+def _joined_frames(X: Sequence[Any], path: str, name: str) -> tuple[Any, frozenset[Any]]:
+    """Return the rows of all frames of a class as one frame, and its columns whose dtypes of categories differ."""
     for i, x in enumerate(X):
         if x.shape[1] != X[0].shape[1] or (path == "pandas.DataFrame" and not x.columns.equals(X[0].columns)):
             raise ValueError(f"{name}[{i}] has other columns than {name}[0]: every sequence needs the same columns.")
@@ -135,9 +139,9 @@ def _joined_frames(X: Sequence[Any], path: str, name: str) -> Any:
     if path == "polars.DataFrame":
         _refuse_text_beside_numbers(X, name)
         with _naming_dtypes(name, sys.modules["polars"].exceptions.PolarsError):
-            return sys.modules["polars"].concat(list(X), how="vertical_relaxed")
+            return sys.modules["polars"].concat(list(X), how="vertical_relaxed"), frozenset()
     with _naming_dtypes(name, sys.modules["pyarrow"].ArrowException):
-        return sys.modules["pyarrow"].concat_tables(list(X), promote_options="permissive")
+        return sys.modules["pyarrow"].concat_tables(list(X), promote_options="permissive"), frozenset()
 
 
 def _refuse_text_beside_numbers(frames: Sequence[Any], name: str) -> None:
@@ -168,8 +172,8 @@ def _naming_dtypes(name: str, errors: type[Exception]) -> Iterator[None]:
         ) from error
 
 
-def _joined_pandas_frames(frames: Sequence[Any]) -> Any:
-    """Return the rows of all frames; where one has a dtype of categories, with the categories of all."""
+def _joined_pandas_frames(frames: Sequence[Any]) -> tuple[Any, frozenset[Any]]:
+    """Return the rows of all frames, and the columns whose dtypes of categories differ: they get those of all."""
     pd = sys.modules["pandas"]
     dtypes = [frame.dtypes.to_list() for frame in frames]
     common = {}
@@ -177,7 +181,8 @@ def _joined_pandas_frames(frames: Sequence[Any]) -> Any:
         has_categories = any(isinstance(dtype, pd.CategoricalDtype) for dtype in of_frames)
         if has_categories and any(dtype != of_frames[0] for dtype in of_frames):
             common[label] = pd.CategoricalDtype(_union_of_categories([frame[label] for frame in frames]))
-    return pd.concat([frame.astype(common) for frame in frames] if common else list(frames), ignore_index=True)
+    rows = pd.concat([frame.astype(common) for frame in frames] if common else list(frames), ignore_index=True)
+    return rows, frozenset(common)
 
 
 def _union_of_categories(columns: list[Any]) -> list[Any]:

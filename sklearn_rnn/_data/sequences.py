@@ -76,6 +76,10 @@ class BaseSequences(ABC):
         sequence = int(np.searchsorted(self.starts, row, side="right")) - 1
         return sequence, int(row - self.starts[sequence])
 
+    def name_of(self, row: Any) -> str:
+        """Return the name of the sequence of a row, such as "X[3]", for messages."""
+        return f"{self.name}[{self.place_of(row)[0]}]"
+
     def take_sequences(self, values: np.ndarray, indices: np.ndarray) -> np.ndarray:
         """Take the values, (n_rows, ...), of the sequences at ``indices``, sequence after sequence."""
         if self.common_length is not None:
@@ -218,7 +222,7 @@ class MappedSequences(BaseSequences):
         np.concatenate(parts, out=rows, casting="unsafe")
         rows = rows.astype(self.dtype, copy=False)
         if self.categories is not None:
-            rows = self.categories.encode_rows(rows, self.name)
+            rows = self.categories.encode_rows(rows, lambda _: self.name)
         return Sequences(rows, lengths, self.form)
 
     def chunks(self) -> Iterator[tuple[int, np.ndarray]]:

@@ -440,11 +440,16 @@ def test_whole_numbers_beyond_those_of_the_categories_are_unknown():
 
 
 PREDICT = {
-    "numbers for strings": (TOKENS, [[1.0, 2.0], [3.0]], "X has 1.0 in the categorical feature '0', whose categories"),
+    "numbers for strings": (TOKENS, [[1.0, 2.0], [3.0]], r"X\[0\] has 1.0 in the categorical feature '0', whose"),
     "strings for numbers": (
         [np.array([7, 5]), np.array([5])],
         [["a"], ["b"]],
-        "X has 'a' in the categorical feature '0', whose categories are numbers, such as 5",
+        r"X\[0\] has 'a' in the categorical feature '0', whose categories are numbers, such as 5",
+    ),
+    "a number in a later sequence": (
+        TOKENS,
+        [["a", "cat"], ["the", 3]],
+        r"X\[1\] has 3 in the categorical feature '0'",
     ),
     "more features": (TOKENS, pandas_frames(), "X has 2 features per step, but RNNClassifier is expecting 1"),
     "another order": (

@@ -119,7 +119,7 @@ def test_steps_of_a_stream_in_any_form():
     ("x", "message"),
     [
         (["buy"], r"x has shape \(1,\), but a step of 1 sequence has shape"),
-        ([1.0, 2.0], "x has 1.0 in the categorical feature 'kind', whose categories are strings"),
+        ([1.0, 2.0], r"x\[0\] has 1.0 in the categorical feature 'kind', whose categories are strings"),
         (["buy", "two"], r"x\[0\] is not numeric: it has the string 'two'"),
         (["buy", np.nan], "x contains NaN in sequence 0, step 0, feature 1"),
         (pd.DataFrame({"amount": [1.0], "kind": ["buy"]}), "x: The feature names should match"),
@@ -178,6 +178,25 @@ def test_other_ways_of_training(settings):
     clf = classifier(**settings).fit(X, y)
     start = classifier(**settings | {"max_iter": 1, "learning_rate_init": 1e-12}).fit(X, y)
     assert clf.loss_ < start.loss_
+
+
+APART = {
+    "frames": lambda x: pd.DataFrame({"kind": x}).astype("category"),
+    "Series": lambda x: pd.Series(x).astype("category"),
+}
+
+
+@pytest.mark.parametrize("make", APART.values(), ids=APART)
+def test_weight_zero_removes_dtypes_of_categories_too(make):
+    X = [make(x) for x in (["a", "b"], ["c", "b"], ["zebra"], ["b", "b", "a"])]
+    y, weights = [0, 1, 0, 1], [1, 1, 0, 1]
+    clf = RNNClassifier(3, max_iter=3, random_state=0)
+    weighted = clone(clf).fit(X, y, weights)
+    removed = clone(clf).fit(X[:2] + X[3:], y[:2] + y[3:])
+    assert list(weighted.categories_[0]) == ["a", "b", "c"]
+    for name, values in removed.weights_.items():
+        assert_array_equal(weighted.weights_[name], values)
+    assert_array_equal(weighted.predict_proba(X), removed.predict_proba(X))
 
 
 def test_searches_clones_and_pickles():
