@@ -111,7 +111,7 @@ print(f"{np.mean(y == 'buys'):.0%} of the sessions buy")
 # the default, which reads in both directions and pools the states, reaches less here. And such a network can also
 # follow a session while it goes on (below).
 #
-# The rule of thumb for the size of the vectors (``embedding_size="auto"``) gives 3 numbers to each of the 4 kinds of
+# The rule of thumb for the size of the vectors (``embedding_size="auto"``) gives 4 numbers to each of the 4 kinds of
 # events and 14 to each of the 51 pages. With 4 for both the network does better here.
 
 network = RNNClassifier((32,), embedding_size=4, readout="last", bidirectional=False, max_iter=30, random_state=0)

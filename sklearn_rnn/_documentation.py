@@ -60,7 +60,8 @@ categories : "auto" or list of array-like, default="auto"
     values of the others.
 
 embedding_size : int or "auto", default="auto"
-    Numbers of the vector of a category. "auto": min(50, round(1.6 n^0.56)) for n categories.
+    Numbers of the vector of a category. "auto": n for n <= 8 categories, max(8, min(50,
+    round(1.6 n^0.56))) for more.
 
 patch_size : int or "auto", default="auto"
     Number of steps of data that the network reads at once. They are one network step with patch_size

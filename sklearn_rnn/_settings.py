@@ -80,7 +80,8 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "verbose": ["verbose"],
 }
 
-LARGEST_EMBEDDING = 50  # of embedding_size="auto"
+# Of embedding_size="auto": up to so many categories have as many numbers, as much as a one-hot code; the most numbers.
+FULL_EMBEDDING, LARGEST_EMBEDDING = 8, 50
 
 # ---- Combinations of parameters ----------------------------------------------------------------------
 
@@ -257,10 +258,11 @@ def make_network(
 
 
 def embedding_size_of(estimator: Any, n_categories: int) -> int:
-    """Return the numbers of a category's vector; "auto": fastai's rule, but at most LARGEST_EMBEDDING."""
+    """Return the numbers of a category's vector; "auto": fastai's rule, but not too few, and not too many."""
     if estimator.embedding_size != "auto":
         return int(estimator.embedding_size)
-    return min(LARGEST_EMBEDDING, max(1, round(1.6 * n_categories**0.56)))
+    least = max(1, min(n_categories, FULL_EMBEDDING))
+    return min(LARGEST_EMBEDDING, max(least, round(1.6 * n_categories**0.56)))
 
 
 # ---- Training ----------------------------------------------------------------------------------------

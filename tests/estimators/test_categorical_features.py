@@ -45,8 +45,8 @@ def test_a_raw_frame_is_learned():
     assert clf.score(*make_clicks(200, seed=1)) > 0.85
     assert_array_equal(clf.is_categorical_, [True, False])
     assert_array_equal(clf.categories_[0], KINDS)
-    assert clf.weights_["embedding.kind"].shape == (5, 3)  # min(50, round(1.6 * 4**0.56)) numbers
-    assert clf.weights_["layer_0.input"].shape[0] == 1 + 3
+    assert clf.weights_["embedding.kind"].shape == (5, 4)  # as many numbers as categories
+    assert clf.weights_["layer_0.input"].shape[0] == 1 + 4
 
 
 def test_without_categories_the_attributes_are_none():
