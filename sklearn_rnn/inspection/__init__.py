@@ -1,6 +1,19 @@
-"""Inspection of fitted networks: the gradient at every step of backpropagation through time."""
+"""Inspection of fitted networks: gradients, training, hidden states and predictions, as figures and as pictures."""
 
 from sklearn_rnn.inspection._gradient_flow import gradient_flow
+from sklearn_rnn.inspection._gradient_flow_display import GradientFlowDisplay
+from sklearn_rnn.inspection._hidden_states_display import HiddenStatesDisplay
+from sklearn_rnn.inspection._step_prediction_display import StepPredictionDisplay
+from sklearn_rnn.inspection._training_curve_display import TrainingCurveDisplay
 from sklearn_rnn.inspection._truncation_bias import truncation_bias
+from sklearn_rnn.inspection._truncation_bias_display import TruncationBiasDisplay
 
-__all__ = ["gradient_flow", "truncation_bias"]
+__all__ = [
+    "GradientFlowDisplay",
+    "HiddenStatesDisplay",
+    "StepPredictionDisplay",
+    "TrainingCurveDisplay",
+    "TruncationBiasDisplay",
+    "gradient_flow",
+    "truncation_bias",
+]
