@@ -104,8 +104,13 @@ def set_log_scale(ax: Any) -> None:
         ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     else:
         ax.yaxis.set_major_locator(LogLocator())
-    ax.yaxis.set_major_formatter("{x:g}")
+    ax.yaxis.set_major_formatter("{x:g}" if ratio < 1e4 else power_of_ten)
     ax.yaxis.set_minor_formatter(NullFormatter())
+
+
+def power_of_ten(value: float, position: int | None = None) -> str:
+    """Return the label of a tick at a power of ten: "1e-6". Its exponent, raised, would be too small."""
+    return "1" if value == 1 else f"1e{round(np.log10(value))}"
 
 
 def add_legend(ax: Any, handles: Any = None) -> None:

@@ -148,7 +148,7 @@ class TruncationBiasDisplay:
             (self.lines_[quantity],) = self.ax_.plot(
                 self.truncations, getattr(self, quantity), **style | (line_kw or {})
             )
-        ylabel = QUANTITIES[quantities[0]] if len(quantities) == 1 else "relative to the full gradient"
+        ylabel = quantities[0].replace("_", " ") if len(quantities) == 1 else "relative to the full gradient"
         self.ax_.set(xscale="log", xlabel="truncation (network steps)", ylabel=ylabel)
         self.ax_.xaxis.set_major_formatter("{x:g}")
         add_legend(self.ax_)

@@ -158,7 +158,7 @@ def test_two_estimators_share_axes():
         )
         ax = display.ax_
     assert legend_of(ax) == ["gru", "rnn"]
-    assert ax.get_ylabel() == "bias"
+    assert ax.get_ylabel() == "relative bias"
     assert len(ax.lines) == 2
 
 
