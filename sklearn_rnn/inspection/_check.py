@@ -52,7 +52,15 @@ def check_names(results: Any, name: str) -> dict[str, Any]:
     return dict(results)
 
 
+def check_list(values: Any, choices: Any, name: str) -> None:
+    """Refuse anything but a list of one or more of the choices."""
+    if not isinstance(values, (list, tuple)) or not values:
+        raise ValueError(f"{name}={values!r} must be a list of one or more of {', '.join(map(repr, choices))}.")
+    for value in values:
+        check_choice(value, choices, name)
+
+
 def check_choice(value: Any, choices: Any, name: str) -> None:
     """Refuse a value that is none of the choices."""
-    if value not in choices:
+    if not isinstance(value, (str, type(None))) or value not in choices:
         raise ValueError(f"{name}={value!r} is not known. Choose one of {', '.join(map(repr, choices))}.")

@@ -91,7 +91,7 @@ class StepPredictionDisplay:
         index : int, default=0
             The place of the sequence in X; from the end if negative.
         output : int, default=0
-            The output to draw if y has several, or the label of multilabel targets.
+            The output to draw, if y has several.
         ax, line_kw, im_kw
             As for :meth:`plot`.
 
@@ -120,7 +120,6 @@ class StepPredictionDisplay:
         if y_true.ndim > 1:
             output = check_place(output, y_true.shape[1], "output", "y", "outputs")
             y_true, y_pred = y_true[:, output], y_pred[:, output]
-            classes = None if classes is None else np.array([0, 1])
         return cls.from_predictions(y_true, y_pred, classes=classes, ax=ax, line_kw=line_kw, im_kw=im_kw)
 
     @classmethod

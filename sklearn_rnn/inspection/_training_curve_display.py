@@ -8,7 +8,7 @@ import numpy as np
 
 from sklearn_rnn._settings import clip_norm_of
 from sklearn_rnn._utils.warnings import warn_user
-from sklearn_rnn.inspection._check import check_choice, check_estimator
+from sklearn_rnn.inspection._check import check_estimator, check_list
 from sklearn_rnn.inspection._drawing import (
     add_legend,
     count_along,
@@ -186,10 +186,8 @@ class TrainingCurveDisplay:
         available = [panel for panel in PANELS if figures[panel] is not None]
         if panels is None:
             return available
-        if isinstance(panels, str) or len(panels) == 0:
-            raise ValueError(f"panels={panels!r} must be a list of one or more of {', '.join(map(repr, PANELS))}.")
+        check_list(panels, PANELS, "panels")
         for panel in panels:
-            check_choice(panel, PANELS, "panels")
             if panel not in available:
                 raise ValueError(
                     f"panels has {panel!r}, but there are no such figures: pass X_val and y_val to fit, or leave the "

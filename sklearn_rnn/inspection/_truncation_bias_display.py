@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from sklearn_rnn.inspection._check import check_choice, check_problem
+from sklearn_rnn.inspection._check import check_list, check_problem
 from sklearn_rnn.inspection._drawing import add_legend, axes_to_draw_on, import_pyplot, marker_for
 from sklearn_rnn.inspection._truncation_bias import truncation_bias
 
@@ -109,10 +107,12 @@ class TruncationBiasDisplay:
         NotFittedError, TypeError, ValueError
         """
         import_pyplot(f"{cls.__name__}.from_estimator")
-        _check_quantities(quantities)
+        check_list(quantities, QUANTITIES, "quantities")
         if truncations is None:
             _, _, dataset = check_problem(estimator, X, y)
-            truncations = _doubled(truncation_stride or 1, int(dataset.sequences.lengths.max()))
+            # truncation_bias refuses a stride that is no number of steps.
+            first = truncation_stride if isinstance(truncation_stride, (int, np.integer)) else 1
+            truncations = _doubled(max(1, int(first)), int(dataset.sequences.lengths.max()))
         bias = truncation_bias(estimator, X, y, truncations, truncation_stride=truncation_stride)
         return cls(**bias, name=name).plot(ax, quantities=quantities, line_kw=line_kw)
 
@@ -138,7 +138,7 @@ class TruncationBiasDisplay:
         ValueError
             For quantities that are not known.
         """
-        _check_quantities(quantities)
+        check_list(quantities, QUANTITIES, "quantities")
         self.ax_ = axes_to_draw_on(ax, self, height=3.4)
         self.figure_ = self.ax_.figure
         self.lines_ = {}
@@ -153,13 +153,6 @@ class TruncationBiasDisplay:
         self.ax_.xaxis.set_major_formatter("{x:g}")
         add_legend(self.ax_)
         return self
-
-
-def _check_quantities(quantities: Any) -> None:
-    if isinstance(quantities, str) or len(quantities) == 0:
-        raise ValueError(f"quantities={quantities!r} must be a list of one or more of {', '.join(QUANTITIES)}.")
-    for quantity in quantities:
-        check_choice(quantity, QUANTITIES, "quantities")
 
 
 def _doubled(first: int, last: int) -> np.ndarray:

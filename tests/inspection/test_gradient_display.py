@@ -185,6 +185,8 @@ def test_bad_arguments_of_a_bias_are_refused():
         TruncationBiasDisplay.from_estimator(regressor, X, Y, quantities=["norm"])
     with pytest.raises(ValueError, match=r"^quantities='cosine' must be a list"):
         TruncationBiasDisplay.from_estimator(regressor, X, Y, quantities="cosine")
+    with pytest.raises(ValueError, match=r"^The 'truncation_stride' parameter of truncation_bias must be an int"):
+        TruncationBiasDisplay.from_estimator(regressor, X, Y, truncation_stride="long")
     with pytest.raises(ValueError, match=r"^truncations must be a list of integers"):
         TruncationBiasDisplay.from_estimator(regressor, X, Y, truncations=[0.5])
 

@@ -54,6 +54,12 @@ def test_similar_units_are_side_by_side():
     assert abs(order.index(1) - order.index(3)) == 1
 
 
+@pytest.mark.parametrize("states", [np.full((4, 5), np.nan), np.ones((4, 600)), np.zeros((1, 3), np.float32)])
+def test_any_states_are_ordered(states):
+    display = HiddenStatesDisplay.from_hidden_states(states)
+    assert sorted(display.unit_order) == list(range(states.shape[1]))
+
+
 def test_units_are_ordered_by_the_step_of_their_peak():
     states = np.eye(5)[:, [3, 1, 4, 0, 2]]
     display = HiddenStatesDisplay.from_hidden_states(states, order="peak")
@@ -105,6 +111,8 @@ def test_bad_arguments_for_states_are_refused():
         HiddenStatesDisplay.from_estimator(regressor, X, index=1.0)
     with pytest.raises(ValueError, match=r"^order='size' is not known. Choose one of 'similarity', 'peak', None"):
         HiddenStatesDisplay.from_estimator(regressor, X, order="size")
+    with pytest.raises(ValueError, match=r"^order=\['peak'\] is not known"):
+        HiddenStatesDisplay.from_estimator(regressor, X, order=["peak"])
     with pytest.raises(ValueError, match=r"^hidden_states has shape \(2, 3, 4\)"):
         HiddenStatesDisplay.from_hidden_states(np.zeros((2, 3, 4)))
     assert not plt.get_fignums()
