@@ -154,7 +154,7 @@ class GradientFlowDisplay:
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Axes to draw on. None: a new figure.
+            Axes to draw on; in a figure with ``layout="constrained"`` their legend has room. None: a new figure.
         quantity : {"hidden_norms", "preactivation_norms", "recurrent_norms", "dropped_share", "singular_values", \
                 "max_singular_values"}, default="hidden_norms"
             The attribute of the layers in ``flows``, as :func:`gradient_flow` describes it.

@@ -8,8 +8,8 @@ from sklearn_rnn.inspection._check import check_choice, check_estimator, check_p
 from sklearn_rnn.inspection._drawing import axes_to_draw_on, count_along, import_pyplot
 
 ORDERS = {"similarity": "units, similar ones side by side", "peak": "units, by step of their peak", None: "units"}
-# Up to this number of units, the axis names each one.
-N_NAMED_UNITS = 16
+# The height in inches that the name of a unit needs.
+HEIGHT_OF_NAME = 0.15
 # Up to this number of units, the leaves of the clustering are ordered too: with 512 it takes a second, with 2,000 one
 # minute.
 N_OPTIMALLY_ORDERED = 512
@@ -164,7 +164,7 @@ class HiddenStatesDisplay:
     def _name_units(self):
         """Name the units at their rows, if there is room; otherwise only their number."""
         n_units = len(self.unit_order)
-        if n_units <= N_NAMED_UNITS:
+        if n_units * HEIGHT_OF_NAME <= self.ax_.bbox.height / self.figure_.dpi:
             self.ax_.set_yticks(range(n_units), [str(unit) for unit in self.unit_order])
         else:
             self.ax_.set_yticks([])

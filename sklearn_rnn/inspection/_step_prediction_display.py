@@ -163,7 +163,7 @@ class StepPredictionDisplay:
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Axes to draw on. None: a new figure.
+            Axes to draw on; in a figure with ``layout="constrained"`` their legend has room. None: a new figure.
         line_kw : dict, default=None
             Arguments of ``matplotlib.axes.Axes.plot``, for values.
         im_kw : dict, default=None
@@ -256,7 +256,10 @@ def _codes(labels: Any, classes: np.ndarray, name: str) -> np.ndarray:
     for step in np.flatnonzero(~is_missing(labels)):
         label = labels[step].item() if isinstance(labels[step], np.generic) else labels[step]
         if label not in code_of:
-            raise ValueError(f"{name}[{step}] is {label!r}, which is none of the {len(code_of)} classes.")
+            raise ValueError(
+                f"{name}[{step}] is {label!r}, which is none of the {len(code_of)} classes (the first one is "
+                f"{next(iter(code_of), None)!r}): pass all classes, of the type of the labels."
+            )
         codes[step] = code_of[label]
     return codes
 

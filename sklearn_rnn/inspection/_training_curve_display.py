@@ -149,7 +149,8 @@ class TrainingCurveDisplay:
         ----------
         ax : matplotlib Axes or array-like of Axes of shape (n_panels,), default=None
             Axes to draw on. A single one is divided into the panels. To draw another estimator beside the first, pass
-            the first display's ``axes_``. None: a new figure.
+            the first display's ``axes_``. In a figure with ``layout="constrained"`` the legends have room. None: a new
+            figure.
         panels : list of {"loss", "score", "gradient_norm"}, default=None
             The panels, from top to bottom. None: all for which there are figures.
         score_name : str, default="validation score"

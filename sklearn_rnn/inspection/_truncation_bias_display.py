@@ -122,7 +122,7 @@ class TruncationBiasDisplay:
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Axes to draw on. None: a new figure.
+            Axes to draw on; in a figure with ``layout="constrained"`` their legend has room. None: a new figure.
         quantities : list of {"relative_bias", "cosine", "relative_norm"}, \
                 default=("relative_bias", "cosine", "relative_norm")
             The lines to draw.

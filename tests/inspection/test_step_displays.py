@@ -234,7 +234,7 @@ def test_bad_arguments_for_predictions_are_refused():
         StepPredictionDisplay.from_estimator(regressor, X, [*VALUES[:2], VALUES[2][:6], *VALUES[3:]], index=2)
     with pytest.raises(ValueError, match=r"^y_true has labels, but classes=None"):
         StepPredictionDisplay.from_predictions(["a", "b"], ["a", "b"])
-    with pytest.raises(ValueError, match=r"^y_pred\[1\] is 'c', which is none of the 2 classes"):
+    with pytest.raises(ValueError, match=r"^y_pred\[1\] is 'c', which is none of the 2 classes .the first one is 'a'"):
         StepPredictionDisplay.from_predictions(["a", "b"], ["a", "c"], classes=["a", "b"])
     with pytest.raises(ValueError, match=r"^y_pred has 3 steps, but y_true has 2"):
         StepPredictionDisplay.from_predictions([1.0, 2.0], [1.0, 2.0, 3.0])
