@@ -67,7 +67,8 @@ def panels_to_draw_on(ax: Any, display: object, names: list[str], height: float)
 
 def _divided(ax: Any, n_panels: int) -> np.ndarray:
     """Replace axes by panels, one below the other, in its place."""
-    place = ax.get_subplotspec()
+    # Before matplotlib 3.7, axes outside of a grid had no such method.
+    place = ax.get_subplotspec() if hasattr(ax, "get_subplotspec") else None
     if place is None:
         raise ValueError(f"ax has no place in a grid of subplots, so it cannot be divided: pass {n_panels} axes.")
     ax.set_axis_off()
