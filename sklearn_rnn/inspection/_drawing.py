@@ -80,6 +80,14 @@ def _divided(ax: Any, n_panels: int) -> np.ndarray:
     return np.array(panels)
 
 
+def line_arguments(line_kw: dict[str, Any] | None) -> dict[str, Any]:
+    """Return the caller's arguments for lines by their full names, so that "lw" or "c" replaces our own too."""
+    from matplotlib.cbook import normalize_kwargs
+    from matplotlib.lines import Line2D
+
+    return normalize_kwargs(line_kw or {}, Line2D)
+
+
 def marker_for(n_points: int) -> str | None:
     """Return the marker of a line of ``n_points`` points."""
     return "." if n_points <= N_MARKED_POINTS else None

@@ -10,6 +10,7 @@ from sklearn_rnn.inspection._drawing import (
     axes_to_draw_on,
     count_along,
     import_pyplot,
+    line_arguments,
     marker_for,
     set_log_scale,
 )
@@ -179,7 +180,8 @@ class GradientFlowDisplay:
                 )
         self.ax_ = axes_to_draw_on(ax, self, height=3.4)
         self.figure_ = self.ax_.figure
-        self.lines_ = {name: self._draw(name, flow.layers, quantity, line_kw or {}) for name, flow in flows.items()}
+        line_kw = line_arguments(line_kw)
+        self.lines_ = {name: self._draw(name, flow.layers, quantity, line_kw) for name, flow in flows.items()}
         if quantity in SINGULAR_VALUES:
             self.ax_.axhline(1, color="black", linewidth=0.8)
         is_share = quantity == "dropped_share"

@@ -19,6 +19,7 @@ from sklearn_rnn.inspection._drawing import (
     count_along,
     import_pyplot,
     legend_columns,
+    line_arguments,
     marker_for,
 )
 
@@ -181,7 +182,7 @@ class StepPredictionDisplay:
         self.lines_ = self.images_ = None
         if self.classes is None:
             self.ax_ = axes_to_draw_on(ax, self, height=2.8)
-            self._draw_values(line_kw or {})
+            self._draw_values(line_arguments(line_kw))
         else:
             true = _codes(self.y_true, self.classes, "y_true")
             predicted = _codes(self.y_pred, self.classes, "y_pred")

@@ -13,12 +13,14 @@ from sklearn_rnn.inspection._drawing import (
     add_legend,
     count_along,
     import_pyplot,
+    line_arguments,
     marker_for,
     panels_to_draw_on,
     set_log_scale,
 )
 
 PANELS = ("loss", "score", "gradient_norm")
+VALIDATION = {"linestyle": "--", "markerfacecolor": "white"}  # the style of its curves
 # A ratio of the largest and the smallest loss from which on their axis is logarithmic.
 LARGE_RATIO = 10
 # A threshold so many times above the largest norm is not drawn: the norms would be a flat line below it.
@@ -174,7 +176,7 @@ class TrainingCurveDisplay:
         curves = {"loss": self._draw_losses, "score": self._draw_scores, "gradient_norm": self._draw_norms}
         labels = {"loss": "loss", "score": score_name, "gradient_norm": "gradient norm\nbefore clipping"}
         for panel, axes in zip(panels, self.axes_):
-            curves[panel](axes, line_kw or {})
+            curves[panel](axes, line_arguments(line_kw))
             axes.set_ylabel(labels[panel])
             add_legend(axes)
         self.axes_[-1].set_xlabel("epoch")
@@ -199,15 +201,12 @@ class TrainingCurveDisplay:
     def _draw_losses(self, axes, line_kw):
         self._draw(axes, "loss", self.losses, "training", line_kw)
         if self.validation_losses is not None:
-            style = {"color": self.lines_["loss"].get_color(), "linestyle": "--", "markerfacecolor": "white"}
-            self._draw(axes, "validation_loss", self.validation_losses, "validation", style | line_kw)
+            self._draw(axes, "validation_loss", self.validation_losses, "validation", VALIDATION | line_kw)
         if _has_large_ratio([line.get_ydata() for line in axes.lines]):
             set_log_scale(axes)
 
     def _draw_scores(self, axes, line_kw):
-        # Dashed and open, as the validation loss.
-        style = {"linestyle": "--", "markerfacecolor": "white"}
-        self._draw(axes, "score", self.validation_scores, None, style | line_kw)
+        self._draw(axes, "score", self.validation_scores, None, VALIDATION | line_kw)
 
     def _draw_norms(self, axes, line_kw):
         label = None if self.clipped_fraction is None else f"{100 * self.clipped_fraction:.3g} % clipped"
@@ -220,10 +219,12 @@ class TrainingCurveDisplay:
         set_log_scale(axes)
 
     def _draw(self, axes, key, figures, label, line_kw):
-        """Draw one curve."""
+        """Draw one curve. All curves of an estimator have one color, that of the first panel's next line."""
         figures = np.asarray(figures, dtype=float)
         epochs = np.arange(self.first_epoch, self.first_epoch + len(figures))
         style = {"label": self._label(label), "marker": marker_for(len(figures))}
+        if self.lines_:
+            style["color"] = next(iter(self.lines_.values())).get_color()
         (self.lines_[key],) = axes.plot(epochs, figures, **style | line_kw)
 
     def _label(self, label):

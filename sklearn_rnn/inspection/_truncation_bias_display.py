@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from sklearn_rnn.inspection._check import check_list, check_problem
-from sklearn_rnn.inspection._drawing import add_legend, axes_to_draw_on, import_pyplot, marker_for
+from sklearn_rnn.inspection._drawing import add_legend, axes_to_draw_on, import_pyplot, line_arguments, marker_for
 from sklearn_rnn.inspection._truncation_bias import truncation_bias
 
 # Label of each quantity.
@@ -146,7 +146,7 @@ class TruncationBiasDisplay:
             words = [self.name, QUANTITIES[quantity] if len(quantities) > 1 or self.name is None else None]
             style = {"label": ": ".join(filter(None, words)), "marker": marker_for(len(self.truncations))}
             (self.lines_[quantity],) = self.ax_.plot(
-                self.truncations, getattr(self, quantity), **style | (line_kw or {})
+                self.truncations, getattr(self, quantity), **style | line_arguments(line_kw)
             )
         ylabel = quantities[0].replace("_", " ") if len(quantities) == 1 else "relative to the full gradient"
         self.ax_.set(xscale="log", xlabel="truncation (network steps)", ylabel=ylabel)

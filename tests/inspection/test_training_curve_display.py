@@ -151,8 +151,19 @@ def test_no_texts_overlap(n_epochs, with_validation):
 
 
 def test_lines_take_the_callers_arguments():
-    display = TrainingCurveDisplay.from_estimator(make_fitted(), line_kw={"linewidth": 4})
-    assert {line.get_linewidth() for name, line in display.lines_.items() if name != "clip_norm"} == {4}
+    display = TrainingCurveDisplay.from_estimator(make_fitted(), line_kw={"lw": 4, "c": "red"})
+    lines = [line for name, line in display.lines_.items() if name != "clip_norm"]
+    assert {(line.get_linewidth(), line.get_color()) for line in lines} == {(4, "red")}
+
+
+def test_an_estimator_without_validation_does_not_shift_the_colors_of_the_next():
+    axes = TrainingCurveDisplay.from_estimator(make_fitted(), name="a").axes_
+    without = TrainingCurveDisplay.from_estimator(
+        make_fitted(with_validation=False), name="b", ax=axes[[0, 2]], panels=["loss", "gradient_norm"]
+    )
+    last = TrainingCurveDisplay.from_estimator(make_fitted(), name="c", ax=axes)
+    assert len({line.get_color() for line in last.lines_.values()}) == 1
+    assert without.lines_["loss"].get_color() != last.lines_["loss"].get_color()
 
 
 def test_bad_arguments_are_refused():
