@@ -5,7 +5,8 @@ Vanishing and exploding gradients, made visible
 A network learns to remember only if the error at the end of a sequence reaches the steps that caused it. On its way
 back the error is multiplied by one matrix at every step: the Jacobian of the state with respect to the previous state.
 Over many steps this product becomes very small or very large, unless the matrices almost preserve lengths [1]_ [2]_.
-:func:`~sklearn_rnn.inspection.gradient_flow` measures the error that arrives at each step.
+:func:`~sklearn_rnn.inspection.gradient_flow` measures the error that arrives at each step, and
+:class:`~sklearn_rnn.inspection.GradientFlowDisplay` draws it.
 """
 
 # %%
@@ -20,7 +21,7 @@ import numpy as np
 
 from sklearn_rnn import RNNRegressor
 from sklearn_rnn.datasets import make_adding_problem
-from sklearn_rnn.inspection import gradient_flow, truncation_bias
+from sklearn_rnn.inspection import GradientFlowDisplay, TruncationBiasDisplay
 
 N_STEPS, N_UNITS = 100, 32
 X, y = make_adding_problem(64, N_STEPS, random_state=0)
@@ -63,32 +64,22 @@ for cell in ("lstm", "gru"):
     network.weights_["layer_0.bias"][N_UNITS : 2 * N_UNITS] = 4.0
 
 # %%
-# ``gradient_flow`` computes the flow of each network. It counts steps back from the loss, so index 0 is the last step.
+# The display computes the flow of each network, and shows the norm of the error that arrives at each step. It counts
+# steps back from the loss, so 0 is the last step.
 
-flows = {name: gradient_flow(network, X, y).layers[0] for name, network in networks.items()}
+display = GradientFlowDisplay.from_estimators(networks, X, y)
+plt.show()
 
-fig, (left, right) = plt.subplots(1, 2, figsize=(11, 4), layout="constrained", width_ratios=(3, 2))
-lags = np.arange(N_STEPS)
-for name, flow in flows.items():
-    left.semilogy(lags, flow.hidden_norms, label=name)
-    right.semilogy(lags, flow.singular_values, label=name)
-left.set(
-    xlabel="steps back from the loss",
-    ylabel=r"$\|\partial L / \partial h_t\|$",
-    title="Norm of the error that arrives",
-)
-right.axhline(1, color="black", linestyle=":")
-right.set(
-    xlabel="steps back from the loss",
-    ylabel=r"largest singular value of $\partial s_t / \partial s_{t-1}$",
-    title="Largest factor of one step",
-)
-left.legend()
+# %%
+# The same flows have the largest factor by which each step can enlarge an error: the largest singular value of its
+# Jacobian.
+
+display.plot(quantity="singular_values")
 plt.show()
 
 
 # %%
-# The straight lines are powers: the error is multiplied by about the same factor at each step.
+# The straight lines of the first figure are powers: the error is multiplied by about the same factor at each step.
 
 
 def factor_per_step(norms):
@@ -96,6 +87,7 @@ def factor_per_step(norms):
     return np.exp(np.polyfit(np.arange(len(norms)), np.log(norms), 1)[0])
 
 
+flows = {name: flow.layers[0] for name, flow in display.flows.items()}
 factors = {name: factor_per_step(flow.hidden_norms) for name, flow in flows.items()}
 for name, factor in factors.items():
     print(f"{name:20} x {factor:.3f} at every step, x {factor**N_STEPS:.1e} over the sequence")
@@ -125,17 +117,7 @@ assert 0.97 < factors["gru, open gates"] < 1 < factors["lstm, open gates"] < 1.0
 # the recurrent weights is the sum of the contributions of all steps. ``dropped_share[h]`` is the share of this sum that
 # comes from before the last h steps.
 
-fig, ax = plt.subplots(figsize=(8, 4), layout="constrained")
-for name, flow in flows.items():
-    # Up to the second step: the first one adds nothing to dL/dU, because the state before it is 0.
-    ax.semilogy(flow.dropped_share[: N_STEPS - 1], label=name)
-ax.set(
-    xlabel="truncation (steps)",
-    ylabel="share of the gradient dropped",
-    title=r"$\partial L / \partial U$ without the steps further back",
-    ylim=(1e-8, 2),
-)
-ax.legend()
+display.plot(quantity="dropped_share").ax_.set_ylim(1e-8, 2)
 plt.show()
 
 assert flows["rnn, small weights"].dropped_share[20] < 0.001
@@ -149,16 +131,10 @@ assert flows["rnn, large weights"].dropped_share[50] > 0.99
 # gradient of the exploding network comes almost entirely from the first steps.)
 #
 # :func:`~sklearn_rnn.inspection.truncation_bias` compares the truncated gradient of *all* parameters with the full
-# gradient. It computes them as training does. This is the result for the GRU.
+# gradient. It computes them as training does. This is the result for the GRU: the norm of the truncated gradient, its
+# distance from the full gradient (the bias), and the cosine of the angle between both.
 
-bias = truncation_bias(networks["gru, open gates"], X, y, [1, 2, 5, 10, 20, 50, N_STEPS])
-
-fig, ax = plt.subplots(figsize=(8, 3.5), layout="constrained")
-ax.plot(bias.truncations, bias.cosine, "o-", label="cosine of the angle to the full gradient")
-ax.plot(bias.truncations, bias.relative_norm, "o-", label="norm, relative to the full gradient")
-ax.plot(bias.truncations, bias.relative_bias, "o-", label="bias, relative to the full gradient")
-ax.set(xscale="log", xlabel="truncation (steps)", ylim=(0, 1.05))
-ax.legend()
+bias = TruncationBiasDisplay.from_estimator(networks["gru, open gates"], X, y)
 plt.show()
 
 assert (bias.cosine > 0).all()

@@ -19,6 +19,7 @@ import numpy as np
 
 from sklearn_rnn import RNNRegressor
 from sklearn_rnn.datasets import make_noisy_sines
+from sklearn_rnn.inspection import StepPredictionDisplay
 
 X, y = make_noisy_sines(400, n_steps=200, readout="each", random_state=0)
 lengths = np.random.RandomState(0).randint(100, 201, size=len(X))
@@ -87,18 +88,14 @@ plt.show()
 # -----------
 #
 # The predictions have the form of X: a list with one array per sequence. A prediction at step t uses only the steps up
-# to t. So the first predictions are guesses.
+# to t. So the first predictions are guesses. The gray points are the noisy values, one step earlier than the wave that
+# they have to predict.
 
-regressor = regressors["BPTT(20; 10)"]
-predictions = regressor.predict(X_test)
 fig, axes = plt.subplots(2, 1, figsize=(8, 5), layout="constrained")
 for ax, i in zip(axes, (0, 1)):
-    steps = np.arange(1, len(X_test[i]) + 1)
-    ax.plot(steps - 1, X_test[i][:, 0], ".", color="lightgray", label="noisy value")
-    ax.plot(steps, y_test[i], color="black", linewidth=1, label="wave")
-    ax.plot(steps, predictions[i], color="C1", label="predicted one step ahead")
-    ax.set(xlabel="step", xlim=(0, 100))
-axes[0].legend(loc="upper right", ncols=3)
+    ax.plot(np.arange(len(X_test[i])) - 1, X_test[i][:, 0], ".", color="lightgray", label="noisy")
+    StepPredictionDisplay.from_estimator(regressors["BPTT(20; 10)"], X_test, y_test, index=i, ax=ax)
+    ax.set_xlim(0, 100)
 plt.show()
 
 # %%

@@ -21,7 +21,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from sklearn_rnn import RNNRegressor
-from sklearn_rnn.inspection import truncation_bias
+from sklearn_rnn.inspection import TruncationBiasDisplay, truncation_bias
 
 N_SEQUENCES, N_STEPS, N_EPOCHS = 32, 200, 101
 
@@ -53,24 +53,22 @@ assert regressors[20].loss_ < 0.05
 # network learns to use only the last steps.
 #
 # :func:`~sklearn_rnn.inspection.truncation_bias` checks these choices: it computes the truncated gradients and the full
-# gradient.
+# gradient. :class:`~sklearn_rnn.inspection.TruncationBiasDisplay` draws the bias.
 
 fig, (left, right) = plt.subplots(1, 2, figsize=(11, 4), layout="constrained")
-truncations = [1, 2, 5, 10, 20, 50, 100, 200]
 for color, (lag, regressor) in zip(("C0", "C1"), regressors.items()):
     X, y = make_lagged_noise(lag)
     left.step(np.arange(1, N_EPOCHS + 1), chosen[lag], where="mid", color=color, label=f"lag {lag}")
-    bias = truncation_bias(regressor, X, y, truncations)
-    right.plot(truncations, bias.relative_bias, "o-", color=color, label=f"lag {lag}")
+    TruncationBiasDisplay.from_estimator(
+        regressor, X, y, name=f"lag {lag}", quantities=["relative_bias"], ax=right, line_kw={"color": color}
+    )
     right.axvline(regressor.truncation_, color=color, linestyle=":")
     at_choice = truncation_bias(regressor, X, y, [regressor.truncation_]).relative_bias[0]
     print(f"lag {lag:2}: relative bias with truncation_={regressor.truncation_}: {at_choice:.3f}")
     assert at_choice < regressor.truncation_tolerance
 right.axhline(0.5, color="black", linewidth=0.5)
-left.set(xlabel="epoch", ylabel="truncation_ (steps)", yscale="log", title='truncation="auto"')
-right.set(xlabel="truncation (steps)", ylabel="relative bias", xscale="log", title="after training")
+left.set(xlabel="epoch", ylabel="truncation_ (steps)", yscale="log")
 left.legend()
-right.legend()
 plt.show()
 
 # %%

@@ -278,15 +278,20 @@ def training_settings(
     batch_size = min(64, n_sequences) if estimator.batch_size == "auto" else estimator.batch_size
     special = {
         "batch_size": n_sequences if in_one_batch else batch_size,
-        "clip_norm": _automatic_clip_norm(estimator) if estimator.clip_norm == "auto" else estimator.clip_norm,
+        "clip_norm": clip_norm_of(estimator),
         "truncation": truncation,
         "memory_budget": in_bytes(estimator.memory_budget),
     }
     return TrainingSettings(**special, **{name: getattr(estimator, name) for name in SAME_NAMES - special.keys()})
 
 
-def _automatic_clip_norm(estimator: Any) -> float:
-    """Return 1 or, where ``clip_update`` limits the steps, a norm whose square is far from an overflow in float32."""
+def clip_norm_of(estimator: Any) -> float | None:
+    """Return the norm above which gradients are clipped.
+
+    "auto" is 1 or, where ``clip_update`` limits the steps, a norm whose square is far from an overflow in float32.
+    """
+    if estimator.clip_norm != "auto":
+        return estimator.clip_norm
     return 1e9 if estimator.solver in ("adam", "rmsprop") and estimator.clip_update is not None else 1.0
 
 

@@ -16,7 +16,7 @@ from sklearn_rnn._training.gradient_trace import trace
 from sklearn_rnn._utils.caching import cached
 from sklearn_rnn._utils.threads import threads
 from sklearn_rnn._utils.warnings import without_overflow_warnings
-from sklearn_rnn.inspection._check import check_network
+from sklearn_rnn.inspection._check import check_estimator
 from sklearn_rnn.inspection._diagnosis import Diagnosis, Finding
 
 # What is called a finding.
@@ -98,7 +98,7 @@ class Case:
     """
 
     def __init__(self, estimator: Any, X: Any, y: Any) -> None:
-        self.estimator, self.model = estimator, check_network(estimator)
+        self.estimator, self.model = estimator, check_estimator(estimator)
         self.loss, dataset = training_problem(estimator, X, y)
         self.dataset = dataset.subset(np.arange(min(len(dataset), N_LOOKED_AT)))
 
