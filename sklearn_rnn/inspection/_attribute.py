@@ -13,18 +13,18 @@ from sklearn_rnn._base import model_of
 from sklearn_rnn._inference.prediction import predict_scores
 from sklearn_rnn.inspection._baselines import make_baseline
 from sklearn_rnn.inspection._explained_output import ExplainedOutput, chosen_places, chosen_steps
-from sklearn_rnn.inspection._input_gradients import Way, gradients
+from sklearn_rnn.inspection._input_gradients import Sections, Ways
+from sklearn_rnn.inspection._integrated_gradients import integrate
 from sklearn_rnn.inspection._occlusion import occlusion
 from sklearn_rnn.inspection._pipelines import network_of
 
-GRADIENTS = ("gradient", "integrated_gradients")
-OCCLUSIONS = ("occlusion", "step_occlusion", "step_removal")
+METHODS = {"gradient", "integrated_gradients", "occlusion", "step_occlusion", "step_removal"}
 
 
 @validate_params(
     {
-        "method": [StrOptions({*GRADIENTS, *OCCLUSIONS})],
-        "n_points": [Interval(Integral, 1, None, closed="left")],
+        "method": [StrOptions(METHODS)],
+        "n_points": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "n_jobs": [Integral, None],
     },
     prefer_skip_nested_validation=True,
@@ -37,7 +37,7 @@ def attribute(
     step=None,
     method="integrated_gradients",
     baseline="mean",
-    n_points=50,
+    n_points="auto",
     n_jobs=None,
 ):
     """Explain predictions: the part of each value of each step in an output.
@@ -82,10 +82,12 @@ def attribute(
         training data. A float is the value of every feature. An array has the values of a step, and sequences, as
         long as those of X, one for each step. Units and features are those of the attributions. The baseline of a
         category is the unknown category, unless an array or sequences name another one; None is the unknown one.
-    n_points : int, default=50
-        Points of the Gauss-Legendre rule for "integrated_gradients". More points lower ``completeness_errors``: fast
-        for readouts "last", "mean" and "each". The maximum over steps ("max", a part of the default readout) jumps
-        from step to step on the way; there the error falls about as 1 / ``n_points``.
+    n_points : int or "auto", default="auto"
+        Points of the Gauss-Legendre rule for "integrated_gradients". "auto" halves a sequence's way from the baseline,
+        and again those sections whose attributions do not sum to the difference of the outputs at their ends (to 0.01 %
+        of the sum of all sizes) or differ from those of their halves (by 1 %), up to 20 times. It takes 44 points where
+        the output changes smoothly. It finds the sections in which the output changes at once: networks that remember
+        an event have them, and readouts with "max". With a number, each sequence has so many points on its whole way.
     n_jobs : int, default=None
         Number of threads, by joblib's rules. The results have the same bits for any number.
 
@@ -144,7 +146,7 @@ def attribute(
     >>> from sklearn_rnn.inspection import attribute
     >>> X, y = make_adding_problem(50, 20, random_state=0)
     >>> regressor = RNNRegressor((16,), readout="last", max_iter=5, random_state=0).fit(X, y)
-    >>> explanation = attribute(regressor, X[:3], n_points=20)
+    >>> explanation = attribute(regressor, X[:3], n_points=50)
     >>> explanation.attributions.shape
     (3, 20, 2)
     >>> sums = explanation.attributions.sum(axis=(1, 2))
@@ -167,17 +169,16 @@ def attribute(
         baseline=given.values,
         features_of=source.features_of,
     )
-    if method in GRADIENTS:
-        way = Way.at_the_end() if method == "gradient" else Way.integral(n_points)
-        values = gradients(model, sequences, given.sequences, explained, way, n_jobs)
+    if method in ("gradient", "integrated_gradients"):
+        ways = Ways(model, sequences, given.sequences, explained, n_jobs)
+    if method == "gradient":
+        values = ways.gradients(Sections.whole(np.arange(len(sequences))), None)
+        values = _by_units(values, sequences, source.units.slope)  # the other methods give changes of the output
+    elif method == "integrated_gradients":
+        values, result.completeness_errors = integrate(ways, outputs - result.baseline_outputs, n_points)
     else:
         _check_removal(method, model, sequences)
         values = occlusion(model, sequences, given.sequences, explained, outputs, method, n_jobs)
-    if method == "integrated_gradients":
-        sums = np.add.reduceat(values.sum(axis=1), sequences.starts)
-        result.completeness_errors = outputs - result.baseline_outputs - sums
-    if method == "gradient":  # in the user's units; the other methods give differences of the output
-        values = _by_units(values, sequences, source.units.slope)
     result.attributions = _in_form_of(sequences, values)
     result.feature_names = source.feature_names(
         network.n_features_in_ if model.schema.is_table else sequences.n_features

@@ -34,6 +34,11 @@ class ExplainedOutput:
         coding = self._model.coding
         return coding.classes[self.places] if isinstance(coding, ClassCoding) else self.places
 
+    def subset(self, sequences: np.ndarray) -> ExplainedOutput:
+        """Return the output of the sequences at these indices, in that order."""
+        steps = None if self.steps is None else self.steps[sequences]
+        return ExplainedOutput(self._model, self.places[sequences], steps)
+
     def values(self, scores: np.ndarray, sequences: np.ndarray) -> np.ndarray:
         """Return the output, (n,) in float64, for raw scores (n, n_outputs) of these sequences (n,)."""
         coding, places, scores = self._model.coding, self.places[sequences], scores.astype(np.float64)

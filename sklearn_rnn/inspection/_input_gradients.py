@@ -6,6 +6,7 @@ inputs is summed over each vector, and over the patches that contain a step.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,6 +17,7 @@ from sklearn_rnn._data.packing import Packing
 from sklearn_rnn._model import Model
 from sklearn_rnn._network.blocks import USUAL_BLOCK
 from sklearn_rnn._network.network import NetworkBuffers, PreparedWeights, RecurrentNetwork
+from sklearn_rnn._network.readouts import Pool
 from sklearn_rnn._training.memory.activations import ActivationMemory
 from sklearn_rnn._training.memory.budget import OverBudget
 from sklearn_rnn._training.memory.segments import SegmentedPass
@@ -29,36 +31,46 @@ ROWS_AT_ONCE = 2**13
 MEMORY_BUDGET = 2**27
 
 
-class Way(NamedTuple):
-    """Points on the way from the baseline, 0, to X, 1, and the weight of the gradient at each.
+class Sections(NamedTuple):
+    """Sections of the straight ways from the baseline, 0, to X, 1. A sequence may have several.
 
     Attributes
     ----------
-    points, weights : ndarray of shape (n_points,)
-    is_integral : bool
-        Whether the gradient is multiplied with the distance of X from the baseline.
+    sequences : ndarray of shape (n,), int
+        Indices of the sequences.
+    starts, stops : ndarray of shape (n,)
+        From 0 to 1.
     """
 
-    points: np.ndarray
-    weights: np.ndarray
-    is_integral: bool
+    sequences: np.ndarray
+    starts: np.ndarray
+    stops: np.ndarray
 
     @classmethod
-    def at_the_end(cls) -> Way:
-        """Return the way of the gradient at X."""
-        return cls(np.ones(1), np.ones(1), False)
+    def whole(cls, sequences: np.ndarray) -> Sections:
+        """Return the whole way of each of these sequences."""
+        return cls(sequences, np.zeros(len(sequences)), np.ones(len(sequences)))
 
-    @classmethod
-    def integral(cls, n_points: int) -> Way:
-        """Return the way of integrated gradients, with the points of Gauss and Legendre."""
-        points, weights = roots_legendre(n_points)
-        return cls((points + 1) / 2, weights / 2, True)
+    def take(self, places: np.ndarray) -> Sections:
+        """Return the sections at these places, in that order."""
+        return Sections(self.sequences[places], self.starts[places], self.stops[places])
+
+    def points(self, n_points: int | None) -> np.ndarray:
+        """Return the points of each section, (n, n_points): those of Gauss and Legendre, or None for its end."""
+        if n_points is None:
+            return self.stops[:, None]
+        within = (roots_legendre(n_points)[0] + 1) / 2
+        return self.starts[:, None] + (self.stops - self.starts)[:, None] * within
+
+    def weights(self, n_points: int | None) -> np.ndarray:
+        """Return the weights of these points, (n, n_points)."""
+        if n_points is None:
+            return np.ones((len(self.stops), 1))
+        return (self.stops - self.starts)[:, None] * (roots_legendre(n_points)[1] / 2)
 
 
-def gradients(
-    model: Model, sequences: Any, baseline: Any, output: ExplainedOutput, way: Way, n_jobs: int | None
-) -> np.ndarray:
-    """Return the gradient of the output of each sequence, summed along a way, with respect to each value of X.
+class Ways:
+    """The ways from a baseline to X, in the inputs of the first layer, and the output of each sequence along them.
 
     Parameters
     ----------
@@ -66,38 +78,138 @@ def gradients(
     sequences, baseline : BaseSequences
         Of equal lengths; not yet in patches.
     output : ExplainedOutput
-    way : Way
     n_jobs : int or None
-
-    Returns
-    -------
-    ndarray of shape (n_rows, n_features), float64
-        The value of a category has the sum over its vector, of the gradient times the distance from the vector of the
-        baseline, also where ``way`` is no integral.
     """
-    network, patches = model.network.without_embedding(), model.schema.patches
-    patched, patched_baseline = patches.of(sequences), patches.of(baseline)
-    prepared = network.prepare()
-    spare_passes: list[Passes] = []  # one for each thread
-    results = np.empty((sequences.n_rows, sequences.n_features))
 
-    def run_block(indices: np.ndarray) -> None:
-        passes = spare_passes.pop() if spare_passes else Passes(network, prepared)
-        batch = Dataset(patched).pack(indices)
-        start = model.network.inputs(patched_baseline.packed_rows(batch.order, batch.packing), NetworkBuffers())
-        end = model.network.inputs(batch.rows, NetworkBuffers())
-        with without_overflow_warnings():
-            of_inputs = _along(way, passes, start, end, batch.packing, batch.order, output)
-            of_inputs *= _factors(model.network, way, start, end)
-        of_rows = of_inputs if model.network.embedding is None else model.network.embedding.by_feature(of_inputs)
-        by_sequence = of_rows[_rows_by_sequence(batch.packing)]
-        lengths = sequences.lengths[batch.order]
-        results[_rows_of(sequences, batch.order)] = patches.sum_by_step(by_sequence, lengths)
-        spare_passes.append(passes)
+    def __init__(
+        self, model: Model, sequences: Any, baseline: Any, output: ExplainedOutput, n_jobs: int | None
+    ) -> None:
+        self.sequences, self._patches = sequences, model.schema.patches
+        self._patched, self._patched_baseline = self._patches.of(sequences), self._patches.of(baseline)
+        self._network, self._output, self._n_jobs = model.network, output, n_jobs
+        self._on_inputs = model.network.without_embedding()
+        self._prepared = self._on_inputs.prepare()
+        self._spare_passes: list[Passes] = []  # one for each thread
 
-    with threads(n_jobs) as run:
-        list(run(run_block, _blocks(patched.lengths)))
-    return results
+    def outputs(self, sections: Sections) -> np.ndarray:
+        """Return the output at the end of each section, (n,)."""
+        results = np.empty(len(sections.sequences))
+
+        def run_block(block: Block, passes: Passes) -> None:
+            inputs = block.between(block.sections.points(None))
+            results[block.places] = passes.outputs(inputs, block.packing, block.sections.sequences, self._output)
+
+        self._in_blocks(run_block, sections)
+        return results
+
+    def gradients(self, sections: Sections, n_points: int | None) -> np.ndarray:
+        """Return the gradient of the output with respect to X, summed along each section.
+
+        Parameters
+        ----------
+        sections : Sections
+        n_points : int or None
+            The number of points of each section, whose gradients are weighted and multiplied by the distance of X from
+            the baseline. None: the gradient at the end, for categories along the distance of their vectors.
+
+        Returns
+        -------
+        ndarray of shape (n_rows, n_features), float64
+            The rows of the sequence of each section, section after section.
+        """
+        lengths = self.sequences.lengths[sections.sequences]
+        firsts = np.cumsum(lengths) - lengths
+        results = np.empty((int(lengths.sum()), self.sequences.n_features))
+
+        def run_block(block: Block, passes: Passes) -> None:
+            of_inputs = self._along(block, passes, n_points) * self._factors(block, n_points is not None)
+            embedding = self._network.embedding
+            of_rows = of_inputs if embedding is None else embedding.by_feature(of_inputs)
+            by_sequence = of_rows[_rows_by_sequence(block.packing)]
+            of_block = lengths[block.places]
+            results[rows_of(firsts[block.places], of_block)] = self._patches.sum_by_step(by_sequence, of_block)
+
+        self._in_blocks(run_block, sections)
+        return results
+
+    def _in_blocks(self, function: Callable[[Block, Passes], None], sections: Sections) -> None:
+        """Call ``function`` for the sections in blocks; every call writes its own results."""
+
+        def run(places: np.ndarray) -> None:
+            passes = self._spare_passes.pop() if self._spare_passes else Passes(self._on_inputs, self._prepared)
+            part = sections.take(places)
+            batch = Dataset(self._patched).pack(part.sequences)  # it keeps their order, longest first
+            rows = self._patched_baseline.packed_rows(batch.order, batch.packing)
+            start = self._network.inputs(rows, NetworkBuffers())
+            end = self._network.inputs(batch.rows, NetworkBuffers())
+            with without_overflow_warnings():
+                function(Block(places, part, batch.packing, start, end), passes)
+            self._spare_passes.append(passes)
+
+        with threads(self._n_jobs) as run_all:
+            list(run_all(run, _blocks(self._patched.lengths[sections.sequences])))
+
+    def _along(self, block: Block, passes: Passes, n_points: int | None) -> np.ndarray:
+        """Return the weighted sum of the gradients with respect to the inputs, (n_rows, n_inputs) in float64.
+
+        Several points run at once, each as a copy of all sequences: small products are slow.
+        """
+        points, weights = block.sections.points(n_points), block.sections.weights(n_points)
+        n_rows, n_inputs = block.start.shape
+        total, sequences = np.zeros((n_rows, n_inputs)), block.sections.sequences
+        n_at_once = max(1, min(USUAL_BLOCK // block.packing.n_sequences, ROWS_AT_ONCE // n_rows))
+        for first in range(0, points.shape[1], n_at_once):
+            part = slice(first, first + n_at_once)
+            n_copies = points[:, part].shape[1]
+            copies = Packing(np.repeat(block.packing.lengths, n_copies))
+            d_inputs = passes.gradient(
+                block.between(points[:, part]), copies, np.repeat(sequences, n_copies), self._output
+            )
+            of_rows = weights[:, part][block.packing.sequence_of_row]
+            total += np.einsum("rpi,rp->ri", d_inputs.reshape(n_rows, n_copies, n_inputs), of_rows)
+        return total
+
+    def _factors(self, block: Block, is_integral: bool) -> Any:
+        """Return the factors of the gradient with respect to each input: the distance, or 1."""
+        embedding = self._network.embedding
+        if not is_integral and embedding is None:
+            return 1.0
+        distance = block.end.astype(np.float64) - block.start
+        if is_integral or embedding is None:
+            return distance
+        is_vector = embedding.in_inputs(np.zeros(embedding.n_features), 1) > 0
+        return np.where(is_vector, distance, 1.0)
+
+
+class Block(NamedTuple):
+    """Sections that are run together, longest sequences first.
+
+    Attributes
+    ----------
+    places : ndarray of shape (n,), int
+        Their places among all sections.
+    sections : Sections
+    packing : Packing
+        Of their sequences.
+    start, end : ndarray of shape (n_rows, n_inputs)
+        Inputs of the first layer: of the baseline, and of X.
+    """
+
+    places: np.ndarray
+    sections: Sections
+    packing: Packing
+    start: np.ndarray
+    end: np.ndarray
+
+    def between(self, points: np.ndarray) -> np.ndarray:
+        """Return the inputs at points of each section, (n, n_points), as (n_rows * n_points, n_inputs).
+
+        The copies of a sequence are neighbours in each step, so this is a packed batch of all copies.
+        """
+        of_rows = points.astype(self.start.dtype)[self.packing.sequence_of_row][:, :, None]
+        # (1 - 1) * start + 1 * end is end exactly.
+        inputs = (1 - of_rows) * self.start[:, None] + of_rows * self.end[:, None]
+        return inputs.reshape(-1, self.start.shape[1])
 
 
 def _blocks(lengths: np.ndarray) -> list[np.ndarray]:
@@ -110,44 +222,6 @@ def _blocks(lengths: np.ndarray) -> list[np.ndarray]:
     return blocks
 
 
-def _along(
-    way: Way,
-    passes: Passes,
-    start: np.ndarray,
-    end: np.ndarray,
-    packing: Packing,
-    order: np.ndarray,
-    output: ExplainedOutput,
-) -> np.ndarray:
-    """Return the weighted sum of the gradients with respect to the inputs, (n_rows, n_inputs) in float64.
-
-    Several points run at once, each as a copy of all sequences: small products are slow.
-    """
-    total = np.zeros(start.shape)
-    n_rows, n_inputs = start.shape
-    n_at_once = max(1, min(USUAL_BLOCK // packing.n_sequences, ROWS_AT_ONCE // n_rows))
-    for first in range(0, len(way.points), n_at_once):
-        part = slice(first, first + n_at_once)
-        points, weights = way.points[part].astype(start.dtype)[:, None], way.weights[part]
-        # (1 - 1) * start + 1 * end is end exactly. The copies of a sequence are neighbours, so steps stay together.
-        inputs = (1 - points) * start[:, None] + points * end[:, None]
-        copies = Packing(np.repeat(packing.lengths, len(points)))
-        d_inputs = passes.gradient(inputs.reshape(-1, n_inputs), copies, np.repeat(order, len(points)), output)
-        total += np.einsum("rpi,p->ri", d_inputs.reshape(n_rows, -1, n_inputs), weights)
-    return total
-
-
-def _factors(network: RecurrentNetwork, way: Way, start: np.ndarray, end: np.ndarray) -> Any:
-    """Return the factors of the gradient with respect to each input: the distance, or 1."""
-    distance = end.astype(np.float64) - start
-    if way.is_integral:
-        return distance
-    if network.embedding is None:
-        return 1.0
-    is_vector = network.embedding.in_inputs(np.zeros(network.embedding.n_features), 1) > 0
-    return np.where(is_vector, distance, 1.0)
-
-
 def _rows_by_sequence(packing: Packing) -> np.ndarray:
     """Return the packed row of each step, sequence after sequence."""
     rows = np.empty(packing.n_rows, np.intp)
@@ -156,10 +230,9 @@ def _rows_by_sequence(packing: Packing) -> np.ndarray:
     return rows
 
 
-def _rows_of(sequences: Any, order: np.ndarray) -> np.ndarray:
-    """Return the rows of the sequences at ``order``, sequence after sequence."""
-    lengths = sequences.lengths[order]
-    return np.repeat(sequences.starts[order] - np.cumsum(lengths) + lengths, lengths) + np.arange(lengths.sum())
+def rows_of(firsts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """Return the rows of sequences, one after the other, given the first row and the number of rows of each."""
+    return np.repeat(firsts - np.cumsum(lengths) + lengths, lengths) + np.arange(lengths.sum())
 
 
 class Passes:
@@ -191,13 +264,7 @@ class Passes:
         output : ExplainedOutput
         """
         network, d_inputs = self._network, np.empty_like(inputs)
-        pool = output.pool(network, packing.lengths, sequences)
-        state = network.initial_state(packing.n_sequences)
-        steps = self._pass_over(inputs, packing)
-        for segment, hidden, after in steps.forward(state):
-            pool.add(hidden, segment.packing, segment.start)
-            state = after
-        pooled = pool.finish(network.final_hidden(state))
+        steps, pool, pooled = self._forward(inputs, packing, sequences, output)
         d_scores = output.derivative(network.scores(pooled), sequences)
         d_pooled = network.scores_backward(pooled, d_scores, self._of_parameters)
         d_state = network.d_final_state(pool.d_final_hidden(d_pooled, 0, packing.n_steps))
@@ -208,6 +275,30 @@ class Passes:
             )
             del hidden, tape, d_hidden
         return d_inputs
+
+    def outputs(
+        self, inputs: np.ndarray, packing: Packing, sequences: np.ndarray, output: ExplainedOutput
+    ) -> np.ndarray:
+        """Return the output of each sequence, (n_sequences,); the parameters are those of :meth:`gradient`."""
+        network, pool = self._network, output.pool(self._network, packing.lengths, sequences)
+        state = network.initial_state(packing.n_sequences)
+        for first_step, chunk, hidden in network.forward_without_tape(
+            self._prepared, inputs, packing, state, self._memory.work, keeps_hidden=pool.needs_hidden
+        ):
+            pool.add(hidden, chunk, first_step)
+        return output.values(network.scores(pool.finish(network.final_hidden(state))), sequences)
+
+    def _forward(
+        self, inputs: np.ndarray, packing: Packing, sequences: np.ndarray, output: ExplainedOutput
+    ) -> tuple[SegmentedPass, Pool, np.ndarray]:
+        """Run forward; return the pass, the pool, and what the output layer reads, (n_sequences, n_pooled)."""
+        pool = output.pool(self._network, packing.lengths, sequences)
+        state = self._network.initial_state(packing.n_sequences)
+        steps = self._pass_over(inputs, packing)
+        for segment, hidden, after in steps.forward(state):
+            pool.add(hidden, segment.packing, segment.start)
+            state = after
+        return steps, pool, pool.finish(self._network.final_hidden(state))
 
     def _pass_over(self, inputs: np.ndarray, packing: Packing) -> SegmentedPass:
         def run(segment: Any, state: Any, buffers: NetworkBuffers, keeps_tape: bool) -> Any:

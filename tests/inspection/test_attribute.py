@@ -15,6 +15,7 @@ from sklearn.preprocessing import FunctionTransformer, MaxAbsScaler, MinMaxScale
 
 from sklearn_rnn import RNNClassifier
 from sklearn_rnn.inspection import _input_gradients as input_gradients
+from sklearn_rnn.inspection import _integrated_gradients as integrated_gradients
 from sklearn_rnn.inspection import attribute
 from sklearn_rnn.preprocessing import TimeDistributed
 
@@ -41,8 +42,8 @@ def fitted_regressor(X=None, *, readout="last", n_outputs=1, patch="steps", engi
     if readout == "each":
         y = [generator.normal(3, 2, size=(len(x), n_outputs)) for x in X]
     size, stride = PATCHES[patch]
-    settings = {"cell": "gru", "max_iter": 1, "patch_size": size, "patch_stride": stride} | parameters
-    regressor = plain_regressor((4, 3), readout=readout, **settings).fit(X, y)
+    settings = {"cell": "gru", "hidden_layer_sizes": (4, 3), "max_iter": 1, "patch_size": size, "patch_stride": stride}
+    regressor = plain_regressor(readout=readout, **settings | parameters).fit(X, y)
     randomize(regressor.weights_)
     if engine is not None:
         regressor._model.network.engine = ENGINES[engine]
@@ -183,6 +184,53 @@ def test_scores_of_classes_are_complete(n_classes):
     classifier, X = fitted_classifier(n_classes)
     for label in classifier.classes_:
         assert_complete(attribute(classifier, X, label), rtol=1e-6)
+
+
+def fitted_latch():
+    """A regressor that remembers whether a value was ever high: its output jumps on the way. And its sequences."""
+    X = [np.zeros((12, 2)) for _ in range(4)]
+    for i, x in enumerate(X):
+        x[3 + i, 0] = 4.0 * (i % 2)
+        x[:, 1] = 0.1 * i
+    regressor, _ = fitted_regressor(X, cell="rnn", hidden_layer_sizes=(1,), normalize_y=False)
+    values = {"input": [[5.0], [1.0]], "recurrent": [[6.0]], "bias": [-3.0]}
+    for name, array in values.items():
+        regressor.weights_[f"layer_0.{name}"][...] = array
+    return regressor, X
+
+
+def test_the_adaptive_rule_finds_a_jump():
+    regressor, X = fitted_latch()
+    predicted = regressor.predict(X)
+    assert abs(predicted[1] - predicted[0]) > 0.5  # it latches
+    fixed, adaptive = (attribute(regressor, X, baseline=0.0, n_points=n) for n in (512, "auto"))
+    sizes = np.array([np.abs(values).sum() for values in adaptive.attributions])
+    assert np.abs(fixed.completeness_errors[1]) > 0.01 * sizes[1]
+    assert (np.abs(adaptive.completeness_errors) <= 1e-3 * sizes).all()
+    assert np.argmax(np.abs(adaptive.attributions[1]).sum(axis=1)) == 4
+
+
+@pytest.mark.parametrize("readout", ["max", ("last", "max", "mean")], ids=str)
+def test_the_adaptive_rule_is_exact_for_maxima(readout):
+    regressor, X = fitted_regressor(make_sequences((30, 20, 25)), readout=readout, bidirectional=True)
+    explanation = attribute(regressor, X)
+    sizes = np.array([np.abs(values).sum() for values in explanation.attributions])
+    assert (np.abs(explanation.completeness_errors) <= 1e-3 * sizes).all()
+    few, many = (attribute(regressor, X, n_points=n).attributions for n in (44, 3000))
+
+    def largest_error(attributions):
+        return max(np.abs(a - b).sum() / np.abs(b).sum() for a, b in zip(attributions, many, strict=True))
+
+    assert largest_error(explanation.attributions) < 0.01  # as documented
+    assert largest_error(few) > 0.01
+
+
+def test_the_adaptive_rule_gives_the_same_in_parts(monkeypatch):
+    regressor, X = fitted_regressor(make_sequences((9, 2, 7, 3, 5)), readout="max")
+    expected = attribute(regressor, X, baseline=0.0, n_jobs=3).attributions
+    monkeypatch.setattr(integrated_gradients, "VALUES_AT_ONCE", 16)
+    for a, b in zip(attribute(regressor, X, baseline=0.0).attributions, expected, strict=True):
+        assert_allclose(a, b, rtol=1e-9, atol=1e-12)
 
 
 def test_few_points_are_less_exact():
