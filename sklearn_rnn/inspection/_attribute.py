@@ -84,10 +84,11 @@ def attribute(
         category is the unknown category, unless an array or sequences name another one; None is the unknown one.
     n_points : int or "auto", default="auto"
         Points of the Gauss-Legendre rule for "integrated_gradients". "auto" halves a sequence's way from the baseline,
-        and again those sections whose attributions do not sum to the difference of the outputs at their ends (to 0.01 %
-        of the sum of all sizes) or differ from those of their halves (by 1 %), up to 20 times. It takes 44 points where
-        the output changes smoothly. It finds the sections in which the output changes at once: networks that remember
-        an event have them, and readouts with "max". With a number, each sequence has so many points on its whole way.
+        and again those sections whose attributions do not sum to the difference of the outputs at their ends (to
+        0.1 % of the sum of all sizes) or differ from those of their halves (by 1 %), up to 20 times. It takes 44
+        points where the output changes smoothly. It finds the sections in which the output changes at once: networks
+        that remember an event have them, and readouts with "max". With a number, each sequence has so many points on
+        its whole way.
     n_jobs : int, default=None
         Number of threads, by joblib's rules. The results have the same bits for any number.
 
