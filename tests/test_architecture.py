@@ -27,7 +27,17 @@ MAY_IMPORT = {
     "_base": {"_utils", "_data", "_network", "_model", "_inference", "_training", "_settings", "_scoring"},
     "_classifier": {"_data", "_training", "_settings", "_documentation", "_base"},
     "_regressor": {"_data", "_training", "_settings", "_documentation", "_base"},
-    "inspection": {"_utils", "_data", "_network", "_model", "_inference", "_training", "_settings", "_base"},
+    "inspection": {
+        "_utils",
+        "_data",
+        "_network",
+        "_model",
+        "_inference",
+        "_training",
+        "_settings",
+        "_base",
+        "preprocessing",
+    },
 }
 # Of scikit-learn, of Python, or of a draft of the object itself.
 PRIVATE_NAMES_OF_OTHERS = {"_validate_params", "_init_callback_context", "_getframe", "_at_fork_reinit", "_replace"}

@@ -46,11 +46,49 @@ class Patches(NamedTuple):
         if self.size == 1:
             return sequences
         n_patches = self.count_in(sequences.lengths)
-        n_missing = n_patches * self.stride + self.n_shared - sequences.lengths
-        padded = np.zeros((sequences.n_rows + n_missing.sum(), sequences.n_features), sequences.dtype)
-        # A row moves by the number of zeros in front of its sequence and in front of all earlier sequences.
-        padded[np.arange(sequences.n_rows) + np.repeat(np.cumsum(n_missing), sequences.lengths)] = sequences.rows
+        places, n_padded = self._places(sequences.lengths)
+        padded = np.zeros((n_padded, sequences.n_features), sequences.dtype)
+        padded[places] = sequences.rows
         return replace(sequences, rows=self._cut(padded, n_patches), lengths=n_patches)
+
+    def sum_by_step(self, values: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+        """Sum values of patches by step: the transpose of :meth:`join`.
+
+        Parameters
+        ----------
+        values : ndarray of shape (n_patches, size * n_features)
+            Of the patches of sequences, sequence after sequence.
+        lengths : ndarray of shape (n_sequences,), int
+            Steps of each sequence.
+
+        Returns
+        -------
+        ndarray of shape (n_rows, n_features)
+            For each step, the sum over all patches that contain it.
+        """
+        if self.size == 1:
+            return values
+        places, n_padded = self._places(lengths)
+        starts = self._starts(self.count_in(lengths))
+        by_step = values.reshape(len(values), self.size, -1)
+        padded = np.zeros((n_padded, by_step.shape[2]), values.dtype)
+        for k in range(self.size):  # no two patches begin at the same step
+            padded[starts + k] += by_step[:, k]
+        return padded[places]
+
+    def _places(self, lengths: np.ndarray) -> tuple[np.ndarray, int]:
+        """Return the place of each row among rows with zeros in front of every sequence, and the number of all."""
+        n_missing = self.count_in(lengths) * self.stride + self.n_shared - lengths
+        n_rows = int(lengths.sum())
+        # A row moves by the number of zeros in front of its sequence and in front of all earlier sequences.
+        return np.arange(n_rows) + np.repeat(np.cumsum(n_missing), lengths), n_rows + int(n_missing.sum())
+
+    def _starts(self, n_patches: np.ndarray) -> np.ndarray:
+        """Return the place of the first step of each patch among these rows."""
+        # The sequences before it have n_shared more steps than strides.
+        return (
+            np.arange(n_patches.sum()) * self.stride + np.repeat(np.arange(len(n_patches)), n_patches) * self.n_shared
+        )
 
     def continue_from(self, previous: np.ndarray, sequences: Sequences) -> Sequences:
         """Make the patches of the next steps of some sequences, each of a multiple of ``stride`` steps.
@@ -73,11 +111,7 @@ class Patches(NamedTuple):
         if not self.n_shared:
             return padded.reshape(-1, self.size * n_features)
         every_patch = sliding_window_view(padded.ravel(), self.size * n_features)[::n_features]
-        # The first step of each patch: the sequences before it have n_shared more steps than strides.
-        starts = (
-            np.arange(n_patches.sum()) * self.stride + np.repeat(np.arange(len(n_patches)), n_patches) * self.n_shared
-        )
-        return every_patch[starts]
+        return every_patch[self._starts(n_patches)]
 
 
 @dataclass

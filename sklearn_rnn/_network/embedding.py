@@ -90,6 +90,22 @@ class Embedding:
         of_step = np.append(values[self.numbers], np.full(n_of_vectors, of_vectors, values.dtype))
         return np.tile(of_step, self.n_steps)
 
+    def by_feature(self, of_inputs: np.ndarray) -> np.ndarray:
+        """Sum values of inputs, (n_rows, n_inputs), over each vector: one value for each feature of each step of a row.
+
+        Returns
+        -------
+        ndarray of shape (n_rows, n_steps * n_features)
+        """
+        of_steps = of_inputs.reshape(-1, self._n_inputs_of_step)
+        result = np.empty((len(of_steps), self.n_features), of_inputs.dtype)
+        start = len(self.numbers)
+        result[:, self.numbers] = of_steps[:, :start]
+        for feature in self.features:
+            result[:, feature.column] = of_steps[:, start : start + feature.size].sum(axis=1)
+            start += feature.size
+        return result.reshape(len(of_inputs), -1)
+
     # ---- Passes --------------------------------------------------------------------------------------
 
     def forward(self, rows: np.ndarray, tables: list[np.ndarray], inputs: np.ndarray) -> np.ndarray:

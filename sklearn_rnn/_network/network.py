@@ -131,6 +131,13 @@ class RecurrentNetwork:
         twin.parameters = self.parameters.copy(dtype)
         return twin
 
+    def without_embedding(self) -> RecurrentNetwork:
+        """Return the network that reads inputs of the first layer in the place of rows; it shares the parameters."""
+        twin = type(self).__new__(type(self))
+        vars(twin).update(vars(self))
+        twin.embedding = twin.lookup = None
+        return twin
+
     @property
     def engine(self) -> engines.Engine:
         """The engine that runs the network."""
@@ -393,7 +400,52 @@ class RecurrentNetwork:
         d_initial_state : list of ndarray
             Gradient with respect to the network state before the first step.
         """
-        n_directions, needs_d_inputs = len(self.layers[0]), self.embedding is not None
+        needs_d_inputs = self.embedding is not None
+        d_inputs, d_initial_state = self._layers_back(
+            weights, tape, d_hidden, d_state, gradient, buffers, masks, needs_d_inputs
+        )
+        if self.embedding is not None and self.lookup is not None:
+            assert d_inputs is not None
+            self.lookup.backward(tape.rows, d_inputs, self.embedding.tables(gradient))
+        return d_initial_state
+
+    def backward_to_inputs(
+        self,
+        weights: PreparedWeights,
+        tape: NetworkTape,
+        d_hidden: np.ndarray | None,
+        d_state: list[np.ndarray],
+        gradient: Parameters,
+        buffers: NetworkBuffers,
+    ) -> tuple[np.ndarray, list[np.ndarray]]:
+        """Carry the error back to the inputs of the first layer; see :meth:`backward`.
+
+        Returns
+        -------
+        d_inputs : ndarray of shape (n_rows, n_features)
+            Gradient with respect to the inputs of the first layer; the next pass with these buffers overwrites it.
+        d_initial_state : list of ndarray
+            Gradient with respect to the network state before the first step.
+        """
+        d_inputs, d_initial_state = self._layers_back(
+            weights, tape, d_hidden, d_state, gradient, buffers, masks=None, needs_d_inputs=True
+        )
+        assert d_inputs is not None
+        return d_inputs, d_initial_state
+
+    def _layers_back(
+        self,
+        weights: PreparedWeights,
+        tape: NetworkTape,
+        d_hidden: np.ndarray | None,
+        d_state: list[np.ndarray],
+        gradient: Parameters,
+        buffers: NetworkBuffers,
+        masks: list[np.ndarray] | None,
+        needs_d_inputs: bool,
+    ) -> tuple[np.ndarray | None, list[np.ndarray]]:
+        """Carry the error back through all layers, from the last to the first."""
+        n_directions = len(self.layers[0])
         d_initial_state: list[Any] = [None] * len(d_state)
         for depth in reversed(range(len(self.layers))):
             d_below: Any = None
@@ -414,10 +466,7 @@ class RecurrentNetwork:
             d_hidden = d_below
             if masks is not None and depth > 0:
                 d_hidden *= masks[depth - 1][tape.packing.sequence_of_row]
-        if self.embedding is not None and self.lookup is not None:
-            assert d_hidden is not None
-            self.lookup.backward(tape.rows, d_hidden, self.embedding.tables(gradient))
-        return d_initial_state
+        return d_hidden, d_initial_state
 
     def _run_back(
         self,

@@ -118,3 +118,23 @@ def test_a_stride_that_is_given_decides_the_automatic_size():
 def test_without_a_stride_patches_do_not_overlap():
     assert chosen([1000], patch_size=4) == (4, 4)
     assert chosen([1000], patch_size=4, patch_stride=3) == (4, 3)
+
+
+@pytest.mark.parametrize("patches", [Patches(), Patches(3, 3), Patches(5, 2), Patches(4, 1), Patches(9, 4)], ids=str)
+def test_sums_by_step_are_the_transpose_of_the_patches(patches):
+    sequences = numbered()
+    patched = patches.join(sequences)
+    values = np.random.default_rng(0).integers(-9, 9, patched.rows.shape).astype(float)
+    by_step = patches.sum_by_step(values, LENGTHS)
+    assert by_step.shape == sequences.rows.shape
+    assert (by_step * sequences.rows).sum() == (values * patched.rows).sum()  # <P'v, x> = <v, P x>, in whole numbers
+    assert_array_equal(by_step[3], sum(v[k : k + 2] for v, k in contained_in(patches, values, patched, row=3)))
+
+
+def contained_in(patches, values, patched, row):
+    """The values of the patches of the first sequence that contain a row, and the place of the row in them."""
+    n_patches = patched.lengths[0]
+    for i in range(n_patches):
+        start = LENGTHS[0] - (n_patches - 1 - i) * patches.stride - patches.size
+        if 0 <= row - start < patches.size:
+            yield values[i], 2 * (row - start)

@@ -207,3 +207,14 @@ def test_kernel_reads_no_vector_for_values_that_are_no_code(value):
     assert_array_equal(inputs, 0)
     kernel.backward(np.array([[value]]), np.ones((1, 3)), [table])
     assert_array_equal(table, 1)
+
+
+@pytest.mark.parametrize("n_steps", [1, 3])
+def test_values_of_inputs_are_summed_by_feature(n_steps):
+    embedding = Embedding(4, FEATURES, n_steps)
+    of_inputs = np.random.default_rng(0).normal(size=(5, n_steps, 6))  # two numbers, and vectors of 3 and 1
+    expected = np.stack(
+        [of_inputs[:, :, 0], of_inputs[:, :, 2:5].sum(axis=2), of_inputs[:, :, 1], of_inputs[:, :, 5]], axis=2
+    )
+    actual = embedding.by_feature(of_inputs.reshape(5, -1))
+    assert_allclose(actual, expected.reshape(5, -1), rtol=1e-15, atol=1e-15)

@@ -1,0 +1,165 @@
+"""Pipelines that end in a network: which of their transformers can be undone, for results in the user's units."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, RobustScaler, StandardScaler
+from sklearn.utils.validation import check_is_fitted
+
+from sklearn_rnn._base import BaseRNN, model_of
+from sklearn_rnn.preprocessing import TimeDistributed
+
+
+class LinearMap(NamedTuple):
+    """Transformers that together map each feature linearly: transformed = slope * feature + offset.
+
+    Attributes
+    ----------
+    slope, offset : ndarray of shape (n_features,) or, for scalers of the columns of a table, (n_steps, n_features)
+        Or 1 and 0.
+    steps : tuple of transformers
+    """
+
+    slope: Any = 1.0
+    offset: Any = 0.0
+    steps: tuple[Any, ...] = ()
+
+    def transform(self, X: Any) -> Any:
+        """Return sequences after these transformers."""
+        for step in self.steps:
+            X = step.transform(X)
+        return X
+
+
+class NetworkInPipeline(NamedTuple):
+    """A fitted network, and the transformers before it.
+
+    Attributes
+    ----------
+    estimator : BaseRNN
+    head : list of (str, transformer)
+        Transformers that are not undone: results are by the features that they return.
+    units : LinearMap
+        The linear transformers after them.
+    """
+
+    estimator: BaseRNN
+    head: list[tuple[str, Any]]
+    units: LinearMap
+
+    @property
+    def features_of(self) -> str:
+        """The place of the features that results are by: "X", or the name of a step of the pipeline."""
+        return self.head[-1][0] if self.head else "X"
+
+    def transform(self, X: Any) -> Any:
+        """Return X after the transformers that are not undone."""
+        for _, step in self.head:
+            X = step.transform(X)
+        return X
+
+    def feature_names(self, n_features: int) -> np.ndarray:
+        """Return the names of the features that results are by; x0, x1, … where they have none."""
+        default = np.array([f"x{i}" for i in range(n_features)], dtype=object)
+        if self.head:
+            names = getattr(self.head[-1][1], "get_feature_names_out", None)
+            try:
+                names = None if names is None else np.asarray(names(), dtype=object)
+            except (AttributeError, ValueError, NotImplementedError):  # a part of the transformer has no names
+                names = None
+        else:
+            first = self.units.steps[0] if self.units.steps else self.estimator
+            names = getattr(first, "feature_names_in_", None)
+        return default if names is None or len(names) != n_features else names
+
+
+def network_of(estimator: Any) -> NetworkInPipeline:
+    """Return the network of a fitted estimator or pipeline.
+
+    Raises
+    ------
+    TypeError, NotFittedError
+    """
+    *transformers, (_, network) = _flat_steps("", estimator)
+    if not isinstance(network, BaseRNN):
+        named = type(estimator).__name__
+        if network is not estimator:
+            named += f" whose last step is a {type(network).__name__}"
+        raise TypeError(
+            f"estimator is a {named}, but it must be an RNNClassifier or RNNRegressor, or a pipeline that ends in one. "
+            f"{_remedy(network)}"
+        )
+    schema = model_of(network).schema
+    head, units = list(transformers), LinearMap()
+    while head and schema.categories is None:
+        linear = _linear_map(head[-1][1], schema)
+        if linear is None:
+            break
+        units = _then(linear, units)
+        head.pop()
+    for name, step in head:
+        if not hasattr(step, "transform"):
+            raise TypeError(f"estimator has the step {name!r}, a {type(step).__name__}, which has no transform.")
+    return NetworkInPipeline(network, head, units)
+
+
+def _flat_steps(name: str, estimator: Any) -> list[tuple[str, Any]]:
+    """Return the steps of a pipeline, and those of pipelines in it, without those that do nothing."""
+    if not isinstance(estimator, Pipeline):
+        return [(name, estimator)]
+    check_is_fitted(estimator)
+    steps = [(name, step) for name, step in estimator.steps if step is not None and step != "passthrough"]
+    return [flat for name, step in steps for flat in _flat_steps(name, step)] or [(name, None)]
+
+
+def _remedy(network: Any) -> str:
+    if hasattr(network, "best_estimator_"):
+        return "Pass its best_estimator_."
+    if hasattr(network, "regressor_"):
+        return "Pass its regressor_; the results are then in the units of the transformed y."
+    return "inspection.permutation_importance takes any estimator."
+
+
+def _linear_map(step: Any, schema: Any) -> LinearMap | None:
+    """Return a transformer as a linear map of each feature; None if it is none."""
+    if isinstance(step, TimeDistributed):
+        check_is_fitted(step)
+        linear = _linear_map_of_scaler(step.transformer_)
+        return None if linear is None else linear._replace(steps=(step,))
+    if not schema.is_table:
+        return None
+    linear = _linear_map_of_scaler(step)
+    if linear is None:
+        return None
+    shape = (-1, schema.step_features)
+    return LinearMap(np.reshape(linear.slope, shape), np.reshape(linear.offset, shape), (step,))
+
+
+def _linear_map_of_scaler(scaler: Any) -> LinearMap | None:
+    """Return a scaler of scikit-learn as a linear map of each column. A subclass may do something else."""
+    kind, ones = type(scaler), np.ones(getattr(scaler, "n_features_in_", 1))
+    if isinstance(scaler, Pipeline):
+        linear: LinearMap | None = LinearMap(ones, 0 * ones)
+        for _, step in _flat_steps("", scaler):
+            of_step = _linear_map_of_scaler(step)
+            linear = None if linear is None or of_step is None else _then(linear, of_step)
+        return linear
+    if kind in (StandardScaler, RobustScaler):
+        center = scaler.center_ if kind is RobustScaler else (scaler.mean_ if scaler.with_mean else None)
+        slope = ones if scaler.scale_ is None else 1 / scaler.scale_
+        return LinearMap(slope, 0 * ones if center is None else -center * slope)
+    if kind is MinMaxScaler and not scaler.clip:
+        return LinearMap(scaler.scale_, scaler.min_)
+    if kind is MaxAbsScaler and not getattr(scaler, "clip", False):
+        return LinearMap(1 / scaler.scale_, 0 * ones)
+    return None
+
+
+def _then(first: LinearMap, second: LinearMap) -> LinearMap:
+    """Return the linear map that does one after the other."""
+    return LinearMap(
+        second.slope * first.slope, second.slope * first.offset + second.offset, first.steps + second.steps
+    )
