@@ -204,9 +204,9 @@ validation_fraction : float in (0, 1), default=0.1
 
 scoring : str, callable or None, default=None
     Score of the validation data, for ``early_stopping`` and ``validation_scores_``: the name of a scorer
-    (:ref:`scoring_string_names`), "loss" for the negative validation loss, or a callable
-    ``scoring(estimator, X, y)`` whose greater values are better. Its X has been read by the package: use it
-    for methods of the estimator only. Sample weights that are not all 1 are passed on as
+    of scikit-learn (:func:`~sklearn.metrics.get_scorer_names`), "loss" for the negative validation loss,
+    or a callable ``scoring(estimator, X, y)`` whose greater values are better. Its X has been read by the
+    package: use it for methods of the estimator only. Sample weights that are not all 1 are passed on as
     ``sample_weight``. None: accuracy or R^2. With readout "each" see
     :func:`~sklearn_rnn.metrics.make_step_scorer`.
 """,
