@@ -55,7 +55,7 @@ TOKEN_FORMS = {
     "polars Series": [pl.Series(x) for x in TOKENS],
     "an arrow column of lists": pa.array(TOKENS),
 }
-if hasattr(np.dtypes, "StringDType"):  # since NumPy 2.0
+if hasattr(np, "dtypes") and hasattr(np.dtypes, "StringDType"):  # since NumPy 2.0
     TOKEN_FORMS["arrays of variable strings"] = [np.array(x, dtype=np.dtypes.StringDType()) for x in TOKENS]
 
 
