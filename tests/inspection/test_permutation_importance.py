@@ -2,7 +2,6 @@
 
 import numpy as np
 import pandas as pd
-import polars as pl
 import pytest
 from helpers import make_sequences, plain_classifier, plain_regressor
 from numpy.testing import assert_allclose, assert_array_equal
@@ -222,6 +221,7 @@ def test_nothing_is_changed_in_place(by):
 
 
 def polars_frames(X):
+    pl = pytest.importorskip("polars")
     return [pl.DataFrame({"a": x[:, 0], "b": x[:, 1]}) for x in X]
 
 
