@@ -208,7 +208,8 @@ class BaseRNN(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
             self, session.truncation, len(dataset), in_one_batch=options.get("state") is not None
         )
         loss = self._make_loss(model.coding)
-        score = None if validation is None else validation_scorer(self._while_training(), model)
+        has_scorer = validation is not None and self.scoring is not None
+        score = validation_scorer(self._while_training(), model) if has_scorer else None
         data = (settings, dataset, validation)
         best = session.train(model, loss, *data, score=score, snapshot=self._snapshot, **options)
         self._set_fitted_attributes(best)

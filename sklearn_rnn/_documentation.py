@@ -206,8 +206,8 @@ scoring : str, callable or None, default=None
     Score of the validation data, for ``early_stopping`` and ``validation_scores_``: the name of a scorer
     of scikit-learn (:func:`~sklearn.metrics.get_scorer_names`), "loss" for the negative validation loss,
     or a callable ``scoring(estimator, X, y)`` whose greater values are better. Its X has been read by the
-    package: use it for methods of the estimator only. Sample weights that are not all 1 are passed on as
-    ``sample_weight``. None: accuracy or R^2. With readout "each" see
+    package: use it for methods of the estimator only. Sample weights that are not all 1, those of
+    ``class_weight`` among them, are passed on as ``sample_weight``. None: accuracy or R^2. With readout "each" see
     :func:`~sklearn_rnn.metrics.make_step_scorer`.
 """,
     "Running": """\

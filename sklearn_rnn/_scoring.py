@@ -9,17 +9,16 @@ from sklearn_rnn._data.batches import Dataset
 from sklearn_rnn._model import Model
 
 
-def validation_scorer(estimator: Any, model: Model) -> Callable[[Dataset, float], float] | None:
-    """Return a function of validation data, and of their mean loss, that returns the score; None for the default one.
+def validation_scorer(estimator: Any, model: Model) -> Callable[[Dataset, float], float]:
+    """Return a function of validation data, and of their mean loss, that returns the score.
 
     Parameters
     ----------
     estimator : BaseRNN
-        With a ``model`` that is being trained, and all fitted attributes. It predicts for the scorer.
+        With the parameter ``scoring``, a ``model`` that is being trained, and all fitted attributes. It predicts for
+        the scorer.
     model : Model
     """
-    if estimator.scoring is None:
-        return None
     if estimator.scoring == "loss":
         return lambda validation, loss: -loss
     from sklearn.metrics import check_scoring  # here: importing it takes longer than all of this package

@@ -41,7 +41,7 @@ class CategoricalFeature:
     codes: dict[Any, int]
     is_learned: bool
 
-    @property
+    @cached
     def values(self) -> np.ndarray:
         """(n_categories,) the categories, in the order of their codes."""
         values = list(self.codes)

@@ -12,6 +12,7 @@ from sklearn_rnn._utils.warnings import warn_user
 FEWEST_IDS = 20
 LARGEST_CORRELATION = 0.1
 FEWEST_STEPS = 400  # in which a correlation of 0.1 is no accident
+MOST_STEPS = 100_000  # that are looked at
 
 
 class IdCheck:
@@ -21,9 +22,9 @@ class IdCheck:
         self._rows: np.ndarray | None = None
 
     def __call__(self, rows: np.ndarray) -> None:
-        """Keep the first chunk, (n_rows, n_features)."""
+        """Keep the first rows of the first chunk, (n_rows, n_features)."""
         if self._rows is None:
-            self._rows = rows
+            self._rows = rows[:MOST_STEPS]
 
     def warn(self, sequences: BaseSequences) -> None:
         """Hint at ``categorical_features``, if the only feature of the sequences looks like an id."""

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from sklearn_rnn._data.categories import (
+    FIRST,
     CategoricalFeature,
     Categories,
     declared_categories,
@@ -38,6 +39,7 @@ from sklearn_rnn._data.reading import (
     naming_argument,
 )
 from sklearn_rnn._data.sequences import MappedSequences, Sequences
+from sklearn_rnn._utils.warnings import warn_user
 
 Observe = Callable[[np.ndarray, np.ndarray], None]
 
@@ -89,7 +91,22 @@ def read_new_sequences(
         sequences = _as_sequences(raw, columns, categories, _dtype_of(columns, categories))
     numbers = np.arange(sequences.n_features) if categories is None else categories.numbers
     check_finite(sequences, reader.owner, True, observe and (lambda rows: observe(rows, numbers)), numbers)
-    return (sequences if raw is not None else _encoded(sequences, categories)), categories
+    if raw is None:
+        sequences = _encoded(sequences, categories)
+    if categories is not None and isinstance(sequences, Sequences):
+        _warn_of_unknown_alone(sequences, categories)
+    return sequences, categories
+
+
+def _warn_of_unknown_alone(sequences: Sequences, categories: Categories) -> None:
+    """Warn of features that have none of the categories that were given for them: other letters, or another order."""
+    for feature in categories.features:
+        if not feature.is_learned and feature.codes and not (sequences.rows[:, feature.column] >= FIRST).any():
+            warn_user(
+                f"{sequences.name} has none of the categories of the feature {feature.name!r}, such as "
+                f"{next(iter(feature.codes))!r}: all its steps are read as unknown. Check the lists of categories, "
+                "which are in the order of the columns."
+            )
 
 
 def without_unseen(sequences: Any, categories: Categories) -> tuple[Any, Categories]:

@@ -162,7 +162,7 @@ def read_sequences(
         scale_check(rows, features)
         id_check(rows)
 
-    sequences, categories = read_new_sequences(estimator, X, name, observe)
+    sequences, categories = read_new_sequences(estimator, X, name, observe if warns else None)
     is_table = sequences.form == "rows"
     schema = InputSchema(
         owner=type(estimator).__name__,
@@ -173,8 +173,7 @@ def read_sequences(
         feature_names=None if is_table else getattr(estimator, "feature_names_in_", None),
         categories=categories,
     )
-    if warns:
-        scale_check.warn(sequences, schema.owner, names_of_step(estimator, sequences))
-    if warns and categories is None:
+    scale_check.warn(sequences, schema.owner, names_of_step(estimator, sequences))
+    if categories is None:
         id_check.warn(sequences)
     return schema, sequences

@@ -246,7 +246,8 @@ def overfitting(case: Case) -> Iterator[Finding]:
         return
     weights = case.dataset.weights[case.dataset.weights > 0]
     on_training = case.model.score(case.predicted, case.targets, weights)
-    on_validation = case.estimator.best_validation_score_ or scores[-1]
+    best = case.estimator.best_validation_score_  # of the weights that were kept, with early stopping
+    on_validation = scores[-1] if best is None else best
     if on_training - on_validation > GAP:
         yield Finding(
             "overfitting",

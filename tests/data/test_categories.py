@@ -256,6 +256,18 @@ def test_given_categories():
     assert_array_equal(sequences.rows.ravel(), [2, 4, 1, 4, 2])
 
 
+@pytest.mark.parametrize(
+    ("X", "settings"),
+    [
+        (TOKENS, {"categories": [["The", "Cat"]]}),
+        (np.arange(8.0).reshape(2, 4, 1), {"categories": [[100, 200]], "categorical_features": [0]}),
+    ],
+)
+def test_given_categories_that_do_not_come_get_a_warning(X, settings):
+    with pytest.warns(UserWarning, match=r"^X has none of the categories of the feature '0', such as ('The'|100): all"):
+        read(X, **settings)
+
+
 def test_memory_mapped_ids(tmp_path):
     ids = np.random.default_rng(0).integers(0, 9, (30, 4, 2)).astype(np.int32)
     np.save(tmp_path / "ids.npy", ids)
