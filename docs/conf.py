@@ -17,6 +17,8 @@ extensions = [
     "sphinx.ext.autosummary",
     "sphinx.ext.mathjax",
     "numpydoc",
+    "sphinx_copybutton",
+    "sphinx_design",
     "sphinx_gallery.gen_gallery",
 ]
 # tutorials/ has the sources of a gallery. sphinx-gallery writes its pages to auto_tutorials/.
