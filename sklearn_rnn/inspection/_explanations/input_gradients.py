@@ -23,7 +23,7 @@ from sklearn_rnn._training.memory.budget import OverBudget
 from sklearn_rnn._training.memory.segments import SegmentedPass
 from sklearn_rnn._utils.threads import threads
 from sklearn_rnn._utils.warnings import without_overflow_warnings
-from sklearn_rnn.inspection._explained_output import ExplainedOutput
+from sklearn_rnn.inspection._explanations.explained_output import ExplainedOutput
 
 # Network steps of all sequences and points that are run at once, unless one sequence has more.
 ROWS_AT_ONCE = 2**13

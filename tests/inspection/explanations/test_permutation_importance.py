@@ -12,7 +12,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sklearn_rnn.inspection import permutation_importance
-from sklearn_rnn.inspection._shuffling import SequenceList, groups_of_like_length, parts_of, shuffled
+from sklearn_rnn.inspection._explanations.shuffling import SequenceList, groups_of_like_length, parts_of, shuffled
 from sklearn_rnn.metrics import make_step_scorer
 from sklearn_rnn.preprocessing import TimeDistributed
 

@@ -5,7 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from sklearn_rnn.inspection._check import check_list, check_problem
-from sklearn_rnn.inspection._drawing import add_legend, axes_to_draw_on, import_pyplot, line_arguments, marker_for
+from sklearn_rnn.inspection._displays.drawing import (
+    add_legend,
+    axes_to_draw_on,
+    import_pyplot,
+    line_arguments,
+    marker_for,
+)
 from sklearn_rnn.inspection._truncation_bias import truncation_bias
 
 # Label of each quantity.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from sklearn_rnn.inspection._check import check_choice, check_estimator, check_place
-from sklearn_rnn.inspection._drawing import axes_to_draw_on, count_along, import_pyplot
+from sklearn_rnn.inspection._displays.drawing import axes_to_draw_on, count_along, import_pyplot
 
 ORDERS = {"similarity": "units, similar ones side by side", "peak": "units, by step of their peak", None: "units"}
 # The height in inches that the name of a unit needs.

@@ -11,12 +11,12 @@ from sklearn.utils._param_validation import Interval, StrOptions, validate_param
 
 from sklearn_rnn._base import model_of
 from sklearn_rnn._inference.prediction import predict_scores
-from sklearn_rnn.inspection._baselines import make_baseline
-from sklearn_rnn.inspection._explained_output import ExplainedOutput, chosen_places, chosen_steps
-from sklearn_rnn.inspection._input_gradients import Sections, Ways
-from sklearn_rnn.inspection._integrated_gradients import integrate
-from sklearn_rnn.inspection._occlusion import occlusion
-from sklearn_rnn.inspection._pipelines import network_of
+from sklearn_rnn.inspection._explanations.baselines import make_baseline
+from sklearn_rnn.inspection._explanations.explained_output import ExplainedOutput, chosen_places, chosen_steps
+from sklearn_rnn.inspection._explanations.input_gradients import Sections, Ways
+from sklearn_rnn.inspection._explanations.integrated_gradients import integrate
+from sklearn_rnn.inspection._explanations.occlusion import occlusion
+from sklearn_rnn.inspection._explanations.pipelines import network_of
 
 METHODS = {"gradient", "integrated_gradients", "occlusion", "step_occlusion", "step_removal"}
 

@@ -11,7 +11,7 @@ from sklearn.utils import Bunch, check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions, validate_params
 from sklearn.utils.parallel import Parallel, delayed
 
-from sklearn_rnn.inspection._shuffling import Part, SequenceList, parts_of, shuffled
+from sklearn_rnn.inspection._explanations.shuffling import Part, SequenceList, parts_of, shuffled
 
 
 @validate_params(

@@ -9,7 +9,7 @@ import numpy as np
 from sklearn_rnn._settings import clip_norm_of
 from sklearn_rnn._utils.warnings import warn_user
 from sklearn_rnn.inspection._check import check_estimator, check_list
-from sklearn_rnn.inspection._drawing import (
+from sklearn_rnn.inspection._displays.drawing import (
     add_legend,
     count_along,
     import_pyplot,

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from sklearn_rnn.inspection._input_gradients import Sections, Ways, rows_of
+from sklearn_rnn.inspection._explanations.input_gradients import Sections, Ways, rows_of
 
 # Of the adaptive rule: points of the whole way and of each half, and the number of times that a section is halved.
 POINTS_OF_WAY, POINTS_OF_HALF = 20, 12

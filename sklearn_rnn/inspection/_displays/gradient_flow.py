@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from sklearn_rnn.inspection._check import check_choice, check_names
-from sklearn_rnn.inspection._drawing import (
+from sklearn_rnn.inspection._displays.drawing import (
     add_legend,
     axes_to_draw_on,
     count_along,

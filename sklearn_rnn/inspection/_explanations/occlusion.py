@@ -12,7 +12,7 @@ from sklearn_rnn._inference.prediction import predict_scores
 from sklearn_rnn._model import Model
 from sklearn_rnn._network.blocks import LARGEST_BLOCK, USUAL_BLOCK
 from sklearn_rnn._utils.threads import threads
-from sklearn_rnn.inspection._explained_output import ExplainedOutput
+from sklearn_rnn.inspection._explanations.explained_output import ExplainedOutput
 
 # Values of the changed sequences that a thread holds at once, unless USUAL_BLOCK of them have more.
 VALUES_AT_ONCE = 2**18

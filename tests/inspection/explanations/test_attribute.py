@@ -14,9 +14,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, MaxAbsScaler, MinMaxScaler, RobustScaler, StandardScaler
 
 from sklearn_rnn import RNNClassifier
-from sklearn_rnn.inspection import _input_gradients as input_gradients
-from sklearn_rnn.inspection import _integrated_gradients as integrated_gradients
 from sklearn_rnn.inspection import attribute
+from sklearn_rnn.inspection._explanations import input_gradients, integrated_gradients
 from sklearn_rnn.preprocessing import TimeDistributed
 
 # Training ends after a fixed number of epochs, without a test for convergence.

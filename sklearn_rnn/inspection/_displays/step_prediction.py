@@ -12,7 +12,7 @@ from sklearn_rnn._data.alignment import check_alignment
 from sklearn_rnn._data.missing import is_missing
 from sklearn_rnn._data.step_values import check_per_step, target_parts
 from sklearn_rnn.inspection._check import check_place
-from sklearn_rnn.inspection._drawing import (
+from sklearn_rnn.inspection._displays.drawing import (
     WIDTH,
     add_legend,
     axes_to_draw_on,

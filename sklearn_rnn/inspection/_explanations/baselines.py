@@ -15,7 +15,7 @@ from sklearn_rnn._data.moments import Moments
 from sklearn_rnn._data.raw_steps import RawSequences
 from sklearn_rnn._data.schema import InputSchema
 from sklearn_rnn._data.sequences import BaseSequences, Sequences
-from sklearn_rnn.inspection._pipelines import LinearMap
+from sklearn_rnn.inspection._explanations.pipelines import LinearMap
 
 
 @dataclass

@@ -1,0 +1,1 @@
+"""The displays, one in each file."""

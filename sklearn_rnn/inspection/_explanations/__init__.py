@@ -1,0 +1,1 @@
+"""Explanations of predictions: what an output, or a score, depends on."""
