@@ -63,7 +63,7 @@ FAULTS_OF_PAGE = """(width) => {
     for (const e of document.querySelectorAll("h1, h2, h3, h4, .sphx-glr-thumbnail-title, .bd-toc-nav a"))
         if (e.clientWidth && e.scrollWidth > e.clientWidth + 1) faults.push(`${name(e)} is cut`);
     if (width > 1000 && !location.pathname.includes("/_modules/"))
-        for (const e of document.querySelectorAll("div.highlight-python pre, div.highlight-pycon pre, .doctest pre"))
+        for (const e of document.querySelectorAll("div[class*=highlight-py i] pre, .doctest pre"))
             if (e.scrollWidth > e.clientWidth + 1)
                 faults.push(`code wider than its column by ${e.scrollWidth - e.clientWidth} px: ${name(e)}`);
     for (const e of document.images)
