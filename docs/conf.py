@@ -65,7 +65,9 @@ sphinx_gallery_conf = {
     "backreferences_dir": "generated/backreferences",
     "doc_module": ("sklearn_rnn",),
     "reset_modules": ("matplotlib", "figure_style.reset"),
+    "image_srcset": ["2x"],  # sharp on a phone
     "thumbnail_size": (480, 336),
+    "parallel": 2,  # an example uses one core, most of the time
     "download_all_examples": False,
     "show_signature": False,
     "write_computation_times": False,
