@@ -6,7 +6,7 @@
 Needs the extra ``docs-check`` and Chromium, from the system or from ``playwright install chromium``. It reports
 
 * elements wider than the page, unless they scroll in a box of their own; titles that are cut; code of ours that is
-  wider than its column at 1440 pixels;
+  wider than its column at 1440 pixels; figures of examples that are too wide to read on a phone;
 * links, anchors and pictures that do not exist; errors in the console; requests to other machines;
 * words of ``SEARCHES`` for which the pages' own search does not list the page that answers.
 
@@ -66,6 +66,10 @@ FAULTS_OF_PAGE = """(width) => {
         for (const e of document.querySelectorAll("div[class*=highlight-py i] pre, .doctest pre"))
             if (e.scrollWidth > e.clientWidth + 1)
                 faults.push(`code wider than its column by ${e.scrollWidth - e.clientWidth} px: ${name(e)}`);
+    if (width < 500)
+        for (const e of document.querySelectorAll("img.sphx-glr-single-img, img.sphx-glr-multi-img"))
+            if (e.naturalWidth > 720)
+                faults.push(`small text: ${e.naturalWidth / 100} inches of figure in ${e.clientWidth} px: ${e.src}`);
     for (const e of document.images)
         if (e.complete && !e.naturalWidth) faults.push(`no picture at ${e.getAttribute("src")}`);
     return faults;
