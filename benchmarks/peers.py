@@ -336,7 +336,7 @@ def plot(rows, path):
     panels = [[row for row in rows if (row["what"], row["dtype"]) == kind and row["ratios"]] for kind in kinds]
     heights = [len(panel) + 1 for panel in panels]
     figure, axes = plt.subplots(
-        len(panels), 1, figsize=(8, 1 + 0.25 * sum(heights)), height_ratios=heights, squeeze=False, sharex=True
+        len(panels), 1, figsize=(5.2, 1 + 0.21 * sum(heights)), height_ratios=heights, squeeze=False, sharex=True
     )
     for ax, (what, dtype), panel in zip(axes[:, 0], kinds, panels):
         ratios = [row["ratios"]["better"] for row in panel]
@@ -344,15 +344,15 @@ def plot(rows, path):
         lengths = [ratio - 1 for ratio in ratios]
         colors = [f"C{list(CELLS).index(row['cell'])}" for row in panel]
         bars = ax.barh([f"{row['cell']}  {row['name']}" for row in panel], lengths, left=1, color=colors)
-        ax.bar_label(bars, [f"{ratio:.2f}" for ratio in ratios], padding=3, fontsize=8)
+        ax.bar_label(bars, [f"{ratio:.2f}" for ratio in ratios], padding=3, fontsize=9)
         ax.axvline(1, color="black", linewidth=1)
         ax.set(xscale="log", title=f"{what}, {dtype}")
-        ax.margins(x=0.15)
+        ax.margins(x=0.25, y=0.02)
         ax.invert_yaxis()
         ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         ax.xaxis.set_major_formatter(FuncFormatter("{:g}".format))
         ax.xaxis.set_minor_formatter(NullFormatter())
-    axes[-1, 0].set_xlabel("time of the better of torch and JAX / time of this package")
+    axes[-1, 0].set_xlabel("time of the better of torch and JAX,\ndivided by the time of this package")
     figure.tight_layout()
     figure.savefig(path, dpi=150)
 

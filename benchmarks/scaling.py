@@ -125,23 +125,22 @@ def measure_axis(axis, arguments):
 
 
 def plot(results, path, cell):
-    """Draw one column for each axis: time above, memory below."""
+    """Draw one row for each axis, time beside memory: it is read on phones too."""
     import matplotlib
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    shape = (2, len(results))
-    figure, axes = plt.subplots(*shape, figsize=(3 * len(results), 6), sharex="col", sharey="row", squeeze=False)
-    for column, result in zip(axes.T, results):
-        draw(column[0], result, [1e3 * seconds for seconds in result["seconds"]], result["exponent_of_time"], "C0")
-        draw(column[1], result, [n / MEGABYTE for n in result["bytes"]], result["exponent_of_memory"], "C1")
-        column[0].set_title(result["title"].replace(", ", ",\n", 1), fontsize=8, pad=14)
-        column[1].set_xlabel(result["name"])
-    axes[0, 0].set_ylabel("ms")
-    axes[1, 0].set_ylabel("MB of peak above the data")
+    shape = (len(results), 2)
+    figure, axes = plt.subplots(*shape, figsize=(5.2, 2.4 * len(results)), sharey="col", squeeze=False)
+    for row, result in zip(axes, results):
+        draw(row[0], result, [1e3 * seconds for seconds in result["seconds"]], result["exponent_of_time"], "C0")
+        draw(row[1], result, [n / MEGABYTE for n in result["bytes"]], result["exponent_of_memory"], "C1")
+        row[0].text(0, 1.16, result["title"], transform=row[0].transAxes, fontweight="bold").set_in_layout(False)
+        row[0].set(xlabel=result["name"], ylabel="ms")
+        row[1].set(xlabel=result["name"], ylabel="MB above the data")
     figure.suptitle(f"Time and memory, {cell}")
-    figure.tight_layout()
+    figure.tight_layout(h_pad=2.5, rect=(0, 0, 1, 0.98))
     figure.savefig(path, dpi=150)
 
 
@@ -150,7 +149,7 @@ def draw(ax, result, values, slope, color):
     from matplotlib.ticker import NullFormatter
 
     ax.loglog(result["values"], values, "o-", color=color)
-    ax.text(0.5, 1.02, f"exponent {slope:.2f}", transform=ax.transAxes, ha="center", fontsize=8)
+    ax.text(0.5, 1.02, f"exponent {slope:.2f}", transform=ax.transAxes, ha="center", fontsize=9)
     ax.xaxis.set_minor_formatter(NullFormatter())
     ax.grid(alpha=0.3)
 

@@ -44,10 +44,11 @@ from sklearn_rnn._training.session import TrainingSession
 from sklearn_rnn._utils.atomic import draft_of
 from sklearn_rnn._utils.callbacks import CallbackSupportMixin, FitTasks
 from sklearn_rnn._utils.diagram import block_with_caption
+from sklearn_rnn._utils.documentation_link import DocumentationLinkMixin
 from sklearn_rnn._utils.threads import threads
 
 
-class BaseRNN(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
+class BaseRNN(DocumentationLinkMixin, CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
     """Base of RNNClassifier and RNNRegressor; the parameters are documented there.
 
     A fitted estimator has a Model (``_model``) and a TrainingSession (``_session``). Methods that train work on a draft
