@@ -1,10 +1,10 @@
 """
-Five pictures of a network
-==========================
+Six pictures of a network
+=========================
 
-How did training go? Where is the network wrong? What do its units do? How far back does it learn? The displays of
-:mod:`sklearn_rnn.inspection` show this in one line each, in the way of scikit-learn's displays: ``from_estimator``
-computes and draws, the display keeps the arrays, and ``plot`` draws them again.
+How did training go? Where is the network wrong? What do its units do? What did it look at? How far back does it
+learn? The displays of :mod:`sklearn_rnn.inspection` show this in one line each, in the way of scikit-learn's displays:
+``from_estimator`` computes and draws, the display keeps the arrays, and ``plot`` draws them again.
 """
 
 # %%
@@ -19,6 +19,7 @@ import numpy as np
 
 from sklearn_rnn import RNNClassifier
 from sklearn_rnn.inspection import (
+    AttributionDisplay,
     GradientFlowDisplay,
     HiddenStatesDisplay,
     StepPredictionDisplay,
@@ -77,6 +78,17 @@ plt.show()
 # are side by side. One sees groups of units that have large values as long as the machine is under load.
 
 HiddenStatesDisplay.from_estimator(classifier, X_test, index=0)
+plt.show()
+
+# %%
+# Explanations
+# ------------
+#
+# :class:`~sklearn_rnn.inspection.AttributionDisplay` shows which values made a prediction, here that of step 110 of the
+# same sequence. Red values raised the score of the class, blue ones lowered it. It was the last few steps that counted.
+# Later steps have no part, because this network reads forward only.
+
+AttributionDisplay.from_estimator(classifier, X_test, index=0, step=110, feature_names=["vibration"])
 plt.show()
 
 # %%
