@@ -28,6 +28,10 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
     counts the sequences that have all steps right, and on ragged y they fail, so that a search reports NaN. Use
     :func:`~sklearn_rnn.metrics.make_step_scorer`, which scores all steps of all sequences.
 
+    The parameters by group:
+
+    {groups}
+
     Parameters
     ----------
     {parameters}

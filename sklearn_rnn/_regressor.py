@@ -26,6 +26,10 @@ class RNNRegressor(RegressorMixin, BaseRNN):
     steps for outputs, and on ragged y they fail, so that a search reports NaN. Use
     :func:`~sklearn_rnn.metrics.make_step_scorer`, which scores all steps of all sequences.
 
+    The parameters by group:
+
+    {groups}
+
     Parameters
     ----------
     {parameters}
