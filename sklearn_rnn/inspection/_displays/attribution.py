@@ -94,8 +94,8 @@ class AttributionDisplay:
     >>> from sklearn_rnn import RNNRegressor
     >>> from sklearn_rnn.datasets import make_adding_problem
     >>> from sklearn_rnn.inspection import AttributionDisplay
-    >>> X, y = make_adding_problem(100, 20, random_state=0)
-    >>> regressor = RNNRegressor((16,), max_iter=10, random_state=0).fit(X, y)
+    >>> X, y = make_adding_problem(40, 20, random_state=0)
+    >>> regressor = RNNRegressor((8,), max_iter=5, random_state=0).fit(X, y)
     >>> display = AttributionDisplay.from_estimator(regressor, X, index=3, feature_names=["number", "mark"])
     >>> display.attributions.shape
     (20, 2)
