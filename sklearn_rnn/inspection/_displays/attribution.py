@@ -40,8 +40,9 @@ N_BARS = 6
 MOST_EDGES = 75  # of bars with an edge
 # The part of a row's height in which its curve lies.
 SHARE_OF_CURVE = 0.7
-# Sizes of texts: of a category within a row, in points, and in inches.
+# Sizes of texts: of a category within a row, in points and in inches; the letters of an inch; the longest names.
 POINTS_OF_CATEGORY, WIDTH_OF_CATEGORY, LETTERS_PER_INCH = 8, 0.14, 15
+N_LETTERS_OF_OUTPUT, N_LETTERS_OF_FEATURE, N_LETTERS_OF_TICK = 40, 24, 14
 # The share of the axes' width that is left when names and the color bar have their room.
 SHARE_OF_WIDTH = 0.8
 
@@ -348,11 +349,12 @@ class AttributionDisplay:
 
     def _title(self, total):
         """Return the name and the value of the output and, if the parts have a sum, where it comes from."""
+        name = _shortened(self.output_name, N_LETTERS_OF_OUTPUT)
         if self.output is None:
-            return self.output_name
+            return name
         figures = [self.output, total] + ([] if self.baseline_output is None else [self.baseline_output])
         text = _formatter(figures)
-        first = f"{self.output_name}: {text(self.output)}"
+        first = f"{name}: {text(self.output)}"
         if self.baseline_output is None:
             return first
         if self.method != "integrated_gradients":
@@ -360,7 +362,7 @@ class AttributionDisplay:
         error = self.output - self.baseline_output - total
         terms = [(self.baseline_output, "baseline"), (total, "sum of all parts"), (error, "error")]
         terms = terms if text(error).strip("0.−") else terms[:2]
-        return f"{first}\n= " + " + ".join(f"{text(value)} ({name})" for value, name in terms).replace("+ −", "− ")
+        return f"{first}\n= " + " + ".join(f"{text(value)} ({term})" for value, term in terms).replace("+ −", "− ")
 
     # ---- Bars of a single feature of categories ----------------------------------------------------------
 
@@ -379,7 +381,7 @@ class AttributionDisplay:
         margin = max(0, N_BARS - n_steps) / 2
         self.ax_.set(ylabel=label, xlim=(-0.5 - margin, n_steps - 0.5 + margin))
         steps = _largest(np.abs(self.attributions[:, 0]), int(self._width() / WIDTH_OF_CATEGORY))
-        names = [_shortened(_name(self.values[step, 0]), 14) for step in steps]
+        names = [_shortened(_name(self.values[step, 0]), N_LETTERS_OF_TICK) for step in steps]
         self.ax_.set_xticks(steps, names, rotation=0 if self._has_room(names) else 90)
         named = "" if len(steps) == n_steps else f" ({n_steps} steps; the largest parts are named)"
         self.ax_.set_xlabel(self.feature_names[0] + named)
@@ -388,7 +390,7 @@ class AttributionDisplay:
 
     def _draw_image(self, parts, size, style, line_kw):
         n_steps, n_rows = self.attributions.shape
-        names = [_shortened(name, 24) for name in self.feature_names]
+        names = [_shortened(name, N_LETTERS_OF_FEATURE) for name in self.feature_names]
         # The last group may have fewer steps than the others: the limits cut it.
         extent = (-0.5, len(parts) * size - 0.5, n_rows - 0.5, -0.5)
         # Any other interpolation mixes the colors of features.
@@ -417,7 +419,7 @@ class AttributionDisplay:
             self.ax_.set_yticks([])
             return
         values = self.values[:, 0].astype(float)
-        low, high = np.nanmin(values), np.nanmax(values)
+        low, high = _limits(values)
         margin = 0.08 * (high - low) or 0.5
         left, right, *_ = image.get_extent()
         image.set_extent((left, right, low - margin, high + margin))
@@ -433,10 +435,10 @@ class AttributionDisplay:
             if height >= HEIGHT_OF_CATEGORY:
                 self._name_categories(row, height)
             return ""
-        if height < HEIGHT_OF_CURVE:
-            return ""
         values = self.values[:, row].astype(float)
-        low, high = np.nanmin(values), np.nanmax(values)
+        if height < HEIGHT_OF_CURVE or not np.isfinite(values).any():
+            return ""
+        low, high = _limits(values)
         shares = (values - low) / (high - low) if high > low else np.full(len(values), 0.5)
         self._draw_curve(row + SHARE_OF_CURVE * (0.5 - shares), line_kw)
         text = _formatter([low, high])
@@ -512,6 +514,12 @@ def _name(category: Any) -> str:
 
 def _shortened(text: str, n_letters: int) -> str:
     return text if len(text) <= n_letters else text[: max(1, n_letters - 1)] + "…"
+
+
+def _limits(values: np.ndarray) -> tuple[float, float]:
+    """Return the least and the largest of the finite values; zeros if there are none."""
+    finite = values[np.isfinite(values)]
+    return (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 0.0)
 
 
 def _in_groups(attributions: np.ndarray, n_groups: int) -> tuple[np.ndarray, int]:

@@ -181,6 +181,14 @@ def test_an_error_of_the_integral_is_told():
     assert titles(exact) == ["output: −2.50", "= 0.50 (baseline) − 3.00 (sum of all parts)"]
 
 
+def test_gaps_and_long_names_are_drawn():
+    values = np.array([[np.nan, 1.0], [np.nan, np.nan], [np.nan, 3.0]])
+    name = "score of 'a class with a name of very many letters'"
+    display = AttributionDisplay.from_attributions(np.ones((3, 2)), values, output=9.0, output_name=name)
+    assert [label.get_text() for label in display.ax_.get_yticklabels()] == ["x0", "x1\n1.00 to 3.00"]
+    assert titles(display)[0] == f"{name[:39]}…: 9.00"
+
+
 def test_the_parts_are_drawn_again_on_other_axes(regressor):
     display = AttributionDisplay.from_estimator(regressor, X)
     figure, ax = plt.subplots()
