@@ -1,10 +1,10 @@
 """
-Five pictures of a network
-==========================
+Six pictures of a network
+=========================
 
-How did training go? Where is the network wrong? What do its units do? How far back does it learn? The displays of
-:mod:`sklearn_rnn.inspection` show this in one line each, in the way of scikit-learn's displays: ``from_estimator``
-computes and draws, the display keeps the arrays, and ``plot`` draws them again.
+How did training go? Where is the network wrong? What do its units do? How far back does it learn? What did it look
+at? The displays of :mod:`sklearn_rnn.inspection` show this in one line each, in the way of scikit-learn's displays:
+``from_estimator`` computes and draws, the display keeps the arrays, and ``plot`` draws them again.
 """
 
 # %%
@@ -19,6 +19,7 @@ import numpy as np
 
 from sklearn_rnn import RNNClassifier
 from sklearn_rnn.inspection import (
+    AttributionDisplay,
     GradientFlowDisplay,
     HiddenStatesDisplay,
     StepPredictionDisplay,
@@ -104,6 +105,17 @@ bias = TruncationBiasDisplay.from_estimator(classifier, X_test, y_test)
 plt.show()
 
 print(dict(zip(bias.truncations.tolist(), bias.relative_bias.round(2).tolist())))
+
+# %%
+# Explanations
+# ------------
+#
+# :class:`~sklearn_rnn.inspection.AttributionDisplay` shows which values made a prediction, here that of step 110 of the
+# first sequence. Red values raised the score of the class, blue ones lowered it. Only the last few steps counted. Later
+# steps have no part, because this network reads forward only.
+
+AttributionDisplay.from_estimator(classifier, X_test, index=0, step=110, feature_names=["vibration"])
+plt.show()
 
 # %%
 # Every display takes ``ax``, and can be drawn again. So pictures stand side by side:

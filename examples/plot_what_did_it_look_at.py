@@ -17,7 +17,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sklearn_rnn import RNNClassifier
-from sklearn_rnn.inspection import attribute, permutation_importance
+from sklearn_rnn.inspection import AttributionDisplay, attribute, permutation_importance
 from sklearn_rnn.preprocessing import TimeDistributed
 
 FEATURES = ["pressure (bar)", "temperature (°C)", "speed (rpm)"]
@@ -65,21 +65,12 @@ print(f"score of 'fails': {explanation.outputs[run]:.2f}; of the baseline: {expl
 print(f"sum of all parts: {explanation.attributions[run].sum():.2f}")
 
 # %%
+# :class:`~sklearn_rnn.inspection.AttributionDisplay` draws them: red values raised the score, blue ones lowered it. The
+# title adds the parts up. The pressure drops between the dashed lines.
 
-parts, steps = explanation.attributions[run], np.arange(len(X[run]))
-largest = np.abs(parts).max()
-fig, axes = plt.subplots(3, 1, figsize=(8, 6), sharex=True, layout="constrained")
-for feature, (name, ax) in enumerate(zip(FEATURES, axes)):
-    ax.axvspan(starts[run] - 0.5, starts[run] + LENGTH_OF_DIP - 0.5, color="0.9", label="the drop in pressure")
-    ax.plot(steps, X[run][:, feature], color="0.6", linewidth=1)
-    points = ax.scatter(
-        steps, X[run][:, feature], c=parts[:, feature], cmap="coolwarm", vmin=-largest, vmax=largest, s=28, zorder=3
-    )
-    ax.set_ylabel(name, fontsize=11)
-axes[0].legend(loc="lower left", fontsize=11)
-axes[-1].set_xlabel("step", fontsize=11)
-bar = fig.colorbar(points, ax=axes, aspect=40)
-bar.set_label("part in the score of 'fails'", fontsize=11)
+display = AttributionDisplay.from_estimator(model, X, "fails", index=run, feature_names=FEATURES)
+for border in (starts[run] - 0.5, starts[run] + LENGTH_OF_DIP - 0.5):
+    display.ax_.axvline(border, color="black", linestyle="--", linewidth=1)
 plt.show()
 
 # %%

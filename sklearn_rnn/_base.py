@@ -119,6 +119,16 @@ class BaseRNN(DocumentationLinkMixin, CallbackSupportMixin, BaseEstimator, metac
         ------
         ValueError, TypeError
             For bad input. After any exception the estimator is as it was before the call.
+
+        Examples
+        --------
+        >>> from sklearn_rnn import RNNClassifier
+        >>> X = [[0.1, 0.5, 0.9], [0.8, 0.3], [0.2, 0.4, 0.6, 0.7], [0.9, 0.1]]
+        >>> y = ["up", "down", "up", "down"]
+        >>> clf = RNNClassifier((8,), max_iter=50, random_state=0)
+        >>> clf = clf.fit(X, y, sample_weight=[1, 1, 2, 1])
+        >>> clf.predict([[0.3, 0.6], [0.7, 0.2]]).tolist()
+        ['up', 'down']
         """
         tasks = FitTasks(self, "fit", self.max_iter, X, y, sample_weight)
         with draft_of(self) as draft:
@@ -269,6 +279,17 @@ class BaseRNN(DocumentationLinkMixin, CallbackSupportMixin, BaseEstimator, metac
         ------
         ValueError, TypeError
             For rows out of range, and with ``stateful=False``. The state does not change.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_rnn import RNNRegressor
+        >>> series = np.sin(np.arange(80.0)).reshape(2, 40, 1)
+        >>> reg = RNNRegressor((8,), readout="each", stateful=True, random_state=0)
+        >>> for start in (0, 20):
+        ...     chunk = series[:, start : start + 20]
+        ...     reg = reg.partial_fit(chunk, chunk[:, :, 0])
+        >>> reg = reg.reset_state(rows=[0])  # the next chunk continues the second series alone
         """
         check_is_fitted(self)
         if not self.stateful:
@@ -299,6 +320,18 @@ class BaseRNN(DocumentationLinkMixin, CallbackSupportMixin, BaseEstimator, metac
         ------
         ValueError
             For bad input, or a budget that is too small.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_rnn import RNNRegressor
+        >>> X = np.zeros((16, 2000, 3))
+        >>> settings = {"patch_size": 1, "bidirectional": False}
+        >>> RNNRegressor((32,), **settings).memory_estimate(X).full > 4 * 10**7
+        True
+        >>> estimate = RNNRegressor((32,), memory_budget="20MB", **settings).memory_estimate(X)
+        >>> estimate.planned <= 2 * 10**7, 1 < estimate.n_forward_passes < 2
+        (True, True)
         """
         estimator = clone(self)
         estimator._validate_params()
@@ -356,6 +389,15 @@ class BaseRNN(DocumentationLinkMixin, CallbackSupportMixin, BaseEstimator, metac
         ndarray of shape (n_sequences, n_steps, n_hidden), or a list of arrays (n_steps_i, n_hidden) for ragged X
             n_hidden is the number of units of the last layer, of both directions if bidirectional. Steps
             are network steps: one for every ``patch_stride_`` steps of X.
+
+        Examples
+        --------
+        >>> from sklearn_rnn import RNNRegressor
+        >>> X = [[0.1, 0.5, 0.9], [0.8, 0.3], [0.2, 0.4, 0.6, 0.7], [0.9, 0.1]]
+        >>> y = [0.8, -0.5, 0.5, -0.8]
+        >>> reg = RNNRegressor((8,), bidirectional=False, max_iter=2, random_state=0).fit(X, y)
+        >>> [states.shape for states in reg.hidden_states(X)]
+        [(3, 8), (2, 8), (4, 8), (2, 8)]
         """
         sequences = self._read_new(X)
         return sequences.split(hidden_states(self._model.network, sequences, self.n_jobs))
@@ -382,6 +424,16 @@ class BaseRNN(DocumentationLinkMixin, CallbackSupportMixin, BaseEstimator, metac
             For bidirectional networks, which need whole sequences, and for ``n_sequences`` below 1.
         TypeError
             If ``n_sequences`` is no integer.
+
+        Examples
+        --------
+        >>> from sklearn_rnn import RNNRegressor
+        >>> X = [[0.1, 0.5, 0.9], [0.8, 0.3], [0.2, 0.4, 0.6, 0.7], [0.9, 0.1]]
+        >>> y = [0.8, -0.5, 0.5, -0.8]
+        >>> reg = RNNRegressor((8,), bidirectional=False, max_iter=2, random_state=0).fit(X, y)
+        >>> stream = reg.stream(n_sequences=2)
+        >>> stream.step([[0.1], [0.8]]).shape  # the first step of both
+        (2,)
         """
         check_is_fitted(self)
         return PredictionStream(self._model.copy(), n_sequences, self.n_jobs)
@@ -391,6 +443,16 @@ class BaseRNN(DocumentationLinkMixin, CallbackSupportMixin, BaseEstimator, metac
         """Views of all parameters by name: assign in place (``weights_[name][...] = array``) to load weights.
 
         Training makes new parameters: read ``weights_`` again after it.
+
+        Examples
+        --------
+        >>> from sklearn_rnn import RNNRegressor
+        >>> X = [[0.1, 0.5, 0.9], [0.8, 0.3], [0.2, 0.4, 0.6, 0.7], [0.9, 0.1]]
+        >>> y = [0.8, -0.5, 0.5, -0.8]
+        >>> reg = RNNRegressor((8,), cell="rnn", bidirectional=False, max_iter=2, random_state=0).fit(X, y)
+        >>> {name: weights.shape for name, weights in reg.weights_.items() if name.startswith("layer_0")}
+        {'layer_0.input': (1, 8), 'layer_0.recurrent': (8, 8), 'layer_0.bias': (8,)}
+        >>> reg.weights_["layer_0.bias"][:] = 0
         """
         check_is_fitted(self, "_model")
         return dict(self._model.network.parameters.views)

@@ -28,6 +28,10 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
     counts the sequences that have all steps right, and on ragged y they fail, so that a search reports NaN. Use
     :func:`~sklearn_rnn.metrics.make_step_scorer`, which scores all steps of all sequences.
 
+    The parameters by group:
+
+    {groups}
+
     Parameters
     ----------
     {parameters}
@@ -54,7 +58,7 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
     >>> from sklearn_rnn import RNNClassifier
     >>> from sklearn_rnn.datasets import load_japanese_vowels
     >>> X, y = load_japanese_vowels(subset="train", return_X_y=True)
-    >>> clf = RNNClassifier(max_iter=30, random_state=0)
+    >>> clf = RNNClassifier(max_iter=15, random_state=0)
     >>> X_test, y_test = load_japanese_vowels(subset="test", return_X_y=True)
     >>> clf.fit(X, y).score(X_test, y_test) > 0.9
     True
@@ -160,6 +164,17 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
         ------
         ValueError, TypeError
             For bad input. The estimator does not change.
+
+        Examples
+        --------
+        >>> from sklearn_rnn import RNNClassifier
+        >>> X = [[0.1, 0.5, 0.9], [0.8, 0.3], [0.2, 0.4, 0.6, 0.7], [0.9, 0.1]]
+        >>> y = ["up", "down", "up", "down"]
+        >>> clf = RNNClassifier((8,), random_state=0)
+        >>> for epoch in range(50):
+        ...     clf = clf.partial_fit(X, y, classes=["down", "up"])
+        >>> clf.predict([[0.3, 0.6], [0.7, 0.2]]).tolist()
+        ['up', 'down']
         """
         return self._partial_fit(X, y, sample_weight, new_sequence, self._check_classes(classes))
 
@@ -209,6 +224,15 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
         UserWarning
             If scores are NaN, because values of X are too large for the network or its weights are not finite. Labels
             mean nothing there. ``predict_proba`` shows NaN.
+
+        Examples
+        --------
+        >>> from sklearn_rnn import RNNClassifier
+        >>> X = [[0.1, 0.5, 0.9], [0.8, 0.3], [0.2, 0.4, 0.6, 0.7], [0.9, 0.1]]
+        >>> y = ["up", "down", "up", "down"]
+        >>> clf = RNNClassifier((8,), max_iter=50, random_state=0).fit(X, y)
+        >>> clf.predict([[0.3, 0.6], [0.7, 0.2]]).tolist()
+        ['up', 'down']
         """
         return self._apply(X, lambda scores: self._model.decode(scores))
 
@@ -226,6 +250,18 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
             In the order of ``classes_``; for multilabel targets each label's own probability. For readout
             "each" one row per step, in the form of X: (n_sequences, n_steps, n_classes) or a list of arrays
             (n_steps_i, n_classes).
+
+        Examples
+        --------
+        >>> from sklearn_rnn import RNNClassifier
+        >>> X = [[0.1, 0.5, 0.9], [0.8, 0.3], [0.2, 0.4, 0.6, 0.7], [0.9, 0.1]]
+        >>> y = ["up", "down", "up", "down"]
+        >>> clf = RNNClassifier((8,), max_iter=50, random_state=0).fit(X, y)
+        >>> clf.classes_.tolist()
+        ['down', 'up']
+        >>> probabilities = clf.predict_proba([[0.3, 0.6], [0.7, 0.2]])
+        >>> (probabilities > 0.5).tolist()
+        [[False, True], [True, False]]
         """
         return self._apply(X, lambda scores: self._model.probabilities(scores))
 
@@ -241,6 +277,16 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
         -------
         ndarray or list of ndarray
             In the shapes of ``predict_proba``.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_rnn import RNNClassifier
+        >>> X = [[0.1, 0.5, 0.9], [0.8, 0.3], [0.2, 0.4, 0.6, 0.7], [0.9, 0.1]]
+        >>> y = ["up", "down", "up", "down"]
+        >>> clf = RNNClassifier((8,), max_iter=50, random_state=0).fit(X, y)
+        >>> np.allclose(np.exp(clf.predict_log_proba(X)), clf.predict_proba(X))
+        True
         """
         with np.errstate(divide="ignore"):
             return self._apply(X, lambda scores: np.log(self._model.probabilities(scores)))
@@ -262,6 +308,15 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
         -------
         float
             For multilabel targets, the share of sequences with all labels right.
+
+        Examples
+        --------
+        >>> from sklearn_rnn import RNNClassifier
+        >>> X = [[0.1, 0.5, 0.9], [0.8, 0.3], [0.2, 0.4, 0.6, 0.7], [0.9, 0.1]]
+        >>> y = ["up", "down", "up", "down"]
+        >>> clf = RNNClassifier((8,), max_iter=50, random_state=0).fit(X, y)
+        >>> print(clf.score([[0.3, 0.6], [0.7, 0.2]], ["up", "up"]))
+        0.5
         """
         check_is_fitted(self)
         self._check_order(X, y, sample_weight)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from inspect import signature
 
-# numpydoc has no subheadings within "Parameters": the groups give the order. docs/user_guide/parameters.rst shows them.
+# numpydoc has no headings within "Parameters": the groups give the order and a list above it.
+# docs/_extensions/parameter_groups.py puts headings into the pages; docs/user_guide/parameters.rst has tables.
 PARAMETER_GROUPS = {
     "Architecture": """\
 hidden_layer_sizes : int or array-like of int, default=(64,)
@@ -329,10 +331,22 @@ REFERENCES = """\
 """
 
 
+def names_of(descriptions):
+    """Return the names of the parameters that a text describes, in their order."""
+    return re.findall(r"^(\w+) : ", descriptions, re.MULTILINE)
+
+
+def own_parameters(cls):
+    """Return the names of the parameters that a class has besides the shared ones; None if it has not all of those."""
+    shared, names = names_of(PARAMETERS), list(signature(cls).parameters)
+    return [name for name in names if name not in shared] if set(shared) <= set(names) else None
+
+
 def document_rnn(cls):
-    """Fill ``{parameters}``, ``{attributes}`` and ``{references}`` of a class's docstring."""
+    """Fill ``{groups}``, ``{parameters}``, ``{attributes}`` and ``{references}`` of a class's docstring."""
     rate = str(signature(cls).parameters["learning_rate_init"].default)
     shared = {
+        "groups": list_of_groups(cls),
         "parameters": PARAMETERS.replace("{learning_rate_init}", rate),
         "attributes": ATTRIBUTES,
         "references": REFERENCES,
@@ -341,3 +355,11 @@ def document_rnn(cls):
     if cls.__doc__ is not None:  # it is under python -OO
         cls.__doc__ = cls.__doc__.format(**indented)
     return cls
+
+
+def list_of_groups(cls):
+    """Return a list of the parameters by group, for the docstring of an estimator."""
+    groups = {title: names_of(text) for title, text in PARAMETER_GROUPS.items()}
+    groups["Of this estimator alone"] = own_parameters(cls)
+    items = (f"* {title}: {', '.join(names)}" for title, names in groups.items())
+    return "\n".join(textwrap.fill(item, width=100, subsequent_indent="  ") for item in items)

@@ -26,6 +26,10 @@ class RNNRegressor(RegressorMixin, BaseRNN):
     steps for outputs, and on ragged y they fail, so that a search reports NaN. Use
     :func:`~sklearn_rnn.metrics.make_step_scorer`, which scores all steps of all sequences.
 
+    The parameters by group:
+
+    {groups}
+
     Parameters
     ----------
     {parameters}
@@ -61,9 +65,9 @@ class RNNRegressor(RegressorMixin, BaseRNN):
     --------
     >>> from sklearn_rnn import RNNRegressor
     >>> from sklearn_rnn.datasets import make_noisy_sines
-    >>> X, y = make_noisy_sines(300, random_state=0)
-    >>> reg = RNNRegressor(max_iter=30, random_state=0)
-    >>> reg.fit(X[:200], y[:200]).score(X[200:], y[200:]) > 0.8
+    >>> X, y = make_noisy_sines(200, random_state=0)
+    >>> reg = RNNRegressor(max_iter=20, random_state=0)
+    >>> reg.fit(X[:100], y[:100]).score(X[100:], y[100:]) > 0.8
     True
     """
 
@@ -166,6 +170,17 @@ class RNNRegressor(RegressorMixin, BaseRNN):
         ------
         ValueError, TypeError
             For bad input. The estimator does not change.
+
+        Examples
+        --------
+        >>> from sklearn_rnn import RNNRegressor
+        >>> X = [[0.1, 0.5, 0.9], [0.8, 0.3], [0.2, 0.4, 0.6, 0.7], [0.9, 0.1]]
+        >>> y = [0.8, -0.5, 0.5, -0.8]
+        >>> reg = RNNRegressor((8,), random_state=0)
+        >>> for epoch in range(100):
+        ...     reg = reg.partial_fit(X, y)
+        >>> reg.n_iter_, reg.score(X, y) > 0.9
+        (100, True)
         """
         return self._partial_fit(X, y, sample_weight, new_sequence)
 
@@ -202,6 +217,15 @@ class RNNRegressor(RegressorMixin, BaseRNN):
         ndarray of shape (n_sequences,) or (n_sequences, n_outputs), as y was
             For readout "each" one target (or row) per step, in the form of X: (n_sequences, n_steps) or
             (n_sequences, n_steps, n_outputs), or a list of arrays (n_steps_i,) or (n_steps_i, n_outputs).
+
+        Examples
+        --------
+        >>> from sklearn_rnn import RNNRegressor
+        >>> X = [[0.1, 0.5, 0.9], [0.8, 0.3], [0.2, 0.4, 0.6, 0.7], [0.9, 0.1]]
+        >>> y = [0.8, -0.5, 0.5, -0.8]
+        >>> reg = RNNRegressor((8,), random_state=0).fit(X, y)
+        >>> (reg.predict([[0.3, 0.6], [0.7, 0.2]]) > 0).tolist()
+        [True, False]
         """
         return self._apply(X, lambda scores: self._model.decode(scores))
 
@@ -221,6 +245,15 @@ class RNNRegressor(RegressorMixin, BaseRNN):
         Returns
         -------
         float
+
+        Examples
+        --------
+        >>> from sklearn_rnn import RNNRegressor
+        >>> X = [[0.1, 0.5, 0.9], [0.8, 0.3], [0.2, 0.4, 0.6, 0.7], [0.9, 0.1]]
+        >>> y = [0.8, -0.5, 0.5, -0.8]
+        >>> reg = RNNRegressor((8,), random_state=0).fit(X, y)
+        >>> reg.score(X, y) > 0.9
+        True
         """
         check_is_fitted(self)
         self._check_order(X, y, sample_weight)

@@ -14,7 +14,16 @@ PACKAGES = ("sklearn-rnn", "numpy", "scipy", "scikit-learn", "joblib", "threadpo
 
 
 def show_versions() -> None:
-    """Print the versions of Python, of the packages in use and of the BLAS library, and the engine, for bug reports."""
+    """Print the versions of Python, of the packages in use and of the BLAS library, and the engine, for bug reports.
+
+    Examples
+    --------
+    >>> import sklearn_rnn
+    >>> sklearn_rnn.show_versions()
+    python: ...
+    machine: ...
+    engine: ...
+    """
     print(f"python: {platform.python_version()} ({sys.executable})")
     print(f"machine: {platform.platform()}")
     for package in PACKAGES:

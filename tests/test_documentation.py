@@ -1,6 +1,7 @@
 """The estimators' docstrings, and the page that lists their parameters by group."""
 
 import ast
+import html
 import inspect
 import re
 from pathlib import Path
@@ -72,6 +73,26 @@ def test_the_groups_stand_in_their_order_and_share_no_parameter():
     assert len(names) == len(set(names))
     assert set(names) | {"class_weight"} == set(defaults_of(RNNClassifier))
     assert set(names) | {"loss", "normalize_y"} == set(defaults_of(RNNRegressor))
+
+
+@pytest.mark.parametrize("estimator_class", ESTIMATORS)
+def test_the_groups_are_listed_above_the_parameters(estimator_class):
+    text, _ = re.split(r"\nParameters\n-+\n", inspect.cleandoc(estimator_class.__doc__))
+    items = re.findall(r"^\* (.+?): (.+?)(?=\n\*|\n*\Z)", text, re.MULTILINE | re.DOTALL)
+    assert [title for title, _ in items] == [*GROUPS, "Of this estimator alone"]
+    names = [name for _, listed in items for name in re.findall(r"\w+", listed)]
+    assert names == [name for name, _ in documented_parameters(estimator_class)]
+
+
+@pytest.mark.parametrize("estimator_class", ESTIMATORS)
+def test_the_tooltips_of_html_diagrams_have_the_description_of_every_parameter(estimator_class):
+    common = pytest.importorskip("sklearn.utils._repr_html.common", reason="tooltips come with scikit-learn 1.8")
+    if not hasattr(common, "get_docstring"):
+        pytest.skip("tooltips come with scikit-learn 1.9")
+    for name, type_ in documented_parameters(estimator_class):
+        tooltip = common.get_docstring(estimator_class, "Parameters", name)
+        assert tooltip.startswith(html.escape(f"{name}: {type_}") + "<br><br>"), name
+        assert len(tooltip.split("<br><br>")[1]) > 20, name
 
 
 @needs_page

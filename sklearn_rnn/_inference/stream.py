@@ -106,7 +106,18 @@ class PredictionStream:
 
     @property
     def n_sequences(self) -> int:
-        """Number of sequences, which continue side by side."""
+        """Number of sequences, which continue side by side.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_rnn import RNNRegressor
+        >>> X = np.sin(np.arange(40.0)).reshape(4, 10, 1)
+        >>> reg = RNNRegressor((8,), bidirectional=False, max_iter=2, random_state=0)
+        >>> stream = reg.fit(X, [0, 1, 0, 1]).stream(4)
+        >>> stream.n_sequences
+        4
+        """
         return len(self._running.n_steps)
 
     # ---- Predictions ---------------------------------------------------------------------------------
@@ -135,6 +146,18 @@ class PredictionStream:
         -----
         A classifier's ``predict`` warns if scores are NaN. This method does not, because the test would make every
         step slower. ``predict_proba`` shows NaN.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_rnn import RNNRegressor
+        >>> X = np.sin(np.arange(40.0)).reshape(4, 10, 1)
+        >>> reg = RNNRegressor((8,), bidirectional=False, max_iter=2, random_state=0)
+        >>> stream = reg.fit(X, [0, 1, 0, 1]).stream(4)
+        >>> for t in range(10):
+        ...     predictions = stream.step(X[:, t])
+        >>> np.allclose(predictions, reg.predict(X))
+        True
         """
         stepper, schema = self._stepper, self._model.schema
         if stepper is None or schema.patches.n_shared:
@@ -165,6 +188,19 @@ class PredictionStream:
         ------
         ValueError, TypeError
             For bad input; the state of the stream stays unchanged.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_rnn import RNNRegressor
+        >>> X = np.sin(np.arange(40.0)).reshape(4, 10, 1)
+        >>> reg = RNNRegressor((8,), bidirectional=False, max_iter=2, random_state=0)
+        >>> stream = reg.fit(X, [0, 1, 0, 1]).stream(4)
+        >>> first = stream.predict(X[:, :7])
+        >>> np.allclose(first, reg.predict(X[:, :7]))
+        True
+        >>> np.allclose(stream.predict(X[:, 7:]), reg.predict(X))
+        True
         """
         return self._predict(X, self._model.decode)
 
@@ -187,6 +223,16 @@ class PredictionStream:
         ------
         ValueError, TypeError
             For bad input; the state of the stream stays unchanged.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_rnn import RNNClassifier
+        >>> X = np.sin(np.arange(40.0)).reshape(4, 10, 1)
+        >>> clf = RNNClassifier((8,), bidirectional=False, max_iter=2, random_state=0)
+        >>> stream = clf.fit(X, ["a", "b", "a", "b"]).stream(4)
+        >>> np.allclose(stream.predict_proba(X), clf.predict_proba(X))
+        True
         """
         return self._predict(X, self._model.probabilities)
 
@@ -217,6 +263,21 @@ class PredictionStream:
         (n_sequences,), the number of network steps so far. With patches that overlap, "previous_steps" (n_sequences,
         ``patch_size_ - patch_stride_``, step_features), the last steps of data. Assign such a dict to continue from
         that state.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_rnn import RNNRegressor
+        >>> X = np.sin(np.arange(40.0)).reshape(4, 10, 1)
+        >>> reg = RNNRegressor((8,), bidirectional=False, max_iter=2, random_state=0)
+        >>> stream = reg.fit(X, [0, 1, 0, 1]).stream(4)
+        >>> state = stream.state
+        >>> sorted(state)
+        ['layer_0.h', 'n_steps', 'readout.maximum', 'readout.sum']
+        >>> first = stream.step(X[:, 0])
+        >>> stream.state = state  # back to the beginning
+        >>> np.array_equal(stream.step(X[:, 0]), first)
+        True
         """
         return self._running.copied_arrays()
 
@@ -236,6 +297,18 @@ class PredictionStream:
         ------
         ValueError, TypeError
             For indices out of range, and for rows that are neither indices nor a mask; no sequence is reset.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_rnn import RNNRegressor
+        >>> X = np.sin(np.arange(40.0)).reshape(4, 10, 1)
+        >>> reg = RNNRegressor((8,), bidirectional=False, max_iter=2, random_state=0)
+        >>> stream = reg.fit(X, [0, 1, 0, 1]).stream(4)
+        >>> predictions = stream.predict(X)
+        >>> stream.reset([0, 2])
+        >>> stream.state["n_steps"].tolist()
+        [0, 10, 0, 10]
         """
         rows = slice(None) if rows is None else check_rows(rows, self.n_sequences)
         beginning = self._new_state(1)

@@ -1,6 +1,7 @@
 """Inspection of fitted networks: explanations, a diagnosis, gradients, pictures of training, states and predictions."""
 
 from sklearn_rnn.inspection._diagnose import diagnose
+from sklearn_rnn.inspection._displays.attribution import AttributionDisplay
 from sklearn_rnn.inspection._displays.gradient_flow import GradientFlowDisplay
 from sklearn_rnn.inspection._displays.hidden_states import HiddenStatesDisplay
 from sklearn_rnn.inspection._displays.step_prediction import StepPredictionDisplay
@@ -12,6 +13,7 @@ from sklearn_rnn.inspection._gradient_flow import gradient_flow
 from sklearn_rnn.inspection._truncation_bias import truncation_bias
 
 __all__ = [
+    "AttributionDisplay",
     "GradientFlowDisplay",
     "HiddenStatesDisplay",
     "StepPredictionDisplay",

@@ -142,6 +142,14 @@ class ForwardFill(DocumentationLinkMixin, SequenceTransformerMixin, BaseEstimato
         ------
         ValueError, TypeError
             For bad input. The transformer does not change.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_rnn.preprocessing import ForwardFill
+        >>> X = [np.array([[7.0, 1.0], [np.nan, 2.0]]), np.array([[5.0, 3.0]])]
+        >>> ForwardFill().fit(X).missing_features_
+        array([0])
         """
         with draft_of(self) as draft:
             source = draft._read(X, reset=True)
@@ -168,6 +176,15 @@ class ForwardFill(DocumentationLinkMixin, SequenceTransformerMixin, BaseEstimato
         ------
         ValueError, TypeError
             For bad input. The transformer does not change.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_rnn.preprocessing import ForwardFill
+        >>> X = [np.array([[7.0, 1.0], [np.nan, 2.0]]), np.array([[5.0, 3.0]])]
+        >>> ForwardFill().fit_transform(X)
+        [array([[7., 1.],
+               [7., 2.]]), array([[5., 3.]])]
         """
         with draft_of(self) as draft:
             filled = draft.fit(X, y).transform(X)
@@ -192,6 +209,17 @@ class ForwardFill(DocumentationLinkMixin, SequenceTransformerMixin, BaseEstimato
         ------
         ValueError, TypeError
             For bad input; if ``set_output`` asks for data frames and X is not 2-D.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_rnn.preprocessing import ForwardFill
+        >>> X = [np.array([[7.0, 1.0], [np.nan, 2.0]]), np.array([[5.0, 3.0]])]
+        >>> fill = ForwardFill(add_elapsed=True).fit(X)
+        >>> fill.transform([np.array([[1.0, 0.0], [np.nan, 0.0], [np.nan, 0.0]])])
+        [array([[1., 0., 0.],
+               [1., 0., 1.],
+               [1., 0., 2.]])]
         """
         check_is_fitted(self, "missing_features_")
         source = self._read(X, reset=False)
@@ -243,6 +271,14 @@ class ForwardFill(DocumentationLinkMixin, SequenceTransformerMixin, BaseEstimato
         ------
         ValueError
             If ``input_features`` differ from ``feature_names_in_``, or their number is not ``n_features_in_``.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_rnn.preprocessing import ForwardFill
+        >>> X = [np.array([[7.0, 1.0], [np.nan, 2.0]]), np.array([[5.0, 3.0]])]
+        >>> ForwardFill(add_indicator=True).fit(X).get_feature_names_out(["speed", "level"]).tolist()
+        ['speed', 'level', 'missingindicator_speed']
         """
         check_is_fitted(self, "missing_features_")
         names_in = _check_feature_names_in(self, input_features)

@@ -145,6 +145,16 @@ class ToSequences(DocumentationLinkMixin, TransformerMixin, BaseEstimator):
         ------
         ValueError, TypeError
             For bad input. The transformer does not change.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_rnn.preprocessing import ToSequences
+        >>> cases = np.array([[[1.0, 2.0, 3.0], [10.0, 20.0, 30.0]]])
+        >>> to_sequences = ToSequences("case_channel_time")
+        >>> to_sequences = to_sequences.fit(cases)
+        >>> to_sequences.n_features_in_, to_sequences.n_steps_
+        (2, 3)
         """
         with draft_of(self) as draft:
             cases, _ = draft._read(X, reset=True)
@@ -172,6 +182,17 @@ class ToSequences(DocumentationLinkMixin, TransformerMixin, BaseEstimator):
         ------
         ValueError, TypeError
             For bad input. The transformer does not change.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_rnn.preprocessing import ToSequences
+        >>> cases = np.array([[[1.0, 2.0, 3.0], [10.0, 20.0, 30.0]]])
+        >>> to_sequences = ToSequences("case_channel_time")
+        >>> to_sequences.fit_transform(cases)
+        array([[[ 1., 10.],
+                [ 2., 20.],
+                [ 3., 30.]]])
         """
         with draft_of(self) as draft:
             sequences = draft.fit(X, y).transform(X, lengths=lengths)
@@ -197,6 +218,16 @@ class ToSequences(DocumentationLinkMixin, TransformerMixin, BaseEstimator):
         ------
         ValueError, TypeError
             For bad input; if nothing but padding is left of a sequence.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_rnn.preprocessing import ToSequences
+        >>> cases = np.array([[[1.0, 2.0, 3.0], [10.0, 20.0, 30.0]]])
+        >>> to_sequences = ToSequences("case_channel_time")
+        >>> to_sequences.fit(cases).transform(cases, lengths=[2])
+        [array([[ 1., 10.],
+               [ 2., 20.]])]
         """
         check_is_fitted(self, "n_steps_")
         cases, exogenous = self._read(X, reset=False)
@@ -234,6 +265,16 @@ class ToSequences(DocumentationLinkMixin, TransformerMixin, BaseEstimator):
         ValueError, TypeError
             For bad input; for tables, if the number of steps is wrong, or if exogenous features differ between the
             steps of a sequence.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_rnn.preprocessing import ToSequences
+        >>> cases = np.array([[[1.0, 2.0, 3.0], [10.0, 20.0, 30.0]]])
+        >>> to_sequences = ToSequences("case_channel_time")
+        >>> sequences = to_sequences.fit_transform(cases)
+        >>> np.array_equal(to_sequences.inverse_transform(sequences), cases)
+        True
         """
         check_is_fitted(self, "n_steps_")
         if form_of(unpack(X, "X", False).X, None) == "rows":

@@ -197,6 +197,15 @@ class RecurrentFeatures(DocumentationLinkMixin, TransformerMixin, BaseEstimator)
         ------
         ValueError, TypeError
             For bad input. The estimator does not change.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_rnn.preprocessing import RecurrentFeatures
+        >>> X = [np.sin(np.arange(30.0)), np.cos(np.arange(20.0)), np.sin(np.arange(25.0))]
+        >>> features = RecurrentFeatures(n_units=16, pools=("last", "mean"), random_state=0).fit(X)
+        >>> features.n_features_in_
+        1
         """
         with draft_of(self) as draft:
             draft._fit(X)
@@ -220,6 +229,15 @@ class RecurrentFeatures(DocumentationLinkMixin, TransformerMixin, BaseEstimator)
         ------
         ValueError, TypeError
             For bad input.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_rnn.preprocessing import RecurrentFeatures
+        >>> X = [np.sin(np.arange(30.0)), np.cos(np.arange(20.0)), np.sin(np.arange(25.0))]
+        >>> features = RecurrentFeatures(n_units=16, pools=("last", "mean"), random_state=0).fit(X)
+        >>> features.transform(X).shape
+        (3, 32)
         """
         check_is_fitted(self, "_layers")
         sequences = self._schema.read(self, X)
@@ -261,6 +279,15 @@ class RecurrentFeatures(DocumentationLinkMixin, TransformerMixin, BaseEstimator)
         ValueError
             If ``input_features`` differ from ``feature_names_in_``, or their number is not
             ``n_features_in_``.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_rnn.preprocessing import RecurrentFeatures
+        >>> X = [np.sin(np.arange(30.0)), np.cos(np.arange(20.0)), np.sin(np.arange(25.0))]
+        >>> features = RecurrentFeatures(n_units=16, pools=("last", "mean"), random_state=0).fit(X)
+        >>> features.get_feature_names_out()[:2].tolist()
+        ['unit0_last', 'unit0_mean']
         """
         check_is_fitted(self, "_layers")
         _check_feature_names_in(self, input_features)

@@ -166,6 +166,15 @@ class TimeDistributed(DocumentationLinkMixin, CallbackSupportMixin, SequenceTran
         ValueError, TypeError
             For bad input, and for parameters that the transformer does not take. The estimator
             does not change.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn.preprocessing import MinMaxScaler
+        >>> from sklearn_rnn.preprocessing import TimeDistributed
+        >>> X = [np.array([[0.0], [10.0]]), np.array([[5.0]])]
+        >>> TimeDistributed(MinMaxScaler()).fit(X).transformer_.data_max_
+        array([10.])
         """
         tasks = FitTasks(self, "fit", 1, X, y)
         with draft_of(self) as draft:
@@ -201,6 +210,16 @@ class TimeDistributed(DocumentationLinkMixin, CallbackSupportMixin, SequenceTran
         ValueError, TypeError
             For bad input, and for parameters that the transformer does not take. The estimator
             does not change.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn.preprocessing import MinMaxScaler
+        >>> from sklearn_rnn.preprocessing import TimeDistributed
+        >>> X = [np.array([[0.0], [10.0]]), np.array([[5.0]])]
+        >>> scaler = TimeDistributed(MinMaxScaler()).partial_fit(X[:1]).partial_fit([[[20.0]]])
+        >>> scaler.transformer_.data_max_
+        array([20.])
         """
         tasks = FitTasks(self, "partial_fit", 1, X, y)
         with draft_of(self) as draft:
@@ -244,6 +263,16 @@ class TimeDistributed(DocumentationLinkMixin, CallbackSupportMixin, SequenceTran
         ------
         ValueError, TypeError
             As ``fit`` and ``transform``. The estimator does not change.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn.preprocessing import MinMaxScaler
+        >>> from sklearn_rnn.preprocessing import TimeDistributed
+        >>> X = [np.array([[0.0], [10.0]]), np.array([[5.0]])]
+        >>> TimeDistributed(MinMaxScaler()).fit_transform(X)
+        [array([[0.],
+               [1.]]), array([[0.5]])]
         """
         tasks = FitTasks(self, "fit_transform", 1, X, y)
         with draft_of(self) as draft:
@@ -287,6 +316,16 @@ class TimeDistributed(DocumentationLinkMixin, CallbackSupportMixin, SequenceTran
         ValueError, TypeError
             For bad input; if the transformer does not return one row per step; if ``set_output``
             asks for data frames and X is not 2-D.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn.preprocessing import MinMaxScaler
+        >>> from sklearn_rnn.preprocessing import TimeDistributed
+        >>> X = [np.array([[0.0], [10.0]]), np.array([[5.0]])]
+        >>> TimeDistributed(MinMaxScaler()).fit(X).transform([np.array([[1.0], [2.0]])])
+        [array([[0.1],
+               [0.2]])]
         """
         if not hasattr(self, "transformer_") and not get_tags(self).requires_fit:
             return clone(self).fit_transform(X)  # stateless: fit learns nothing
@@ -318,6 +357,16 @@ class TimeDistributed(DocumentationLinkMixin, CallbackSupportMixin, SequenceTran
         ------
         ValueError, TypeError
             For bad input.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn.preprocessing import MinMaxScaler
+        >>> from sklearn_rnn.preprocessing import TimeDistributed
+        >>> X = [np.array([[0.0], [10.0]]), np.array([[5.0]])]
+        >>> TimeDistributed(MinMaxScaler()).fit(X).inverse_transform([np.array([[0.5], [1.0]])])
+        [array([[ 5.],
+               [10.]])]
         """
         check_is_fitted(self, "transformer_")
         sequences = self._check_transformed(X)
@@ -354,6 +403,15 @@ class TimeDistributed(DocumentationLinkMixin, CallbackSupportMixin, SequenceTran
         ValueError
             If ``input_features`` differ from ``feature_names_in_``, or their number is not
             ``n_features_in_``.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn.preprocessing import MinMaxScaler
+        >>> from sklearn_rnn.preprocessing import TimeDistributed
+        >>> X = [np.array([[0.0], [10.0]]), np.array([[5.0]])]
+        >>> TimeDistributed(MinMaxScaler()).fit(X).get_feature_names_out(["speed"]).tolist()
+        ['speed']
         """
         check_is_fitted(self, "transformer_")
         names_in = _check_feature_names_in(self, input_features)
@@ -373,6 +431,14 @@ class TimeDistributed(DocumentationLinkMixin, CallbackSupportMixin, SequenceTran
         Returns
         -------
         MetadataRouter
+
+        Examples
+        --------
+        >>> from sklearn.preprocessing import StandardScaler
+        >>> from sklearn_rnn.preprocessing import TimeDistributed
+        >>> router = TimeDistributed(StandardScaler()).get_metadata_routing()
+        >>> type(router).__name__
+        'MetadataRouter'
         """
         mapping = MethodMapping().add(caller="fit", callee="fit").add(caller="partial_fit", callee="partial_fit")
         callee = "fit_transform" if hasattr(self.transformer, "fit_transform") else "fit"

@@ -46,6 +46,15 @@ class MemoryEstimate(NamedTuple):
         Number of times that the batch is run forward: 1 if all tapes fit and windows do not overlap; up to 2 if the
         tapes of segments are computed again once; more if the states at the starts of segments do not all fit either.
         One more for the means and maxima that are cut into windows.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_rnn import RNNRegressor
+    >>> X = np.zeros((16, 2000, 3))
+    >>> estimate = RNNRegressor((32,), memory_budget="20MB", patch_size=1).memory_estimate(X)
+    >>> estimate.smallest < estimate.planned <= 2 * 10**7 < estimate.full
+    True
     """
 
     full: int

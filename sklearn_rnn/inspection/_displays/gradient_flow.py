@@ -105,6 +105,17 @@ class GradientFlowDisplay:
         Raises
         ------
         NotFittedError, TypeError, ValueError
+
+        Examples
+        --------
+        >>> from sklearn_rnn import RNNRegressor
+        >>> from sklearn_rnn.datasets import make_adding_problem
+        >>> from sklearn_rnn.inspection import GradientFlowDisplay
+        >>> X, y = make_adding_problem(20, 30, random_state=0)
+        >>> regressor = RNNRegressor((8,), bidirectional=False, max_iter=2, random_state=0).fit(X, y)
+        >>> display = GradientFlowDisplay.from_estimator(regressor, X, y, name="gru")
+        >>> list(display.flows)
+        ['gru']
         """
         return cls.from_estimators(
             {type(estimator).__name__ if name is None else name: estimator},
@@ -140,6 +151,19 @@ class GradientFlowDisplay:
         Raises
         ------
         NotFittedError, TypeError, ValueError
+
+        Examples
+        --------
+        >>> from sklearn_rnn import RNNRegressor
+        >>> from sklearn_rnn.datasets import make_adding_problem
+        >>> from sklearn_rnn.inspection import GradientFlowDisplay
+        >>> X, y = make_adding_problem(20, 30, random_state=0)
+        >>> regressor = RNNRegressor((8,), bidirectional=False, max_iter=2, random_state=0).fit(X, y)
+        >>> longer = RNNRegressor((8,), bidirectional=False, max_iter=20, random_state=0).fit(X, y)
+        >>> models = {"2 epochs": regressor, "20 epochs": longer}
+        >>> display = GradientFlowDisplay.from_estimators(models, X, y, n_iterations=0)
+        >>> [line.get_label() for lines in display.lines_.values() for line in lines]
+        ['2 epochs', '20 epochs']
         """
         import_pyplot(f"{cls.__name__}.from_estimators")
         check_choice(quantity, QUANTITIES, "quantity")
@@ -170,6 +194,17 @@ class GradientFlowDisplay:
         ------
         ValueError
             For an unknown quantity, and for singular values that were not computed.
+
+        Examples
+        --------
+        >>> from sklearn_rnn import RNNRegressor
+        >>> from sklearn_rnn.datasets import make_adding_problem
+        >>> from sklearn_rnn.inspection import GradientFlowDisplay
+        >>> X, y = make_adding_problem(20, 30, random_state=0)
+        >>> regressor = RNNRegressor((8,), bidirectional=False, max_iter=2, random_state=0).fit(X, y)
+        >>> display = GradientFlowDisplay.from_estimator(regressor, X, y)
+        >>> display.plot(quantity="singular_values").ax_.get_ylabel()
+        'largest factor of a step (mean)'
         """
         check_choice(quantity, QUANTITIES, "quantity")
         flows = check_names(self.flows, "flows")

@@ -87,6 +87,17 @@ class HiddenStatesDisplay:
         Raises
         ------
         NotFittedError, TypeError, ValueError
+
+        Examples
+        --------
+        >>> from sklearn_rnn import RNNRegressor
+        >>> from sklearn_rnn.datasets import make_adding_problem
+        >>> from sklearn_rnn.inspection import HiddenStatesDisplay
+        >>> X, y = make_adding_problem(20, 30, random_state=0)
+        >>> regressor = RNNRegressor((8,), bidirectional=False, max_iter=2, random_state=0).fit(X, y)
+        >>> display = HiddenStatesDisplay.from_estimator(regressor, X, index=3, order="peak")
+        >>> display.hidden_states.shape
+        (30, 8)
         """
         import_pyplot(f"{cls.__name__}.from_estimator")
         check_estimator(estimator)
@@ -120,6 +131,13 @@ class HiddenStatesDisplay:
         ------
         ValueError
             For states of another shape, and an unknown order.
+
+        Examples
+        --------
+        >>> from sklearn_rnn.inspection import HiddenStatesDisplay
+        >>> states = [[0.9, 0.1, 0.5], [0.1, 0.8, 0.6], [0.0, 0.2, 0.7]]  # 3 steps, 3 units
+        >>> HiddenStatesDisplay.from_hidden_states(states, order="peak").unit_order.tolist()
+        [0, 1, 2]
         """
         check_choice(order, ORDERS, "order")
         hidden_states = np.asarray(hidden_states)
@@ -148,6 +166,13 @@ class HiddenStatesDisplay:
         Returns
         -------
         self : HiddenStatesDisplay
+
+        Examples
+        --------
+        >>> from sklearn_rnn.inspection import HiddenStatesDisplay
+        >>> display = HiddenStatesDisplay.from_hidden_states([[0.9, 0.1], [0.1, 0.8]], order=None)
+        >>> display.plot(cmap="PuOr", colorbar=False).ax_.get_ylabel()
+        'units'
         """
         self.ax_ = axes_to_draw_on(ax, self, height=3.4)
         self.figure_ = self.ax_.figure

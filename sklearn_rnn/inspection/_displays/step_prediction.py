@@ -103,6 +103,17 @@ class StepPredictionDisplay:
         Raises
         ------
         NotFittedError, TypeError, ValueError
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_rnn import RNNRegressor
+        >>> from sklearn_rnn.inspection import StepPredictionDisplay
+        >>> X = [np.sin(np.arange(n_steps)) for n_steps in (20, 30)]
+        >>> regressor = RNNRegressor((8,), readout="each", max_iter=5, random_state=0).fit(X, X)
+        >>> display = StepPredictionDisplay.from_estimator(regressor, X, X, index=1)
+        >>> display.y_pred.shape
+        (30,)
         """
         import_pyplot(f"{cls.__name__}.from_estimator")
         predictions = check_per_step(estimator.predict(X), "predict", type(estimator).__name__)
@@ -145,6 +156,14 @@ class StepPredictionDisplay:
         ------
         ValueError
             For targets and predictions of other shapes, labels without ``classes``, and labels that are no classes.
+
+        Examples
+        --------
+        >>> from sklearn_rnn.inspection import StepPredictionDisplay
+        >>> y_true, y_pred = ["idle", "load", None, "load"], ["idle", "idle", "load", "load"]
+        >>> display = StepPredictionDisplay.from_predictions(y_true, y_pred, classes=["idle", "load"])
+        >>> list(display.images_)
+        ['true', 'predicted', 'wrong']
         """
         y_true, y_pred = np.asarray(y_true), np.asarray(y_pred)
         for name, values in (("y_true", y_true), ("y_pred", y_pred)):
@@ -178,6 +197,14 @@ class StepPredictionDisplay:
         ------
         ValueError
             For labels that are no classes.
+
+        Examples
+        --------
+        >>> from sklearn_rnn.inspection import StepPredictionDisplay
+        >>> display = StepPredictionDisplay.from_predictions([1.0, 2.0, 3.0], [1.1, 1.8, 3.2])
+        >>> display = display.plot(line_kw={"linestyle": "--"})
+        >>> [line.get_label() for line in display.lines_]
+        ['true', 'predicted']
         """
         self.lines_ = self.images_ = None
         if self.classes is None:

@@ -127,6 +127,17 @@ class TrainingCurveDisplay:
         UserWarning
             If only some of the calls that trained the estimator had validation data. Their epochs are not recorded, so
             validation losses and scores are left out.
+
+        Examples
+        --------
+        >>> from sklearn_rnn import RNNRegressor
+        >>> from sklearn_rnn.datasets import make_adding_problem
+        >>> from sklearn_rnn.inspection import TrainingCurveDisplay
+        >>> X, y = make_adding_problem(20, 30, random_state=0)
+        >>> regressor = RNNRegressor((8,), bidirectional=False, max_iter=2, random_state=0).fit(X, y)
+        >>> display = TrainingCurveDisplay.from_estimator(regressor, panels=["loss"])
+        >>> len(display.losses)
+        2
         """
         import_pyplot(f"{cls.__name__}.from_estimator")
         check_estimator(estimator)
@@ -168,6 +179,13 @@ class TrainingCurveDisplay:
         ------
         ValueError
             For panels that are not known or without figures, and another number of axes than panels.
+
+        Examples
+        --------
+        >>> from sklearn_rnn.inspection import TrainingCurveDisplay
+        >>> display = TrainingCurveDisplay(losses=[1.0, 0.4, 0.2], validation_losses=[1.1, 0.6, 0.5])
+        >>> list(display.plot().lines_)
+        ['loss', 'validation_loss']
         """
         panels = self._check_panels(panels)
         self.axes_ = panels_to_draw_on(ax, self, panels, height=1.7)

@@ -111,6 +111,17 @@ class TruncationBiasDisplay:
         Raises
         ------
         NotFittedError, TypeError, ValueError
+
+        Examples
+        --------
+        >>> from sklearn_rnn import RNNRegressor
+        >>> from sklearn_rnn.datasets import make_adding_problem
+        >>> from sklearn_rnn.inspection import TruncationBiasDisplay
+        >>> X, y = make_adding_problem(20, 30, random_state=0)
+        >>> regressor = RNNRegressor((8,), bidirectional=False, max_iter=2, random_state=0).fit(X, y)
+        >>> display = TruncationBiasDisplay.from_estimator(regressor, X, y, truncations=[5, 30])
+        >>> print(display.relative_bias[1])  # 30 steps are all of them
+        0.0
         """
         import_pyplot(f"{cls.__name__}.from_estimator")
         check_list(quantities, QUANTITIES, "quantities")
@@ -143,6 +154,17 @@ class TruncationBiasDisplay:
         ------
         ValueError
             For quantities that are not known.
+
+        Examples
+        --------
+        >>> from sklearn_rnn import RNNRegressor
+        >>> from sklearn_rnn.datasets import make_adding_problem
+        >>> from sklearn_rnn.inspection import TruncationBiasDisplay
+        >>> X, y = make_adding_problem(20, 30, random_state=0)
+        >>> regressor = RNNRegressor((8,), bidirectional=False, max_iter=2, random_state=0).fit(X, y)
+        >>> display = TruncationBiasDisplay.from_estimator(regressor, X, y, truncations=[5, 30])
+        >>> display.plot(quantities=["cosine"]).ax_.get_ylabel()
+        'cosine'
         """
         check_list(quantities, QUANTITIES, "quantities")
         self.ax_ = axes_to_draw_on(ax, self, height=3.4)

@@ -2,33 +2,15 @@
 
 from __future__ import annotations
 
-from numbers import Integral
 from typing import Any
 
-import numpy as np
 from sklearn.utils import Bunch
-from sklearn.utils._param_validation import Interval, StrOptions, validate_params
+from sklearn.utils._param_validation import validate_params
 
-from sklearn_rnn._base import model_of
-from sklearn_rnn._inference.prediction import predict_scores
-from sklearn_rnn.inspection._explanations.baselines import make_baseline
-from sklearn_rnn.inspection._explanations.explained_output import ExplainedOutput, chosen_places, chosen_steps
-from sklearn_rnn.inspection._explanations.input_gradients import Sections, Ways
-from sklearn_rnn.inspection._explanations.integrated_gradients import integrate
-from sklearn_rnn.inspection._explanations.occlusion import occlusion
-from sklearn_rnn.inspection._explanations.pipelines import network_of
-
-METHODS = {"gradient", "integrated_gradients", "occlusion", "step_occlusion", "step_removal"}
+from sklearn_rnn.inspection._explanations.explanation import SETTINGS, Comparison, explain
 
 
-@validate_params(
-    {
-        "method": [StrOptions(METHODS)],
-        "n_points": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
-        "n_jobs": [Integral, None],
-    },
-    prefer_skip_nested_validation=True,
-)
+@validate_params(SETTINGS, prefer_skip_nested_validation=True)
 def attribute(
     estimator,
     X,
@@ -154,79 +136,27 @@ def attribute(
     >>> bool(np.allclose(sums, explanation.outputs - explanation.baseline_outputs))
     True
     """
-    source = network_of(estimator)
-    network, model = source.estimator, model_of(source.estimator)
-    sequences = model.schema.read(network, source.units.transform(source.transform(X)))
-    given = make_baseline(network, model.schema, sequences, baseline, source.units)
-    patches = model.schema.patches
-    scores = predict_scores(model.network, patches.of(sequences), n_jobs)
-    explained, outputs = _explained(model, output, step, sequences, scores)
-    baseline_scores = predict_scores(model.network, patches.of(given.sequences), n_jobs)
+    comparison = Comparison.read(estimator, X, baseline)
+    source, sequences = comparison.source, comparison.sequences
+    explained = explain(comparison, output, step, method, n_points, n_jobs)
     result = Bunch(
-        outputs=outputs,
-        baseline_outputs=_outputs_of(explained, baseline_scores, sequences),
-        output=explained.labels,
-        step=explained.steps,
-        baseline=given.values,
+        attributions=_in_form_of(sequences, explained.values),
+        outputs=explained.outputs,
+        baseline_outputs=explained.baseline_outputs,
+        output=explained.explained.labels,
+        step=explained.explained.steps,
+        baseline=comparison.baseline.values,
+        feature_names=source.feature_names(
+            source.estimator.n_features_in_ if comparison.schema.is_table else sequences.n_features
+        ),
         features_of=source.features_of,
     )
-    if method in ("gradient", "integrated_gradients"):
-        ways = Ways(model, sequences, given.sequences, explained, n_jobs)
-    if method == "gradient":
-        values = ways.gradients(Sections.whole(np.arange(len(sequences))), None)
-        values = _by_units(values, sequences, source.units.slope)  # the other methods give changes of the output
-    elif method == "integrated_gradients":
-        values, result.completeness_errors = integrate(ways, outputs - result.baseline_outputs, n_points)
-    else:
-        _check_removal(method, model, sequences)
-        values = occlusion(model, sequences, given.sequences, explained, outputs, method, n_jobs)
-    result.attributions = _in_form_of(sequences, values)
-    result.feature_names = source.feature_names(
-        network.n_features_in_ if model.schema.is_table else sequences.n_features
-    )
+    if explained.completeness_errors is not None:
+        result.completeness_errors = explained.completeness_errors
     return result
 
 
-def _explained(
-    model: Any, output: Any, step: Any, sequences: Any, scores: np.ndarray
-) -> tuple[ExplainedOutput, np.ndarray]:
-    """Return the output that the arguments name, and its values."""
-    steps = chosen_steps(model, step, sequences.lengths)
-    every = np.arange(len(sequences))
-    undecided = ExplainedOutput(model, np.zeros(len(sequences), np.intp), steps)
-    places = chosen_places(model, output, undecided.scores_of(scores, sequences.lengths, every))
-    explained = ExplainedOutput(model, places, steps)
-    return explained, _outputs_of(explained, scores, sequences)
-
-
-def _outputs_of(explained: ExplainedOutput, scores: np.ndarray, sequences: Any) -> np.ndarray:
-    every = np.arange(len(sequences))
-    return explained.values(explained.scores_of(scores, sequences.lengths, every), every)
-
-
-def _check_removal(method: str, model: Any, sequences: Any) -> None:
-    if method != "step_removal":
-        return
-    if model.is_per_step:
-        raise ValueError(
-            "method='step_removal' does not go with readout='each': without a step, the others have other places. Use "
-            "method='step_occlusion'."
-        )
-    short = np.flatnonzero(sequences.lengths == 1)
-    if len(short):
-        raise ValueError(
-            f"X[{short[0]}] has 1 step, which method='step_removal' cannot remove. Use method='step_occlusion'."
-        )
-
-
-def _by_units(values: np.ndarray, sequences: Any, slope: Any) -> np.ndarray:
-    """Return derivatives with respect to the user's features."""
-    if np.ndim(slope) < 2:
-        return values * slope
-    return (values.reshape(len(sequences), *slope.shape) * slope).reshape(values.shape)
-
-
-def _in_form_of(sequences: Any, values: np.ndarray) -> Any:
+def _in_form_of(sequences: Any, values: Any) -> Any:
     """Return values of every step in the form of X."""
     in_form = sequences.split(values)
     is_table = sequences.form == "rows" and values.ndim == 2

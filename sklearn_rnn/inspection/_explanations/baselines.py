@@ -101,7 +101,7 @@ def make_baseline(estimator: Any, schema: InputSchema, sequences: Any, baseline:
         _check_lengths(given, sequences)
         return Baseline(given, baseline)
     repeated = RepeatedSteps(steps.astype(schema.dtype), sequences.lengths)
-    return Baseline(repeated, _shown(repeated.steps, schema, units))
+    return Baseline(repeated, in_user_units(repeated.steps, schema, units).ravel())
 
 
 def _is_step(baseline: Any) -> bool:
@@ -165,13 +165,16 @@ def _check_lengths(given: Any, sequences: Any) -> None:
         raise ValueError(f"baseline[{i}] has {given.lengths[i]} steps, but X[{i}] has {sequences.lengths[i]}.")
 
 
-def _shown(steps: np.ndarray, schema: InputSchema, units: LinearMap) -> np.ndarray:
-    """Return the values of a baseline in the user's units, and with categories in the place of codes."""
+def in_user_units(steps: np.ndarray, schema: InputSchema, units: LinearMap) -> np.ndarray:
+    """Return steps that a network reads, (n_steps, n_features), in the user's units and with categories for codes.
+
+    The category None is the unknown one.
+    """
     if schema.categories is None:
-        return ((steps.astype(np.float64) - units.offset) / units.slope).ravel()
+        return (steps.astype(np.float64) - units.offset) / units.slope
     values = steps.astype(object)
     for feature in schema.categories.features:
         names = feature.values.tolist()
         codes = steps[:, feature.column].astype(np.intp)
         values[:, feature.column] = [None if code < FIRST else names[code - FIRST] for code in codes]
-    return values.ravel()
+    return values

@@ -34,6 +34,17 @@ class ExplainedOutput:
         coding = self._model.coding
         return coding.classes[self.places] if isinstance(coding, ClassCoding) else self.places
 
+    def name_of(self, sequence: int) -> str:
+        """Return the name of the output of a sequence: "score of 'a'", "log odds of 'a'", "prediction"."""
+        coding, place = self._model.coding, int(self.places[sequence])
+        if isinstance(coding, ClassCoding):
+            label = coding.classes[place : place + 1].tolist()[0]
+            is_alone = coding.is_multilabel or coding.n_outputs < len(coding.classes)
+            name = f"{'log odds' if is_alone else 'score'} of {label!r}"
+        else:
+            name = "prediction" if coding.n_outputs == 1 else f"prediction {place}"
+        return name if self.steps is None else f"{name} at step {self.steps[sequence]}"
+
     def subset(self, sequences: np.ndarray) -> ExplainedOutput:
         """Return the output of the sequences at these indices, in that order."""
         steps = None if self.steps is None else self.steps[sequences]
@@ -114,8 +125,10 @@ class OneStepPool(Pool):
 # ---- The arguments ``output`` and ``step`` -----------------------------------------------------------
 
 
-def chosen_steps(model: Model, step: Any, lengths: np.ndarray) -> np.ndarray | None:
+def chosen_steps(model: Model, step: Any, lengths: np.ndarray, first: int = 0) -> np.ndarray | None:
     """Return the step of each sequence that the argument ``step`` says, (n_sequences,); None without steps.
+
+    ``first`` is the place in X of the first sequence, for messages.
 
     Raises
     ------
@@ -135,7 +148,7 @@ def chosen_steps(model: Model, step: Any, lengths: np.ndarray) -> np.ndarray | N
     outside = np.flatnonzero((steps >= lengths) | (steps < -lengths))
     if len(outside):
         i = outside[0]
-        raise ValueError(f"step={steps[i]} does not exist in X[{i}], which has {lengths[i]} steps.")
+        raise ValueError(f"step={steps[i]} does not exist in X[{i + first}], which has {lengths[i]} steps.")
     return np.where(steps < 0, steps + lengths, steps)
 
 

@@ -6,6 +6,7 @@ import pytest
 from helpers import run_python
 
 from sklearn_rnn.inspection import (
+    AttributionDisplay,
     GradientFlowDisplay,
     HiddenStatesDisplay,
     StepPredictionDisplay,
@@ -14,6 +15,7 @@ from sklearn_rnn.inspection import (
 )
 
 DISPLAYS = {
+    AttributionDisplay: {"attributions": [[0.0]], "feature_names": ["x0"]},
     GradientFlowDisplay: {"flows": {"a": None}},
     HiddenStatesDisplay: {"hidden_states": [[0.0]], "unit_order": [0]},
     StepPredictionDisplay: {"y_true": [0.0], "y_pred": [0.0]},
@@ -33,9 +35,9 @@ def test_without_matplotlib_the_error_names_the_extra(monkeypatch, display, arra
     made = display(**arrays)
     assert {name: getattr(made, name) for name in arrays} == arrays
     message = r'needs matplotlib: pip install "sklearn-rnn\[plot\]"'
-    data = () if display is TrainingCurveDisplay else ([], [])[: 1 if display is HiddenStatesDisplay else 2]
+    n_data = {TrainingCurveDisplay: 0, AttributionDisplay: 1, HiddenStatesDisplay: 1}.get(display, 2)
     with pytest.raises(ImportError, match=rf"^{display.__name__}.from_estimators? {message}"):
-        display.from_estimator("not looked at", *data)
+        display.from_estimator("not looked at", *[[]] * n_data)
     if display is not GradientFlowDisplay:  # it looks at its flows first
         with pytest.raises(ImportError, match=rf"^{display.__name__}.plot {message}"):
             made.plot()
