@@ -21,6 +21,7 @@ extensions = [
     "sphinx_design",
     "sphinx_gallery.gen_gallery",
     "mathml",
+    "parameter_groups",
     "public_members",
 ]
 # tutorials/ has the sources of a gallery. sphinx-gallery writes its pages to auto_tutorials/.
