@@ -54,9 +54,7 @@ class Graph:
         """
         names = [given if isinstance(given, str) else self.constant(given) for given in inputs]
         results = [self.unique_name(operator.lower()) for _ in range(outputs)]
-        node = self._helper.make_node(
-            operator, names, results, name=self.unique_name(operator), domain=domain, **attributes
-        )
+        node = self._helper.make_node(operator, names, results, name=f"rnn_{results[0]}", domain=domain, **attributes)
         self.nodes.append(node)
         return results[0] if outputs == 1 else results
 
@@ -80,7 +78,7 @@ class Graph:
 
     def rename(self, value: str, name: str) -> str:
         """Give a value a name that its user knows; return the name."""
-        self.nodes.append(self._helper.make_node("Identity", [value], [name], name=self.unique_name("Identity")))
+        self.nodes.append(self._helper.make_node("Identity", [value], [name], name=f"rnn_{name}"))
         return name
 
     def like(self) -> Graph:
