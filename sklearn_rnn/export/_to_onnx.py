@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -78,8 +77,8 @@ def to_onnx(estimator, path=None, *, lengths=True, step=False, dtype=None):
 
     The model of one step has an input ``x`` (batch, features) or, with patches, (batch, ``patch_stride_``, features).
     Its other inputs are the arrays of :attr:`PredictionStream.state <sklearn_rnn.PredictionStream.state>`, by the
-    same names. For each of them it has an output ``next.<name>``, which is its value for the next step. Before the
-    first step, all are zeros, but for ``readout.maximum``, which is -inf.
+    same names, in the model's dtype (``n_steps``: int64). For each of them it has an output ``next.<name>``, which is
+    its value for the next step. Before the first step, all are zeros, but for ``readout.maximum``, which is -inf.
 
     In float32, layers are the operators RNN, LSTM and GRU. Runtimes lack these operators in float64, so there layers
     are a Scan over the steps. The opset is 18, for onnxruntime 1.14 and newer.
@@ -102,7 +101,7 @@ def to_onnx(estimator, path=None, *, lengths=True, step=False, dtype=None):
     build = _build_step_model if step else _build_model
     proto = build(graph, model, in_pipeline, has_lengths=lengths)
     if path is not None:
-        Path(os.fspath(path)).write_bytes(proto.SerializeToString())
+        Path(path).write_bytes(proto.SerializeToString())
     return proto
 
 

@@ -71,10 +71,12 @@ def test_every_readout_predicts_the_same(readout, size, stride, dtype):
     assert largest_difference(outputs["probabilities"], model.predict_proba(X)) < TOLERANCES[dtype]
 
 
-def test_models_are_valid():
-    for readout in ("each", ("last", "mean", "max")):
-        for dtype in TOLERANCES:
-            onnx.checker.check_model(to_onnx(classifier(dtype, readout=readout)), full_check=True)
+@each_dtype
+@pytest.mark.parametrize("step", [False, True], ids=["sequences", "step"])
+def test_models_are_valid(step, dtype):
+    for params in ({"readout": "each"}, {"patch_size": 3, "patch_stride": 2}):
+        model = to_onnx(classifier(dtype, bidirectional=False, **params), step=step)
+        onnx.checker.check_model(model, full_check=True)
 
 
 @pytest.mark.parametrize("padding", [0.0, 1e30, np.nan, np.inf])
@@ -82,6 +84,7 @@ def test_models_are_valid():
 def test_values_of_padding_do_not_matter(dtype, padding):
     model, X = classifier(dtype, patch_size=3, patch_stride=2), sequences(dtype=dtype)
     x, lengths = padded(X, padding)
+    x = np.concatenate([x, np.full_like(x, padding)], axis=1)  # and steps that no sequence has
     outputs = run(to_onnx(model), X=x, lengths=lengths)
     assert largest_difference(outputs["probabilities"], model.predict_proba(X)) < TOLERANCES[dtype]
 
@@ -97,7 +100,17 @@ def test_without_lengths_all_sequences_have_all_steps(n_steps, dtype):
 
 @pytest.mark.parametrize(
     "labels",
-    [[0, 1], [-3, 7, 100], ["no", "yes"], ["red", "green", "blue"], [False, True], [1.0, 2.0], [-1.0, 0.0, 4.0]],
+    [
+        [0, 1],
+        [-3, 7, 100],
+        np.array([1, 200, 3], np.uint8),
+        ["no", "yes"],
+        np.array(["a", "b"], object),
+        ["red", "green", "blue"],
+        [False, True],
+        [1.0, 2.0],
+        [-1.0, 0.0, 4.0],
+    ],
     ids=str,
 )
 @each_dtype
