@@ -64,7 +64,8 @@ class Graph:
         if array.dtype == np.float64 and not isinstance(value, (np.ndarray, np.generic)):
             array = array.astype(self.dtype)
         name = self.unique_name("constant")
-        array = np.asarray(array, order="C")
+        if array.dtype.kind == "U":
+            array = array.astype(object)
         self.initializers.append(self._numpy_helper.from_array(array, name))
         return name
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from sklearn_rnn._data.categories import FIRST, UNKNOWN, CategoricalFeature
+from sklearn_rnn._data.categories import UNKNOWN, CategoricalFeature
 from sklearn_rnn._data.patches import Patches
 from sklearn_rnn._data.schema import InputSchema
 from sklearn_rnn._network.embedding import Embedding
@@ -162,7 +162,3 @@ def _vectors(graph: Graph, by_step: str, embedding: Embedding, network: Recurren
     for feature, table in zip(embedding.features, embedding.tables(network.parameters)):
         codes = graph.cast(graph.add("Gather", by_step, np.int64(feature.column), axis=3), np.int64)
         yield graph.add("Gather", np.concatenate([np.zeros_like(table[:1]), table]), codes)
-
-
-# The code of the first category follows that of unknown ones, and this one that of no step.
-assert (UNKNOWN, FIRST) == (1, 2)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -60,7 +60,7 @@ def add_scores(graph: Graph, network: RecurrentNetwork, pooled: str) -> str:
 # ---- Predictions -------------------------------------------------------------------------------------
 
 
-class Output:
+class Output(NamedTuple):
     """An output of a model.
 
     Attributes
@@ -68,32 +68,36 @@ class Output:
     name : str
         That the user knows.
     value : str
+        Name of the value in the graph.
     dtype : dtype
-    shape : list of int
-        Of one prediction.
+    shape : list
+        Without the axis of the sequences: sizes, or names of sizes that vary.
     """
 
-    def __init__(self, name: str, value: str, dtype: Any, shape: list[int]) -> None:
-        self.name, self.value, self.dtype, self.shape = name, value, dtype, shape
+    name: str
+    value: str
+    dtype: Any
+    shape: list[Any]
 
 
-def add_predictions(graph: Graph, model: Model, scores: str) -> list[Output]:
-    """Return the predictions of raw scores, (..., n_outputs): label and probabilities, or values."""
+def add_predictions(graph: Graph, model: Model, scores: str, axes: list[Any]) -> list[Output]:
+    """Return the predictions of raw scores, (n_sequences, *axes, n_outputs): label and probabilities, or values."""
     if isinstance(model.coding, ClassCoding):
-        return [_add_labels(graph, model.coding, scores), _add_probabilities(graph, model, model.coding, scores)]
-    return [_add_values(graph, model, model.coding, scores)]
+        labels = _add_labels(graph, model.coding, scores, axes)
+        return [labels, _add_probabilities(graph, model, model.coding, scores, axes)]
+    return [_add_values(graph, model, model.coding, scores, axes)]
 
 
-def _add_labels(graph: Graph, coding: ClassCoding, scores: str) -> Output:
+def _add_labels(graph: Graph, coding: ClassCoding, scores: str, axes: list[Any]) -> Output:
     is_positive = graph.add("Greater", scores, 0.0)
     if coding.is_multilabel:
-        return Output("label", graph.cast(is_positive, np.int64), np.int64, [coding.n_outputs])
+        return Output("label", graph.cast(is_positive, np.int64), np.int64, [*axes, coding.n_outputs])
     if coding.n_outputs == 1:
         codes = graph.add("Squeeze", graph.cast(is_positive, np.int64), [-1])
     else:
         codes = graph.add("ArgMax", scores, axis=-1, keepdims=0)
     classes = label_array(coding.classes)
-    return Output("label", graph.add("Gather", classes, codes), classes.dtype, [])
+    return Output("label", graph.add("Gather", classes, codes), classes.dtype, axes)
 
 
 def label_array(classes: np.ndarray) -> np.ndarray:
@@ -111,17 +115,17 @@ def label_array(classes: np.ndarray) -> np.ndarray:
     return classes
 
 
-def _add_probabilities(graph: Graph, model: Model, coding: ClassCoding, scores: str) -> Output:
+def _add_probabilities(graph: Graph, model: Model, coding: ClassCoding, scores: str, axes: list[Any]) -> Output:
     if model.link.name == "softmax":
         values = graph.add("Softmax", scores, axis=-1)
     else:
         values = graph.add("Sigmoid", scores)
         if not coding.is_multilabel:
             values = graph.add("Concat", graph.add("Sub", 1.0, values), values, axis=-1)
-    return Output("probabilities", values, graph.dtype, [len(coding.classes)])
+    return Output("probabilities", values, graph.dtype, [*axes, len(coding.classes)])
 
 
-def _add_values(graph: Graph, model: Model, coding: ValueCoding, scores: str) -> Output:
+def _add_values(graph: Graph, model: Model, coding: ValueCoding, scores: str, axes: list[Any]) -> Output:
     values = scores
     if coding.is_normalized:
         values = graph.add("Mul", values, coding.scale.astype(graph.dtype))
@@ -129,5 +133,5 @@ def _add_values(graph: Graph, model: Model, coding: ValueCoding, scores: str) ->
     if model.link.name == "exp":
         values = graph.add("Exp", values)
     if coding.is_flat:
-        return Output("prediction", graph.add("Squeeze", values, [-1]), graph.dtype, [])
-    return Output("prediction", values, graph.dtype, [coding.n_outputs])
+        return Output("prediction", graph.add("Squeeze", values, [-1]), graph.dtype, axes)
+    return Output("prediction", values, graph.dtype, [*axes, coding.n_outputs])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
-
 import numpy as np
 
 from sklearn_rnn._model import Model
@@ -11,30 +9,10 @@ from sklearn_rnn._network.readouts import pool_names
 from sklearn_rnn.export._cells import onnx_cell
 from sklearn_rnn.export._graph import Graph
 from sklearn_rnn.export._inputs import add_embedding
-from sklearn_rnn.export._outputs import add_scores, unknown_pool
+from sklearn_rnn.export._outputs import Output, add_scores, unknown_pool
 
 
-class State(NamedTuple):
-    """An array of the state.
-
-    Attributes
-    ----------
-    name : str
-        Of the array in ``PredictionStream.state``, and of the input.
-    value : str
-        Name of the value after the step.
-    dtype : dtype
-    shape : list of int
-        Of one sequence.
-    """
-
-    name: str
-    value: str
-    dtype: Any
-    shape: list[int]
-
-
-def add_step(graph: Graph, model: Model, rows: str) -> tuple[str, list[State]]:
+def add_step(graph: Graph, model: Model, rows: str) -> tuple[str, list[Output]]:
     """Add one step.
 
     Parameters
@@ -49,19 +27,19 @@ def add_step(graph: Graph, model: Model, rows: str) -> tuple[str, list[State]]:
     -------
     scores : str
         Raw scores, (n_sequences, n_outputs).
-    states : list of State
-        In the order of ``PredictionStream.state``.
+    states : list of Output
+        The values after the step, with the names and in the order of ``PredictionStream.state``.
     """
     network = model.network
     inputs, previous_steps = _inputs_of_step(graph, model, rows)
     h, states = _add_layers(graph, model, inputs)
     n_steps = graph.add("Add", "n_steps", [1])
     pooled, running = _add_pools(graph, pool_names(network.readout), h, n_steps, network.n_hidden)
-    counted = State("n_steps", n_steps, np.int64, [])
+    counted = Output("n_steps", n_steps, np.int64, [])
     return add_scores(graph, network, pooled), [*states, *running, counted, *previous_steps]
 
 
-def _inputs_of_step(graph: Graph, model: Model, rows: str) -> tuple[str, list[State]]:
+def _inputs_of_step(graph: Graph, model: Model, rows: str) -> tuple[str, list[Output]]:
     """Return the inputs of the first layer, (n_sequences, n_inputs), and the steps that the next patch shares."""
     schema, patches, previous = model.schema, model.schema.patches, []
     if patches.size > 1:
@@ -69,7 +47,7 @@ def _inputs_of_step(graph: Graph, model: Model, rows: str) -> tuple[str, list[St
         if patches.n_shared:
             steps = graph.add("Concat", "previous_steps", steps, axis=1)
             last = graph.add("Slice", steps, [patches.stride], [patches.size], [1])
-            previous.append(State("previous_steps", last, graph.dtype, [patches.n_shared, schema.step_features]))
+            previous.append(Output("previous_steps", last, graph.dtype, [patches.n_shared, schema.step_features]))
         rows = graph.add("Reshape", steps, [0, patches.size * schema.step_features])
     if model.network.embedding is None:
         return rows, previous
@@ -77,7 +55,7 @@ def _inputs_of_step(graph: Graph, model: Model, rows: str) -> tuple[str, list[St
     return graph.add("Squeeze", embedded, [1]), previous
 
 
-def _add_layers(graph: Graph, model: Model, x: str) -> tuple[str, list[State]]:
+def _add_layers(graph: Graph, model: Model, x: str) -> tuple[str, list[Output]]:
     """Return h of the last layer, and the states of all layers."""
     network, cell = model.network, onnx_cell(model.architecture)
     states = []
@@ -86,12 +64,12 @@ def _add_layers(graph: Graph, model: Model, x: str) -> tuple[str, list[State]]:
         names = [f"{direction.name}.{name}" for name in network.cell.state_names]
         projected = graph.add("Add", graph.add("MatMul", x, weights["input"]), weights["bias"])
         after = cell.step(graph, projected, names, weights)
-        states += [State(name, value, graph.dtype, [direction.n_units]) for name, value in zip(names, after)]
+        states += [Output(name, value, graph.dtype, [direction.n_units]) for name, value in zip(names, after)]
         x = after[0]
     return x, states
 
 
-def _add_pools(graph: Graph, names: tuple[str, ...], h: str, n_steps: str, n_hidden: int) -> tuple[str, list[State]]:
+def _add_pools(graph: Graph, names: tuple[str, ...], h: str, n_steps: str, n_hidden: int) -> tuple[str, list[Output]]:
     """Return the inputs of the output layer, and the pools of the steps so far."""
     pools, running = [], []
     for name in names:
@@ -99,11 +77,11 @@ def _add_pools(graph: Graph, names: tuple[str, ...], h: str, n_steps: str, n_hid
             pools.append(h)
         elif name == "mean":
             total = graph.add("Add", "readout.sum", h)
-            running.append(State("readout.sum", total, graph.dtype, [n_hidden]))
+            running.append(Output("readout.sum", total, graph.dtype, [n_hidden]))
             pools.append(graph.add("Div", total, graph.add("Unsqueeze", graph.cast(n_steps, graph.dtype), [1])))
         elif name == "max":
             maximum = graph.add("Max", "readout.maximum", h)
-            running.append(State("readout.maximum", maximum, graph.dtype, [n_hidden]))
+            running.append(Output("readout.maximum", maximum, graph.dtype, [n_hidden]))
             pools.append(maximum)
         else:
             raise unknown_pool(name)

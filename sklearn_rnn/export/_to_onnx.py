@@ -125,7 +125,7 @@ def _build_model(graph: Graph, model: Model, in_pipeline: NetworkInPipeline, has
     if has_lengths:
         infos.append(graph.value_info("lengths", np.int64, ["batch"]))
     outputs = add_network(graph, model, rows, "lengths" if has_lengths else None)
-    return _model_of_graph(graph, infos, outputs, ["batch", "steps"] if model.is_per_step else ["batch"])
+    return _model_of_graph(graph, infos, outputs)
 
 
 def add_network(graph: Graph, model: Model, rows: str, lengths: str | None) -> list[Output]:
@@ -138,7 +138,8 @@ def add_network(graph: Graph, model: Model, rows: str, lengths: str | None) -> l
     in_steps = None if lengths is None else Lengths.of(graph, lengths, x)
     hidden, final = add_layers(graph, cell, network, x, in_steps)
     pooled = add_pools(graph, network, hidden, final, in_steps)
-    return add_predictions(graph, model, add_scores(graph, network, pooled))
+    axes = ["steps"] if model.is_per_step else []
+    return add_predictions(graph, model, add_scores(graph, network, pooled), axes)
 
 
 def _build_step_model(graph: Graph, model: Model, in_pipeline: NetworkInPipeline, has_lengths: bool) -> Any:
@@ -152,9 +153,9 @@ def _build_step_model(graph: Graph, model: Model, in_pipeline: NetworkInPipeline
     rows = add_rows(graph, inputs, x, schema)
     scores, states = add_step(graph, model, rows)
     infos = [graph.value_info(state.name, state.dtype, ["batch", *state.shape]) for state in states]
-    outputs = [Output(f"next.{state.name}", state.value, state.dtype, state.shape) for state in states]
-    outputs = add_predictions(graph, model, scores) + outputs
-    return _model_of_graph(graph, [*inputs.infos, *infos], outputs, ["batch"])
+    next_states = [state._replace(name=f"next.{state.name}") for state in states]
+    outputs = [*add_predictions(graph, model, scores, []), *next_states]
+    return _model_of_graph(graph, [*inputs.infos, *infos], outputs)
 
 
 def _refuse_for_steps(network: RecurrentNetwork, in_pipeline: NetworkInPipeline) -> None:
@@ -174,12 +175,9 @@ def _n_features(in_pipeline: NetworkInPipeline) -> int | None:
     return in_pipeline.features_before(0) if in_pipeline.transformers else None
 
 
-def _model_of_graph(graph: Graph, infos: list[Any], outputs: list[Output], axes: list[str]) -> Any:
-    """Return the ModelProto with these inputs and outputs; ``axes`` are those of the predictions."""
-    out_infos = []
+def _model_of_graph(graph: Graph, infos: list[Any], outputs: list[Output]) -> Any:
+    """Return the ModelProto with these inputs and outputs."""
     for output in outputs:
-        is_state = output.name.startswith("next.")
         graph.rename(output.value, output.name)
-        out_axes = ["batch"] if is_state else axes
-        out_infos.append(graph.value_info(output.name, output.dtype, [*out_axes, *output.shape]))
+    out_infos = [graph.value_info(output.name, output.dtype, ["batch", *output.shape]) for output in outputs]
     return graph.model("network", infos, out_infos, sklearn_rnn.__version__)

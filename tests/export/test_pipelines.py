@@ -111,7 +111,7 @@ def test_scalers_of_tables_are_in_the_model(transformers):
 def test_scalers_of_columns_fix_the_number_of_steps():
     X = np.stack(shifted(lengths=[4] * 5))
     pipeline = pipeline_of(StandardScaler(), X=X.reshape(5, -1), step_features=3)
-    with pytest.raises(Exception, match=r"index: 1 Got: 1 Expected: 4"):
+    with pytest.raises(Exception, match=r"Expected: 4"):
         run(to_onnx(pipeline, lengths=False), X=X[:, :1])
     with pytest.raises(ValueError, match=r"step=True does not go with scalers of the columns of 2-D X"):
         to_onnx(
