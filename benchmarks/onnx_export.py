@@ -4,9 +4,9 @@
 
 Needs onnx and onnxruntime. Combinations: cells x layers x directions x readouts x patches x targets x dtypes. Each has
 random weights; onnxruntime predicts sequences of other lengths and another number than those of the fit, padded with
-NaN. Differences are absolute for probabilities, and divided by the largest value for regressors. Times: median of a
-call in one thread, alternating, of `predict_proba` and of a session of onnxruntime, for the same data as a list and as
-a padded array; then of a step of a stream and of the model of one step.
+NaN. Differences are absolute for probabilities, and divided by the largest value for regressors. Times: median
+processor time of a call in one thread, alternating, of `predict_proba` and of a session of onnxruntime, for the same
+data as a list and as a padded array; then of a step of a stream and of the model of one step.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ SIZES = [(4,), (4, 3)]
 READOUTS = ["last", "mean", "max", ("last", "mean", "max"), "each"]
 PATCHES = [(1, None), (3, None), (5, 2)]
 TARGETS = ["two classes", "three classes", "multilabel", "value", "three values", "poisson"]
+SHORTEST_MEASUREMENT = 2e-3  # seconds
 GOALS = {"float32": 1e-5, "float64": 1e-10}
 FIT_LENGTHS, OTHER_LENGTHS = (6, 4, 9, 1, 9, 7), (3, 8, 1, 12, 8)
 
@@ -131,17 +132,24 @@ def all_differences():
 
 
 def medians(seconds, *functions):
-    """Return the median time of each function, called in turn."""
-    times = [[] for _ in functions]
+    """Return the median processor time of a call of each function, called in turn, several times at once."""
+    times, repeats = [[] for _ in functions], []
     for function in functions:
         function()
+        repeats.append(1 + int(SHORTEST_MEASUREMENT / max(1e-9, processor_time(function, 3))))
     end = time.perf_counter() + seconds
     while time.perf_counter() < end:
-        for function, own in zip(functions, times):
-            start = time.perf_counter()
-            function()
-            own.append(time.perf_counter() - start)
+        for function, own, n_calls in zip(functions, times, repeats):
+            own.append(processor_time(function, n_calls))
     return [float(np.median(own)) for own in times]
+
+
+def processor_time(function, n_calls):
+    """Return the processor time of a call."""
+    start = time.process_time()
+    for _ in range(n_calls):
+        function()
+    return (time.process_time() - start) / n_calls
 
 
 def timed(cell, dtype, n_sequences, n_steps, seconds):
