@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -111,7 +112,7 @@ def in_dtype(model: Model, dtype: Any) -> Model:
         return model
     if dtype not in ("float32", "float64", np.float32, np.float64):
         raise ValueError(f"dtype must be 'float32', 'float64' or None, got {dtype!r}.")
-    return Model(model.schema, model.network.copy(np.dtype(dtype)), model.link, model.coding, model.architecture)
+    return replace(model, network=model.network.copy(np.dtype(dtype)))
 
 
 def _build_model(graph: Graph, model: Model, in_pipeline: NetworkInPipeline, has_lengths: bool) -> Any:
