@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_rnn._data.alignment import check_alignment
 from sklearn_rnn._data.batches import Dataset
 from sklearn_rnn._data.patches import choose_patches
+from sklearn_rnn._data.schema import InputSchema
 from sklearn_rnn._data.target_readers import TargetReader
 from sklearn_rnn._data.targets import check_y, known_targets
 from sklearn_rnn._data.training_data import Known, read_sequences, read_training_data
@@ -179,13 +180,17 @@ class BaseRNN(DocumentationLinkMixin, CallbackSupportMixin, BaseEstimator, metac
 
     def _begin_training(self, known, dataset):
         """Make a new model, and the session of its training."""
+        self._make_model(known)
+        self._start_scores(dataset)
+
+    def _make_model(self, known):
+        """Make a new model with random start values, and a session that has not begun."""
         schema, coding = known
         random_state = check_random_state(self.random_state)
         with threads(1):  # the start values' QR decompositions, too, have other bits with other BLAS threads
             network = make_network(self, schema, coding.n_outputs, random_state)
         self._model = Model(schema, network, self._make_loss(coding).link, coding, architecture_of(self))
         self._session = begin_session(self, network, random_state)
-        self._start_scores(dataset)
 
     def _continue_training(self, known, dataset, next_session):
         """Copy the model to train it further; ``next_session`` makes the session from the earlier one."""
@@ -462,6 +467,21 @@ def model_of(estimator: BaseRNN) -> Model:
     """Return the model of a fitted estimator."""
     check_is_fitted(estimator)
     return estimator._model
+
+
+def with_weights(estimator: BaseRNN, schema: InputSchema, coding: Any, weights: dict[str, np.ndarray]) -> BaseRNN:
+    """Return the estimator with a model that has these weights, by name; no training has taken place.
+
+    ``schema`` is one of 3-D X and lists.
+    """
+    estimator._validate_params()
+    check_settings(estimator)
+    estimator._make_model((schema, coding))
+    for name, view in estimator.weights_.items():
+        view[...] = weights[name]
+    estimator.n_features_in_ = schema.step_features
+    estimator._set_fitted_attributes(Best())
+    return estimator
 
 
 def training_problem(estimator: BaseRNN, X: Any, y: Any) -> tuple[Loss, Dataset]:

@@ -1,5 +1,6 @@
 """Small networks and data for the tests: random asymmetric weights, ragged lengths, float64 by default."""
 
+import importlib
 import os
 import subprocess
 import sys
@@ -38,6 +39,13 @@ def import_torch():
 
         return torch
     return pytest.importorskip("torch", reason="torch is not installed")
+
+
+def import_client(module):
+    """Return a module of another library. If it is missing, the test is skipped, or fails if clients are required."""
+    if os.environ.get("SKLEARN_RNN_REQUIRE_CLIENTS") == "1":
+        return importlib.import_module(module)
+    return pytest.importorskip(module, reason=f"{module.split('.')[0]} is not installed")
 
 
 def run_python(program, *arguments, kernel=None, timeout=300, exit_status=0):

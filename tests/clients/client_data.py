@@ -1,10 +1,8 @@
 """Clients, and small problems for them: two classes of sequences, sums of sequences, and a seasonal series."""
 
-import importlib
-import os
-
 import numpy as np
 import pytest
+from helpers import import_client
 
 from sklearn_rnn import RNNClassifier, RNNRegressor
 from sklearn_rnn.preprocessing import to_object_column
@@ -14,13 +12,6 @@ PERIOD = 12  # steps of the seasonal series
 
 # Libraries announce changes of their own, and call old names of each other. Other warnings stay errors.
 announcements_ignored = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
-
-
-def import_client(module):
-    """Return a module of a client. If it is missing, the test is skipped, or fails if clients are required."""
-    if os.environ.get("SKLEARN_RNN_REQUIRE_CLIENTS") == "1":
-        return importlib.import_module(module)
-    return pytest.importorskip(module, reason=f"{module.split('.')[0]} is not installed")
 
 
 def classifier(**params):
