@@ -9,3 +9,7 @@ from sklearn_rnn._versions import show_versions
 __version__ = "0.1.0"
 
 __all__ = ["MemoryEstimate", "PredictionStream", "RNNClassifier", "RNNRegressor", "show_versions"]
+
+# Pickles and files of skops name the place of a class. The private modules may move.
+for _class in (MemoryEstimate, PredictionStream, RNNClassifier, RNNRegressor):
+    _class.__module__ = __name__

@@ -44,10 +44,12 @@ from sklearn_rnn._training.session import TrainingSession
 from sklearn_rnn._utils.atomic import draft_of
 from sklearn_rnn._utils.callbacks import CallbackSupportMixin, FitTasks
 from sklearn_rnn._utils.diagram import block_with_caption
+from sklearn_rnn._utils.plain import Object
+from sklearn_rnn._utils.state import PlainStateMixin
 from sklearn_rnn._utils.threads import threads
 
 
-class BaseRNN(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
+class BaseRNN(PlainStateMixin, CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
     """Base of RNNClassifier and RNNRegressor; the parameters are documented there.
 
     A fitted estimator has a Model (``_model``) and a TrainingSession (``_session``). Methods that train work on a draft
@@ -56,8 +58,15 @@ class BaseRNN(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
 
     _parameter_constraints: dict = CONSTRAINTS
 
+    _plain_attributes = {"_model": Object("model"), "_session": Object("session")}
+
     _model: Model
     _session: TrainingSession
+
+    def __setstate__(self, state):
+        super().__setstate__(state)
+        if "_session" in vars(self):
+            self._session.check_fits(self._model.network, f"{type(self).__name__}._session")
 
     def _set_parameters(self, arguments: dict[str, Any]) -> None:
         """Store the arguments of ``__init__``, its ``locals()``, as attributes of the same names."""

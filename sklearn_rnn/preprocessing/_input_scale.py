@@ -7,11 +7,13 @@ import numpy as np
 from sklearn_rnn._data.moments import Moments
 from sklearn_rnn._data.packing import Packing
 from sklearn_rnn._data.sequences import Sequences
+from sklearn_rnn._utils.plain import Array, plain_form
 
 # The largest size of a standardised value. States are saturated long before, and no sum of such values overflows.
 LARGEST_VALUE = 1e9
 
 
+@plain_form("input_scale", _mean=Array(1), _spread=Array(1), _change=Array(1))
 class InputScale:
     """Standardises values and changes, feature by feature.
 

@@ -19,6 +19,8 @@ from sklearn_rnn._network.blocks import SMALLEST_BLOCK, blocks_of_work
 from sklearn_rnn._network.network import NetworkBuffers
 from sklearn_rnn._network.readouts import LastPool, MaxPool, MeanPool
 from sklearn_rnn._utils.atomic import draft_of
+from sklearn_rnn._utils.plain import Items, Object
+from sklearn_rnn._utils.state import PlainStateMixin
 from sklearn_rnn.preprocessing._input_scale import InputScale
 from sklearn_rnn.preprocessing._random_layers import Inputs, draw_layers, time_scales
 from sklearn_rnn.preprocessing._share_counts import Parts, ShareCounts
@@ -35,7 +37,7 @@ USUAL_BLOCK = 128
 STEPS_OF_BLOCK = 2**16
 
 
-class RecurrentFeatures(TransformerMixin, BaseEstimator):
+class RecurrentFeatures(PlainStateMixin, TransformerMixin, BaseEstimator):
     """Features of sequences by untrained recurrent layers whose states are pooled.
 
     Random layers read each sequence. The features of a unit are its last state, and the shares of the steps in which
@@ -125,6 +127,12 @@ class RecurrentFeatures(TransformerMixin, BaseEstimator):
     >>> model.score(X_test, y_test) > 0.9
     True
     """
+
+    _plain_attributes = {
+        "_schema": Object("input"),
+        "_layers": Items(Object("random_layer")),
+        "_scale": Object("input_scale"),
+    }
 
     _parameter_constraints: dict = {
         "n_units": [Interval(Integral, 1, None, closed="left")],
