@@ -27,6 +27,7 @@ MAY_IMPORT = {
     "_base": {"_utils", "_data", "_network", "_model", "_inference", "_training", "_settings", "_scoring"},
     "_classifier": {"_data", "_training", "_settings", "_documentation", "_base"},
     "_regressor": {"_data", "_training", "_settings", "_documentation", "_base"},
+    "_persistence": {"_utils", "_base", "preprocessing"},
     "inspection": {
         "_utils",
         "_data",

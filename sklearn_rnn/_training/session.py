@@ -173,6 +173,23 @@ class TrainingSession:
         return monitor.best
 
 
+@plain_form("closed_session", history=Object("history"), truncation=Object("fixed", "adaptive", "unbiased"))
+class ClosedSession(TrainingSession):
+    """The session of a model that was saved without the state of its training: records, and nothing to continue from.
+
+    Parameters
+    ----------
+    history : History
+    truncation : Truncation
+    """
+
+    def __init__(self, history: History, truncation: Truncation) -> None:
+        self.history, self.truncation = history, truncation
+
+    def check_fits(self, network: RecurrentNetwork, place: str) -> None:
+        """Nothing here depends on the network."""
+
+
 def evaluate(
     model: Model,
     loss: Loss,
