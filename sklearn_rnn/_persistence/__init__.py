@@ -142,13 +142,22 @@ def _load(data: bytes) -> Any:
         check_names(header, NAMES, "it")
     except ValueError as error:
         raise ModelFileError(str(error)) from error
-    versions = [header["sklearn_rnn"], header["scikit-learn"], header["numpy"]]
-    check(all(isinstance(version, str) and len(version) < 100 for version in versions), "it has no versions.")
+    written_by = [header["sklearn_rnn"], header["scikit-learn"], header["numpy"]]
+    check(all(isinstance(version, str) and len(version) < 100 for version in written_by), "it has no versions.")
     decoder = Decoder(arrays, decode_estimator)
-    estimator = decode_estimator(header["estimator"], "", decoder)
+    is_other = header["scikit-learn"] != sklearn.__version__
+    try:
+        estimator = decode_estimator(header["estimator"], "", decoder)
+    except ModelFileError as error:
+        if not is_other:
+            raise
+        versions_differ = (
+            f"It was written with scikit-learn {header['scikit-learn']}, and this is {sklearn.__version__}."
+        )
+        raise ModelFileError(f"{error} {versions_differ}") from error
     check(not decoder.arrays, f"it has the array {min(decoder.arrays, default='')[:60]!r}, which nothing in it names.")
     warn_of_version(header["sklearn_rnn"], type(estimator).__name__)
-    if header["scikit-learn"] != sklearn.__version__ and type(estimator).__module__.startswith("sklearn."):
+    if is_other and type(estimator).__module__.startswith("sklearn."):
         warning = InconsistentVersionWarning(
             estimator_name=type(estimator).__name__,
             current_sklearn_version=sklearn.__version__,

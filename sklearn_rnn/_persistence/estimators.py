@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import sklearn
@@ -46,7 +47,9 @@ class EstimatorWriter:
         config = attributes.pop(OUTPUT_CONFIG, {})
         for key in NOT_KEPT:
             attributes.pop(key, None)
-        tree: dict[str, Any] = {"class": name, "parameters": self._encode_all(parameters, place)}
+        tree: dict[str, Any] = {"class": name} | {
+            group: self._encode_all(values, place) for group, values in _in_groups(type(estimator), parameters).items()
+        }
         if config:
             tree["output"] = self._encoder.encode(config, f"{place}.set_output")
         if name in NETWORKS:
@@ -58,6 +61,24 @@ class EstimatorWriter:
 
     def _encode_all(self, values: dict[str, Any], place: str) -> dict[str, Any]:
         return {key: self._encoder.encode(value, f"{place}.{key}") for key, value in values.items()}
+
+
+def _in_groups(cls: type, parameters: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the parameters that were chosen, and those with the default.
+
+    A version that does not know one of the latter can leave it out. Those of scikit-learn are not kept: an older or
+    newer version often refuses the default of another one, such as "deprecated", and has its own.
+    """
+    signature = inspect.signature(cls).parameters
+    are_default = {name: _is(value, signature[name].default) for name, value in parameters.items()}
+    chosen = {name: value for name, value in parameters.items() if not are_default[name]}
+    is_ours = cls.__module__.startswith("sklearn_rnn")
+    rest = {name: value for name, value in parameters.items() if are_default[name] and is_ours}
+    return {"parameters": chosen, "defaults": rest}
+
+
+def _is(value: Any, default: Any) -> bool:
+    return value is default or (type(value) is type(default) and not hasattr(value, "shape") and bool(value == default))
 
 
 def _to_plain(attributes: dict[str, Attribute], key: str, value: Any, place: str) -> Any:
@@ -73,14 +94,15 @@ def _to_plain(attributes: dict[str, Attribute], key: str, value: Any, place: str
 def decode_estimator(tree: Any, place: str, decoder: Decoder) -> Any:
     """Return the estimator of JSON."""
     check(isinstance(tree, dict), f"{place} is no estimator.")
-    names = {"class", "parameters", "fitted"}
+    names = {"class", "parameters", "defaults", "fitted"}
     check(names <= tree.keys() <= names | {"output"}, f"{place} must have a class, parameters and fitted attributes.")
     name = tree["class"]
     check(isinstance(name, str) and name in KNOWN, f"{place} is of the unknown class {str(name)[:60]!r}.")
     place = f"{place}.{name}" if place else name
+    defaults = _decode_dict(tree["defaults"], f"{place}.defaults", decoder)
     parameters = _decode_dict(tree["parameters"], f"{place}.parameters", decoder)
     fitted = _decode_dict(tree["fitted"], place, decoder)
-    estimator = _make(name, parameters, place)
+    estimator = _make(name, parameters, defaults, place)
     try:
         if name in NETWORKS:
             restore_fitted(estimator, fitted, place)
@@ -101,10 +123,15 @@ def _decode_dict(tree: Any, place: str, decoder: Decoder) -> dict[str, Any]:
     return value
 
 
-def _make(name: str, parameters: dict[str, Any], place: str) -> Any:
-    """Return an estimator with these parameters, which are checked as ``fit`` checks them."""
+def _make(name: str, parameters: dict[str, Any], defaults: dict[str, Any], place: str) -> Any:
+    """Return an estimator with these parameters, which are checked as ``fit`` checks them.
+
+    Of the ``defaults``, which had the default when they were saved, those are left out that this version does not know.
+    """
+    cls = KNOWN[name].load(name)
+    known = inspect.signature(cls).parameters
     try:
-        estimator = KNOWN[name].load(name)(**parameters)
+        estimator = cls(**{key: value for key, value in defaults.items() if key in known} | parameters)
         estimator._validate_params()
     except (ValueError, TypeError) as error:
         raise ModelFileError(f"{place}: {error}") from error
@@ -133,6 +160,8 @@ def _restore_attributes(estimator: Any, attributes: dict[str, Attribute], fitted
         if field is not None:
             fitted[key] = field.from_plain(value, f"{place}.{key}", True)
         check(is_right(value, fitted), f"{place}.{key} is not what it must be.")
+    if "_label_binarizer" in fitted:  # scikit-learn 1.6 has no attribute classes_ besides, and 1.9 needs it
+        fitted["classes_"] = fitted["_label_binarizer"].classes_
     vars(estimator).update(fitted)
     if fitted and type(estimator).__name__ == "RecurrentFeatures":
         from sklearn_rnn.preprocessing._recurrent_features import check_layers  # not at the top: it takes a while
