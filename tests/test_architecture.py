@@ -28,6 +28,7 @@ MAY_IMPORT = {
     "_classifier": {"_data", "_training", "_settings", "_documentation", "_base"},
     "_regressor": {"_data", "_training", "_settings", "_documentation", "_base"},
     "export": {"_data", "_network", "_model", "_settings", "_base", "_classifier", "_regressor", "preprocessing"},
+    "_persistence": {"_utils", "_base", "preprocessing"},
     "inspection": {
         "_utils",
         "_data",

@@ -15,12 +15,14 @@ import numpy as np
 
 from sklearn_rnn._data.missing import is_missing_item
 from sklearn_rnn._utils.caching import cached
+from sklearn_rnn._utils.plain import Flag, Items, Labels, Object, Text, Whole, plain_form, refuse_unless
 
 UNKNOWN, FIRST = 1, 2  # codes
 MOST_IN_TABLE = 2**22  # numbers between the smallest and the largest category
 LARGEST_CODE = 2**24  # whole numbers up to here are exact in float32
 
 
+@plain_form("categorical_feature", name=Text(), column=Whole(), categories=Labels(), is_learned=Flag())
 @dataclass(frozen=True)
 class CategoricalFeature:
     """A categorical feature of a step.
@@ -110,6 +112,22 @@ class CategoricalFeature:
     def __getstate__(self) -> dict[str, Any]:
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
+    def plain_fields(self) -> dict[str, Any]:
+        """Return the values of the plain form: the codes follow from the order of the categories."""
+        categories = np.empty(len(self.codes), object)
+        categories[:] = list(self.codes)
+        return {"name": self.name, "column": self.column, "categories": categories, "is_learned": self.is_learned}
+
+    @classmethod
+    def from_plain_fields(cls, values: dict[str, Any], place: str) -> CategoricalFeature:
+        """Return the feature of a plain form."""
+        categories = values.pop("categories").tolist()
+        kinds = {_kind_of(value) for value in categories}
+        refuse_unless(len(set(categories)) == len(categories), place, "has a category twice")
+        refuse_unless(len(kinds - {"other objects"}) < 2, place, "has strings and numbers among its categories")
+        refuse_unless(FIRST + len(categories) <= LARGEST_CODE, place, "has too many categories")
+        return cls(codes={value: FIRST + k for k, value in enumerate(categories)}, **values)
+
     def with_codes_in(self, seen: set[int]) -> CategoricalFeature:
         """Return the feature without the categories whose codes are not among ``seen``; the others move up."""
         return _with_codes(
@@ -123,6 +141,7 @@ class CategoricalFeature:
         return codes
 
 
+@plain_form("categories", features=Items(Object("categorical_feature"), tuple), n_features=Whole(1))
 @dataclass(frozen=True)
 class Categories:
     """The categorical features of a step, in the order of their columns.

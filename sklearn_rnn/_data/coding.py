@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 
 from sklearn_rnn._data.moments import Moments
+from sklearn_rnn._utils.plain import Array, Flag, Labels, plain_form, refuse_unless
 
 # The output layer's activation g, from raw scores (n, n_outputs) to predictions of the same shape.
 Activation = Callable[[np.ndarray], np.ndarray]
 
 
+@plain_form("classes", classes=Labels(), is_multilabel=Flag())
 @dataclass(frozen=True)
 class ClassCoding:
     """Class labels: one-hot for several classes, 0 or 1 for two, indicators for multilabel targets.
@@ -38,6 +40,17 @@ class ClassCoding:
         if len(classes) < 2 and not is_multilabel:
             raise ValueError(f"{name} has only one class, {classes.tolist()[0]!r}: at least 2 classes are needed.")
         return cls(classes, is_multilabel)
+
+    def check_parts(self, place: str) -> None:
+        """Refuse loaded classes that are no sorted, different labels."""
+        if self.is_multilabel:
+            is_right = np.array_equal(self.classes, np.arange(len(self.classes))) and len(self.classes) > 0
+        else:
+            try:
+                is_right = len(self.classes) > 1 and bool((self.classes[1:] > self.classes[:-1]).all())
+            except TypeError:  # labels of several types, which have no order
+                is_right = False
+        refuse_unless(is_right, f"{place}.classes", "must be two or more labels in their order")
 
     @property
     def n_outputs(self) -> int:
@@ -91,6 +104,10 @@ class ClassCoding:
         return None if self.is_multilabel else self.codes_of(targets)
 
 
+VALUES = {"mean": Array(1), "scale": Array(1), "is_flat": Flag(), "is_normalized": Flag(), "is_provisional": Flag()}
+
+
+@plain_form("values", **VALUES)
 @dataclass(frozen=True)
 class ValueCoding:
     """Real values y = mean + scale * score. Targets are (y - mean) / scale.
@@ -128,6 +145,12 @@ class ValueCoding:
         if normalize and has_weight.any():
             mean, scale = cls._mean_and_scale(*_statistics(y[has_weight], weights[has_weight]))
         return cls(mean, scale, is_flat, normalize, is_provisional=normalize and not has_weight.any())
+
+    def check_parts(self, place: str) -> None:
+        """Refuse a loaded scale that is none."""
+        is_right = self.mean.shape == self.scale.shape and self.mean.dtype == self.scale.dtype == np.float64
+        refuse_unless(is_right and len(self.mean) > 0, f"{place}.mean", "must be of the shape of scale, and of float64")
+        refuse_unless(not (self.scale < 0).any(), f"{place}.scale", "must not be negative")
 
     @staticmethod
     def _mean_and_scale(mean: np.ndarray, spread: np.ndarray, is_constant: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -193,6 +216,7 @@ class ValueCoding:
         return
 
 
+@plain_form("positive_values", **VALUES)
 @dataclass(frozen=True)
 class PositiveCoding(ValueCoding):
     """Values that are not negative, y = exp(mean + scale * score), for the log link. Targets are y / exp(mean).

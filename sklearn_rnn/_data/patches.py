@@ -13,12 +13,14 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from sklearn_rnn._data.sequences import BaseSequences, MappedSequences, Sequences
+from sklearn_rnn._utils.plain import Whole, plain_form
 
 # Of patch_size="auto": the network steps of a sequence of median length, and the strides that a patch covers.
 NETWORK_STEPS = 50
 STRIDES_OF_PATCH = 5
 
 
+@plain_form("patches", size=Whole(1), stride=Whole(1))
 class Patches(NamedTuple):
     """The number of steps of a patch, and from the end of a patch to the end of the next."""
 

@@ -28,8 +28,19 @@ from sklearn_rnn._data.reading import (
     refuse_form,
 )
 from sklearn_rnn._data.sequences import BaseSequences, Sequences
+from sklearn_rnn._utils.plain import DType, Flag, Labels, Object, Optional, Text, Whole, plain_form, refuse_unless
 
 
+@plain_form(
+    "input",
+    owner=Text(),
+    is_table=Flag(),
+    step_features=Whole(1),
+    patches=Object("patches"),
+    dtype=DType(),
+    feature_names=Optional(Labels(of_strings=True)),
+    categories=Optional(Object("categories")),
+)
 @dataclass(frozen=True)
 class InputSchema:
     """The form of the X that a model was fitted on.
@@ -59,6 +70,18 @@ class InputSchema:
     dtype: np.dtype
     feature_names: np.ndarray | None = None
     categories: Categories | None = None
+
+    def check_parts(self, place: str) -> None:
+        """Refuse a loaded schema whose parts do not go together."""
+        refuse_unless(self.patches.stride <= self.patches.size, f"{place}.patches", "must have stride <= size")
+        names, categories = self.feature_names, self.categories
+        is_right = names is None or len(names) == len(set(names.tolist())) == self.step_features
+        refuse_unless(is_right, f"{place}.feature_names", "must be a name of its own for each feature")
+        if categories is not None:
+            columns = [feature.column for feature in categories.features]
+            is_right = bool(columns) and columns == sorted(set(columns)) and columns[-1] < self.step_features
+            is_right &= categories.n_features == self.step_features
+            refuse_unless(is_right, f"{place}.categories", "must have growing columns, which are features of a step")
 
     def read(self, estimator: Any, X: Any, name: str = "X") -> Any:
         """Check X for an estimator that was fitted with this schema; return its steps in the schema's dtype.

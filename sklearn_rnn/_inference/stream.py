@@ -16,6 +16,8 @@ from sklearn_rnn._data.rows import check_rows
 from sklearn_rnn._data.sequences import Sequences
 from sklearn_rnn._inference.prediction import RunningState, predict_scores
 from sklearn_rnn._model import Model
+from sklearn_rnn._utils.plain import from_plain, to_plain
+from sklearn_rnn._utils.state import stamped, without_stamp
 
 
 def _has_probabilities(stream: PredictionStream) -> bool:
@@ -90,10 +92,13 @@ class PredictionStream:
 
     # A pickle has no prepared weights: other kernels may run where it is loaded.
     def __getstate__(self) -> dict[str, Any]:
-        return {"model": self._model, "n_jobs": self._n_jobs, "state": self.state}
+        return stamped({"model": to_plain(self._model), "n_jobs": self._n_jobs, "state": self.state})
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self._set_up(state["model"], len(state["state"]["n_steps"]), state["n_jobs"])
+        name = type(self).__name__
+        state, has_stamp = without_stamp(state, name)
+        model = from_plain(state["model"], ("model",), f"{name}.model") if has_stamp else state["model"]
+        self._set_up(model, len(state["state"]["n_steps"]), state["n_jobs"])
         self._running.assign(state["state"])
 
     def _new_state(self, n_sequences: int) -> RunningState:

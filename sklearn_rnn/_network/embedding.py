@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from sklearn_rnn._network.parameters import Parameters
+from sklearn_rnn._utils.plain import Items, Object, Text, Whole, plain_form, refuse_unless
 
 
+@plain_form("embedded_feature", name=Text(), column=Whole(), n_vectors=Whole(1), size=Whole(1))
 class EmbeddedFeature(NamedTuple):
     """A categorical feature of a step.
 
@@ -36,6 +38,7 @@ class EmbeddedFeature(NamedTuple):
         return f"embedding.{self.name}"
 
 
+@plain_form("embedding", n_features=Whole(1), features=Items(Object("embedded_feature")), n_steps=Whole(1))
 class Embedding:
     """Makes the inputs of the first layer of rows, in which codes stand for categories.
 
@@ -64,6 +67,14 @@ class Embedding:
         self.numbers = [column for column in range(n_features) if column not in categorical]
         self._n_inputs_of_step = len(self.numbers) + sum(feature.size for feature in features)
         self.n_inputs = n_steps * self._n_inputs_of_step
+
+    @classmethod
+    def from_plain_fields(cls, values: dict[str, Any], place: str) -> Embedding:
+        """Return the embedding of a plain form."""
+        columns = [feature.column for feature in values["features"]]
+        is_right = bool(columns) and columns == sorted(set(columns)) and columns[-1] < values["n_features"]
+        refuse_unless(is_right, f"{place}.features", "must have growing columns, which are features of a step")
+        return cls(**values)
 
     # ---- Parameters ----------------------------------------------------------------------------------
 

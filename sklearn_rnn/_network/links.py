@@ -40,3 +40,4 @@ IDENTITY = Link("identity", _identity)
 LOGISTIC = Link("logistic", expit)
 SOFTMAX = Link("softmax", _softmax)
 EXP = Link("exp", _exp)
+LINKS = {link.name: link for link in (IDENTITY, LOGISTIC, SOFTMAX, EXP)}

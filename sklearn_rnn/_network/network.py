@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,7 +17,8 @@ from sklearn_rnn._network.cells.cell import RowValues, Tape
 from sklearn_rnn._network.embedding import Embedding
 from sklearn_rnn._network.engines import notice
 from sklearn_rnn._network.parameters import Parameters
-from sklearn_rnn._network.readouts import Pool, make_pool, pool_names
+from sklearn_rnn._network.readouts import Pool, is_readout, make_pool, pool_names
+from sklearn_rnn._utils.plain import Array, Flag, Items, Object, Optional, Text, Value, Whole, plain_form, refuse_unless
 
 # Numbers that a pass without a tape holds at once: few enough to stay in the cache.
 CHUNK_VALUES = 2**17
@@ -39,6 +41,18 @@ class NetworkTape(NamedTuple):
     cell_tapes: list[Tape]
 
 
+@plain_form(
+    "network",
+    n_features=Whole(1),
+    hidden_layer_sizes=Items(Whole(1), tuple),
+    n_outputs=Whole(1),
+    cell=Text(CELLS),
+    activation=Text(("identity", "logistic", "relu", "tanh")),
+    bidirectional=Flag(),
+    readout=Value(),
+    embedding=Optional(Object("embedding")),
+    parameters=Array(1),
+)
 class RecurrentNetwork:
     """Layers of recurrent cells and a linear output layer over the pooled hidden states.
 
@@ -105,7 +119,22 @@ class RecurrentNetwork:
         random_state: np.random.RandomState,
         embedding: Embedding | None = None,
     ) -> None:
-        self.cell, self.embedding = CELLS[cell](activation), embedding
+        self._build(n_features, hidden_layer_sizes, n_outputs, cell, activation, bidirectional, readout, embedding)
+        self.parameters = Parameters(self._parameter_shapes(), dtype)
+        self._initialize(random_state)
+
+    def _build(
+        self,
+        n_features: int,
+        hidden_layer_sizes: Sequence[int],
+        n_outputs: int,
+        cell: str,
+        activation: str,
+        bidirectional: bool,
+        readout: str | tuple[str, ...],
+        embedding: Embedding | None,
+    ) -> None:
+        self.cell_name, self.cell, self.embedding = cell, CELLS[cell](activation), embedding
         self.engine = engines.serving
         self.readout = readout
         self.n_outputs = n_outputs
@@ -121,8 +150,6 @@ class RecurrentNetwork:
         self.n_hidden = n_features
         self.n_pooled = self.n_hidden * max(1, len(pool_names(readout)))
         self.n_units = sum(direction.n_units for direction in self.directions)
-        self.parameters = Parameters(self._parameter_shapes(), dtype)
-        self._initialize(random_state)
 
     def copy(self, dtype: DTypeLike | None = None) -> RecurrentNetwork:
         """Return the same network with parameters of its own; in another dtype if one is given."""
@@ -155,6 +182,41 @@ class RecurrentNetwork:
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
         self.engine = self._engine  # of a pickle, the engine that serves where it is loaded
+        if "cell_name" not in state:  # a pickle from before version 0.1.0
+            self.cell_name = next(name for name, make in CELLS.items() if make is type(self.cell))
+
+    def plain_fields(self) -> dict[str, Any]:
+        """Return the values of the plain form: the arguments of ``__init__``, and all parameters as one vector."""
+        first_layer = self.layers[0]
+        return {
+            "n_features": first_layer[0].n_features,
+            "hidden_layer_sizes": [layer[0].n_units for layer in self.layers],
+            "n_outputs": self.n_outputs,
+            "cell": self.cell_name,
+            "activation": self.cell.activation,
+            "bidirectional": self.is_bidirectional,
+            "readout": self.readout,
+            "embedding": self.embedding,
+            "parameters": self.parameters.vector,
+        }
+
+    @classmethod
+    def from_plain_fields(cls, values: dict[str, Any], place: str) -> RecurrentNetwork:
+        """Return the network of a plain form."""
+        vector, readout, embedding = values.pop("parameters"), values["readout"], values["embedding"]
+        refuse_unless(bool(values["hidden_layer_sizes"]), f"{place}.hidden_layer_sizes", "must have a layer")
+        refuse_unless(is_readout(readout), f"{place}.readout", "must be a readout's name, or a tuple of pools' names")
+        if embedding is not None:
+            is_right = embedding.n_inputs == values["n_features"]
+            refuse_unless(is_right, f"{place}.n_features", f"must be {embedding.n_inputs}, the inputs of the embedding")
+        network = cls.__new__(cls)
+        network._build(**values)
+        shapes = network._parameter_shapes()
+        n_parameters = sum(map(prod, shapes.values()))
+        is_right = len(vector) == n_parameters
+        refuse_unless(is_right, f"{place}.parameters", f"has {len(vector)} numbers, but must have {n_parameters}")
+        network.parameters = Parameters.of_vector(shapes, vector)
+        return network
 
     @property
     def dtype(self) -> np.dtype:

@@ -37,6 +37,15 @@ class Parameters:
         self.vector = np.zeros(sum(map(prod, self.shapes.values())), dtype)
         self._make_views()
 
+    @classmethod
+    def of_vector(cls, shapes: Mapping[str, tuple[int, ...]], vector: np.ndarray) -> Parameters:
+        """Return parameters whose values are those of a vector, which has as many numbers; it is not copied."""
+        parameters = cls.__new__(cls)
+        parameters.shapes, parameters.vector = dict(shapes), vector
+        parameters.n_weights = sum(prod(shape) for shape in shapes.values() if len(shape) > 1)
+        parameters._make_views()
+        return parameters
+
     def _make_views(self) -> None:
         weights_first = sorted(self.shapes, key=lambda name: len(self.shapes[name]) == 1)
         views, start = {}, 0

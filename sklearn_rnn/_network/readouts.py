@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -194,6 +195,14 @@ class PoolsSideBySide(Pool):
 
 
 READOUTS: dict[str, Callable[..., Pool] | None] = {"last": LastPool, "mean": MeanPool, "max": MaxPool, "each": None}
+
+
+def is_readout(value: Any) -> bool:
+    """Whether a value is the name of a readout, or a tuple of two or more names of pools."""
+    if isinstance(value, str):
+        return value in READOUTS
+    is_tuple = isinstance(value, tuple) and 2 <= len(value) <= len(READOUTS) and all(isinstance(n, str) for n in value)
+    return is_tuple and len(set(value)) == len(value) and all(READOUTS.get(name) is not None for name in value)
 
 
 def pool_names(readout: str | tuple[str, ...]) -> tuple[str, ...]:

@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from sklearn_rnn._utils.plain import Floats, Number, Whole, plain_form
+
 # Number of last epochs whose figures are kept: endless training on a stream must not fill the memory.
 N_REMEMBERED = 10_000
 
@@ -39,6 +41,18 @@ class Epoch(NamedTuple):
     validation_score: float | None = None
 
 
+@plain_form(
+    "history",
+    losses=Floats(),
+    gradient_norms=Floats(),
+    validation_losses=Floats(),
+    validation_scores=Floats(),
+    best_loss=Number(may_be_nan=True),
+    n_epochs=Whole(),
+    n_updates=Whole(),
+    n_clipped=Whole(),
+    n_samples=Whole(),
+)
 @dataclass(frozen=True)
 class History:
     """Figures of an estimator's training in all calls. A History never changes: :meth:`extended` returns a new one.

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from sklearn_rnn._network import engines
+from sklearn_rnn._utils.plain import Array, Flag, Number, Optional, Text, Whole, plain_form
 
 
 class Optimizer(ABC):
@@ -33,6 +34,7 @@ class Optimizer(ABC):
         """Forget all earlier updates."""
 
 
+@plain_form("sgd", momentum=Number(0, 1), nesterov=Flag(), velocity=Array(1))
 class SGD(Optimizer):
     """Gradient descent with momentum, classical (Polyak 1964) or Nesterov's (Sutskever et al. 2013).
 
@@ -57,6 +59,16 @@ class SGD(Optimizer):
         self.velocity[...] = 0
 
 
+@plain_form(
+    "adam",
+    beta_1=Number(0, 1),
+    beta_2=Number(0, 1),
+    epsilon=Number(0),
+    clip_update=Optional(Number(0)),
+    n_updates=Whole(),
+    mean=Array(1),
+    uncentered_variance=Array(1),
+)
 class Adam(Optimizer):
     """Adam (Kingma & Ba 2015, algorithm 1: bias-corrected moments, epsilon outside of the root).
 
@@ -105,6 +117,13 @@ class Adam(Optimizer):
         self.mean[...] = self.uncentered_variance[...] = 0
 
 
+@plain_form(
+    "rmsprop",
+    beta_2=Number(0, 1),
+    epsilon=Number(0),
+    clip_update=Optional(Number(0)),
+    uncentered_variance=Array(1),
+)
 class RMSprop(Optimizer):
     """RMSprop (Tieleman & Hinton 2012, lecture 6.5); ``beta_2`` is the decay of its average.
 
@@ -147,6 +166,15 @@ SOLVERS: dict[str, Callable[[int, np.dtype, Any], Optimizer | None]] = {
 }
 
 
+@plain_form(
+    "learning_rate",
+    schedule=Text(("constant", "invscaling", "adaptive", "cosine")),
+    initial=Number(0),
+    power_t=Number(0),
+    n_epochs=Whole(1),
+    reduced=Number(0),
+    epoch=Whole(),
+)
 class LearningRate:
     """The learning rate of each epoch. A call of ``partial_fit`` counts as one epoch.
 

@@ -17,6 +17,7 @@ from sklearn_rnn._data.moments import Moments
 from sklearn_rnn._inference.prediction import output_inputs
 from sklearn_rnn._network.network import RecurrentNetwork
 from sklearn_rnn._network.parameters import Parameters
+from sklearn_rnn._utils.plain import Array, Items, Object, Text, plain_form
 
 # Added to every spread of pooled states: states that do not differ at the start may differ later.
 SMALLEST_SCALE = 0.01
@@ -26,6 +27,7 @@ START_SHARE = 0.1
 VALUES_AT_ONCE = 2**18
 
 
+@plain_form("scaled_layer", weight=Text(), bias=Text(), mean=Array(1), scale=Array(1))
 class ScaledLayer(NamedTuple):
     """A layer and the mean and spread of its inputs.
 
@@ -42,6 +44,7 @@ class ScaledLayer(NamedTuple):
     scale: np.ndarray
 
 
+@plain_form("scaling", layers=Items(Object("scaled_layer")))
 class Scaling(NamedTuple):
     """The coordinates of training.
 

@@ -13,23 +13,36 @@ from sklearn_rnn._data.batches import Dataset
 from sklearn_rnn._data.rows import check_rows
 from sklearn_rnn._inference.prediction import predict_scores
 from sklearn_rnn._model import Model
+from sklearn_rnn._network.network import RecurrentNetwork
 from sklearn_rnn._training.carried_state import reset_rows
 from sklearn_rnn._training.history import History
 from sklearn_rnn._training.lbfgs import train_lbfgs
 from sklearn_rnn._training.losses import Loss
 from sklearn_rnn._training.memory.model import memory_estimate
 from sklearn_rnn._training.monitor import Best, Monitor
-from sklearn_rnn._training.optimizers import LearningRate, Optimizer
+from sklearn_rnn._training.optimizers import SOLVERS, LearningRate, Optimizer
 from sklearn_rnn._training.progress import Progress, header_of
 from sklearn_rnn._training.scaling import Scaling, begin_scaling
 from sklearn_rnn._training.settings import TrainingSettings
 from sklearn_rnn._training.trainer import Diverged, Trainer, train
 from sklearn_rnn._training.truncation.policy import Truncation
 from sklearn_rnn._utils.callbacks import FitTasks
+from sklearn_rnn._utils.plain import Array, Items, Object, Optional, RandomBits, Text, plain_form, refuse_unless
 from sklearn_rnn._utils.threads import threads
 from sklearn_rnn._utils.warnings import without_overflow_warnings
 
 
+@plain_form(
+    "session",
+    random_state=RandomBits(),
+    solver=Text(SOLVERS),
+    optimizer=Optional(Object("sgd", "adam", "rmsprop")),
+    schedule=Object("learning_rate"),
+    truncation=Object("fixed", "adaptive", "unbiased"),
+    scaling=Optional(Object("scaling")),
+    history=Object("history"),
+    carried_state=Optional(Items(Array(3))),
+)
 @dataclass
 class TrainingSession:
     """What training continues from.
@@ -64,6 +77,24 @@ class TrainingSession:
         changing = (self.random_state, self.optimizer, self.schedule, self.truncation)
         random_state, optimizer, schedule, truncation = copy.deepcopy(changing)
         return replace(self, random_state=random_state, optimizer=optimizer, schedule=schedule, truncation=truncation)
+
+    def check_fits(self, network: RecurrentNetwork, place: str) -> None:
+        """Refuse a session, which was loaded, whose arrays do not go with a network."""
+        vector = network.parameters.vector
+        refuse_unless((self.optimizer is None) == (self.solver == "lbfgs"), f"{place}.optimizer", "must go with solver")
+        moments = [value for value in vars(self.optimizer or self).values() if isinstance(value, np.ndarray)]
+        is_right = all(value.shape == vector.shape and value.dtype == vector.dtype for value in moments)
+        refuse_unless(is_right, f"{place}.optimizer", "must have an entry for each parameter")
+        views = network.parameters.views
+        for layer in [] if self.scaling is None else self.scaling.layers:
+            is_known = layer.weight in views and layer.bias in views and views[layer.weight].ndim == 2
+            is_right = is_known and views[layer.weight].shape[:1] == layer.mean.shape == layer.scale.shape
+            refuse_unless(is_right, f"{place}.scaling", "must have an entry for each input of a layer")
+        if self.carried_state is not None:
+            n_sequences = self.carried_state[0].shape[1] if self.carried_state else 0
+            shapes = [(network.cell.n_states, n_sequences, d.n_units) for d in network.directions]
+            is_right = [state.shape for state in self.carried_state] == shapes
+            refuse_unless(is_right, f"{place}.carried_state", "must have the states of every layer")
 
     def with_reset_state(self, rows: Any = None) -> TrainingSession:
         """Return the session with the carried state reset for the sequences at ``rows``; None: for all."""
@@ -140,6 +171,23 @@ class TrainingSession:
             self.carried_state = state
         self.history = monitor.history
         return monitor.best
+
+
+@plain_form("closed_session", history=Object("history"), truncation=Object("fixed", "adaptive", "unbiased"))
+class ClosedSession(TrainingSession):
+    """The session of a model that was saved without the state of its training: records, and nothing to continue from.
+
+    Parameters
+    ----------
+    history : History
+    truncation : Truncation
+    """
+
+    def __init__(self, history: History, truncation: Truncation) -> None:
+        self.history, self.truncation = history, truncation
+
+    def check_fits(self, network: RecurrentNetwork, place: str) -> None:
+        """Nothing here depends on the network."""
 
 
 def evaluate(

@@ -19,7 +19,7 @@ LIBRARIES = tuple(
 )
 
 
-def warn_user(message: str, category: type[Warning] = UserWarning) -> None:
+def warn_user(message: str | Warning, category: type[Warning] = UserWarning) -> None:
     """Warn at the first line outside of this package, scikit-learn and joblib: the user's line.
 
     ``warnings.warn(skip_file_prefixes=...)`` does the same, but only from Python 3.12 on.

@@ -18,3 +18,7 @@ __all__ = [
     "sliding_windows",
     "to_object_column",
 ]
+
+# Pickles and files of skops name the place of a class. The private modules may move.
+for _class in (ForwardFill, RecurrentFeatures, TimeDistributed, ToSequences):
+    _class.__module__ = __name__

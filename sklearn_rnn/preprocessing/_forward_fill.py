@@ -16,13 +16,14 @@ from sklearn_rnn._data.names import as_names, compare_names, record_names
 from sklearn_rnn._data.reading import check_sequences
 from sklearn_rnn._utils.atomic import draft_of
 from sklearn_rnn._utils.documentation_link import DocumentationLinkMixin
+from sklearn_rnn._utils.state import PlainStateMixin
 from sklearn_rnn._utils.warnings import warn_user
 from sklearn_rnn.preprocessing._gaps import ArraySource, FrameSteps, Gaps
 from sklearn_rnn.preprocessing._set_output import SequenceTransformerMixin, in_container, refuse_container
 from sklearn_rnn.preprocessing._tables import as_table, column_names, is_frame, split
 
 
-class ForwardFill(DocumentationLinkMixin, SequenceTransformerMixin, BaseEstimator):
+class ForwardFill(DocumentationLinkMixin, PlainStateMixin, SequenceTransformerMixin, BaseEstimator):
     """Fill the gaps in each sequence with the last value before them.
 
     A gap is a missing value: NaN or, in data frames, also None and NA. Values never cross from one sequence into the

@@ -7,11 +7,13 @@ import numpy as np
 from sklearn_rnn._data.moments import Moments
 from sklearn_rnn._data.packing import Packing
 from sklearn_rnn._data.sequences import Sequences
+from sklearn_rnn._utils.plain import Array, plain_form, refuse_unless
 
 # The largest size of a standardised value. States are saturated long before, and no sum of such values overflows.
 LARGEST_VALUE = 1e9
 
 
+@plain_form("input_scale", _mean=Array(1), _spread=Array(1), _change=Array(1))
 class InputScale:
     """Standardises values and changes, feature by feature.
 
@@ -41,6 +43,13 @@ class InputScale:
         moments.add(np.diff(self.values(sample.rows), axis=0)[~is_first[1:]])
         size = np.hypot(moments.mean, moments.spread)
         self._change = _scale(size, size <= precision, sample.dtype)
+
+    def check_parts(self, n_features: int, dtype: np.dtype, place: str) -> None:
+        """Refuse a loaded scale that is none of so many features."""
+        parts = (self._mean, self._spread, self._change)
+        is_right = all(part.shape == (n_features,) and part.dtype == dtype for part in parts)
+        is_right &= bool((self._spread > 0).all() and (self._change > 0).all())
+        refuse_unless(is_right, place, f"must have {n_features} positive numbers")
 
     def values(self, rows: np.ndarray) -> np.ndarray:
         """Return rows with mean 0 and spread 1."""

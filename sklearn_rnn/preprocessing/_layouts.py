@@ -16,13 +16,14 @@ from sklearn_rnn._data.reading import FLOATS, check_sequences, form_of
 from sklearn_rnn._data.sequences import Sequences
 from sklearn_rnn._utils.atomic import draft_of
 from sklearn_rnn._utils.documentation_link import DocumentationLinkMixin
+from sklearn_rnn._utils.state import PlainStateMixin
 from sklearn_rnn.preprocessing._mapped_data import in_parts
 
 TABLES = ("by_step", "by_feature")
 ARRAYS = ("case_channel_time", "case_time_channel")
 
 
-class ToSequences(DocumentationLinkMixin, TransformerMixin, BaseEstimator):
+class ToSequences(DocumentationLinkMixin, PlainStateMixin, TransformerMixin, BaseEstimator):
     """Turn arrays and tables in the layouts of other libraries into sequences.
 
     The estimators read axes as sequence, time, feature, and rows step after step. Other libraries have the channels

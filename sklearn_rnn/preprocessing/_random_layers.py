@@ -11,6 +11,7 @@ from numpy.typing import DTypeLike
 from sklearn_rnn._data.packing import Packing
 from sklearn_rnn._network.cells.cell import orthogonal_matrix
 from sklearn_rnn._network.network import NetworkBuffers, PreparedWeights, RecurrentNetwork
+from sklearn_rnn._utils.plain import Array, Flag, Object, plain_form
 from sklearn_rnn.preprocessing._input_scale import InputScale
 
 # A layer of scale d has oscillations of 2 d steps and longer, and its states fade to 1/e in 9 d steps. (MiniRocket's
@@ -45,6 +46,7 @@ class Inputs:
         return self._read[key]
 
 
+@plain_form("random_layer", network=Object("network"), reads_changes=Flag(), is_reverse=Flag(), thresholds=Array(2))
 @dataclass
 class RandomLayer:
     """An untrained recurrent layer.

@@ -20,6 +20,8 @@ from sklearn_rnn._network.network import NetworkBuffers
 from sklearn_rnn._network.readouts import LastPool, MaxPool, MeanPool
 from sklearn_rnn._utils.atomic import draft_of
 from sklearn_rnn._utils.documentation_link import DocumentationLinkMixin
+from sklearn_rnn._utils.plain import Items, Object, check_names, refuse_unless
+from sklearn_rnn._utils.state import PlainStateMixin
 from sklearn_rnn.preprocessing._input_scale import InputScale
 from sklearn_rnn.preprocessing._random_layers import Inputs, draw_layers, time_scales
 from sklearn_rnn.preprocessing._share_counts import Parts, ShareCounts
@@ -34,9 +36,11 @@ SAMPLED_STATES = 2**13
 # Sequences of a block: enough for fast products and comparisons, and fewer if they are long.
 USUAL_BLOCK = 128
 STEPS_OF_BLOCK = 2**16
+# Features of a loaded transformer: many more would fill the memory.
+MOST_FEATURES = 2**24
 
 
-class RecurrentFeatures(DocumentationLinkMixin, TransformerMixin, BaseEstimator):
+class RecurrentFeatures(DocumentationLinkMixin, PlainStateMixin, TransformerMixin, BaseEstimator):
     """Features of sequences by untrained recurrent layers whose states are pooled.
 
     Random layers read each sequence. The features of a unit are its last state, and the shares of the steps in which
@@ -126,6 +130,12 @@ class RecurrentFeatures(DocumentationLinkMixin, TransformerMixin, BaseEstimator)
     >>> model.score(X_test, y_test) > 0.9
     True
     """
+
+    _plain_attributes = {
+        "_schema": Object("input"),
+        "_layers": Items(Object("random_layer")),
+        "_scale": Object("input_scale"),
+    }
 
     _parameter_constraints: dict = {
         "n_units": [Interval(Integral, 1, None, closed="left")],
@@ -322,8 +332,8 @@ class RecurrentFeatures(DocumentationLinkMixin, TransformerMixin, BaseEstimator)
         self._scale = InputScale(sample)
         if "shares" in self._pools:
             self._measure_thresholds(sample, random_state)
-        n_suffixes = sum(len(self._suffixes(pool)) for pool in self._pools)
-        self._n_features_out = self.n_units * n_suffixes
+        n_levels = len(self._layers[0].thresholds)
+        self._n_features_out = self.n_units * _n_suffixes(self._pools, n_levels, self._n_parts)
 
     def _check_pools(self):
         if not self.pools or not all(isinstance(pool, str) and pool in POOLS for pool in self.pools):
@@ -366,6 +376,36 @@ class RecurrentFeatures(DocumentationLinkMixin, TransformerMixin, BaseEstimator)
         parts = [f"_part{part}" for part in range(self._n_parts)] if self._n_parts > 1 else [""]
         n_levels = len(self._layers[0].thresholds)
         return [f"share{level}{part}" for level in range(n_levels) for part in parts]
+
+
+def _n_suffixes(pools, n_levels, n_parts):
+    """Return the number of features of a unit."""
+    return sum(n_levels * n_parts if pool == "shares" else 1 for pool in pools)
+
+
+def check_layers(fitted, place):
+    """Refuse the attributes of a RecurrentFeatures, which were loaded, whose parts do not go together."""
+    expected = {"_schema", "_layers", "_scale", "_pools", "_n_parts", "_n_features_out", "n_features_in_"}
+    check_names(fitted, expected | fitted.keys() & {"feature_names_in_"}, place)
+    schema, layers, pools, n_parts = (fitted[name] for name in ("_schema", "_layers", "_pools", "_n_parts"))
+    schema.check_parts(f"{place}._schema")
+    is_right = isinstance(pools, tuple) and len(pools) > 0 and all(isinstance(p, str) and p in POOLS for p in pools)
+    refuse_unless(is_right, f"{place}._pools", f"must have names out of {', '.join(POOLS)}")
+    n_levels = len(layers[0].thresholds) if layers else 0
+    for layer in layers:
+        network = layer.network
+        is_right = len(network.directions) == 1 and network.embedding is None and network.dtype == schema.dtype
+        is_right &= network.directions[0].n_features == schema.step_features and network.readout == "last"
+        is_right &= layer.thresholds.shape == (n_levels, layer.n_units) and layer.thresholds.dtype == schema.dtype
+        refuse_unless(is_right, f"{place}._layers", "must read the features of a step in one direction")
+    n_features_out = sum(layer.n_units for layer in layers) * _n_suffixes(pools, n_levels, n_parts)
+    refuse_unless(
+        fitted["_n_features_out"] == n_features_out <= MOST_FEATURES, f"{place}._n_features_out", "must fit the layers"
+    )
+    n_in, n_of_step = fitted["n_features_in_"], schema.step_features
+    is_right = n_in % n_of_step == 0 if schema.is_table else n_in == n_of_step
+    refuse_unless(is_right, f"{place}.n_features_in_", f"is {n_in}, but a step has {n_of_step} features")
+    fitted["_scale"].check_parts(n_of_step, schema.dtype, f"{place}._scale")
 
 
 def _drawn_sequences(lengths, random_state):

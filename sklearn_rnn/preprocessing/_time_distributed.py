@@ -22,13 +22,16 @@ from sklearn_rnn._data.reading import check_sequences
 from sklearn_rnn._utils.atomic import draft_of
 from sklearn_rnn._utils.callbacks import CallbackSupportMixin, FitTasks
 from sklearn_rnn._utils.documentation_link import DocumentationLinkMixin
+from sklearn_rnn._utils.state import PlainStateMixin
 from sklearn_rnn.preprocessing._fit_arguments import FitArguments, fits_in_parts
 from sklearn_rnn.preprocessing._mapped_data import in_parts
 from sklearn_rnn.preprocessing._set_output import SequenceTransformerMixin, in_container, refuse_container
 from sklearn_rnn.preprocessing._wrapped_transformer import allows_nan, naming_text, transformer_has
 
 
-class TimeDistributed(DocumentationLinkMixin, CallbackSupportMixin, SequenceTransformerMixin, BaseEstimator):
+class TimeDistributed(
+    DocumentationLinkMixin, PlainStateMixin, CallbackSupportMixin, SequenceTransformerMixin, BaseEstimator
+):
     """Apply a transformer of 2-D data to every step of sequences.
 
     The transformer is fitted on the steps of all sequences together: each step is a sample. So a

@@ -20,6 +20,7 @@ from sklearn_rnn._network.network import RecurrentNetwork
 from sklearn_rnn._training.gradient_trace import trace
 from sklearn_rnn._training.losses import Loss
 from sklearn_rnn._training.truncation.fixed import FixedTruncation
+from sklearn_rnn._utils.plain import Number, Optional, Value, Whole, plain_form
 
 EPOCHS_BETWEEN = 10  # epochs between two choices: the network changes little
 N_LOSSES = 32  # losses that are traced for a choice
@@ -29,6 +30,16 @@ FEWEST_LAGS = 64  # lags that are traced for the first choice
 SHORTEST = 8
 
 
+@plain_form(
+    "adaptive",
+    length=Optional(Whole(1)),
+    stride=Optional(Whole(1)),
+    settings=Value(),
+    _tolerance=Number(0, 1),
+    _largest_stride=Optional(Whole(1)),
+    _n_epochs=Whole(),
+    _cap=Number(0),
+)
 class AdaptiveTruncation(FixedTruncation):
     """BPTT(h; h') whose h is chosen before the first epoch, and again after every ``EPOCHS_BETWEEN`` epochs.
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from sklearn_rnn._training.truncation.policy import Truncation, Window, Windows
+from sklearn_rnn._utils.plain import Optional, Value, Whole, plain_form
 
 
 def cut_windows(n_steps: int, truncation: int | None = None, stride: int | None = None) -> list[Window]:
@@ -38,6 +39,7 @@ def cut_windows(n_steps: int, truncation: int | None = None, stride: int | None 
     return [Window(max(0, stop - truncation), loss_start, stop) for loss_start, stop in zip([0, *stops[:-1]], stops)]
 
 
+@plain_form("fixed", length=Optional(Whole(1)), stride=Optional(Whole(1)), settings=Value())
 class FixedTruncation(Truncation):
     """BPTT(h; h').
 

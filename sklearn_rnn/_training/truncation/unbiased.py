@@ -12,6 +12,7 @@ import numpy as np
 
 from sklearn_rnn._data.batches import PackedBatch
 from sklearn_rnn._training.truncation.policy import Truncation, Window, Windows
+from sklearn_rnn._utils.plain import Value, Whole, plain_form
 
 # Mean number of steps of a window, unless truncation_stride is set.
 MEAN_WINDOW = 32
@@ -50,6 +51,7 @@ class UnbiasedWindows(Windows):
         return sum(float(batch.weights.sum()) for batch in batches) * self.mean_length / self._n_steps
 
 
+@plain_form("unbiased", length=Whole(2), settings=Value(), _q=Whole(1))
 class UnbiasedTruncation(Truncation):
     """Windows of random lengths; the mean of their gradients is the full gradient.
 
