@@ -1,6 +1,6 @@
 """
-How long will this pump last? Remaining life and the date of maintenance
-========================================================================
+How long will this pump last?
+=============================
 
 A pump wears out. If it is replaced in time, that costs 3,000 euros; if it breaks down in operation, 20,000. So it pays
 to replace a pump shortly before its end, if only one knew it. Here a network reads the sensors of pumps that ran until

@@ -1,6 +1,6 @@
 """
-What is wrong with this machine? Sensors of a workshop
-======================================================
+What is wrong with this machine?
+================================
 
 A workshop has sixty machines, and a long table with what their sensors measured: one row for each machine and second.
 Some machines have a loose belt, some a worn bearing. Which ones shall the technician visit first? This example goes

@@ -38,6 +38,8 @@ from sklearn_rnn import RNNClassifier
 from sklearn_rnn.datasets import load_japanese_vowels
 from sklearn_rnn.preprocessing import TimeDistributed
 
+plt.rc("font", size=13)
+
 X_train, y_train = load_japanese_vowels(subset="train", return_X_y=True)
 X_test, y_test = load_japanese_vowels(subset="test", return_X_y=True)
 for name, X, y in (("training", X_train, y_train), ("test", X_test, y_test)):

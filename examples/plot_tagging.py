@@ -182,13 +182,13 @@ def tags_of_names(model):
 
 roles = sorted(set(true))
 found = {name: tags_of_names(model) for name, model in models.items()}
-fig, ax = plt.subplots(figsize=(8, 3.5), layout="constrained")
+fig, ax = plt.subplots(figsize=(9, 4.5), layout="constrained")
 for k, (name, tags) in enumerate(found.items()):
     scores = f1_score(true, tags, average=None, labels=roles)
     ax.bar(np.arange(len(roles)) + 0.2 * (k - 1.5), scores, width=0.2, label=name)
-ax.set_xticks(range(len(roles)), roles)
+ax.set_xticks(range(len(roles)), roles, rotation=25)
 ax.set(ylabel="F1 on test lines", ylim=(0, 1))
-fig.legend(loc="outside upper center", ncols=4)
+fig.legend(loc="outside upper center", ncols=2)
 plt.show()
 
 # %%

@@ -20,6 +20,8 @@ from sklearn_rnn import RNNClassifier
 from sklearn_rnn.inspection import attribute, permutation_importance
 from sklearn_rnn.preprocessing import TimeDistributed
 
+plt.rc("font", size=13)
+
 FEATURES = ["pressure (bar)", "temperature (°C)", "speed (rpm)"]
 LENGTH_OF_DIP = 12
 
@@ -75,11 +77,11 @@ for feature, (name, ax) in enumerate(zip(FEATURES, axes)):
     points = ax.scatter(
         steps, X[run][:, feature], c=parts[:, feature], cmap="coolwarm", vmin=-largest, vmax=largest, s=28, zorder=3
     )
-    ax.set_ylabel(name, fontsize=11)
-axes[0].legend(loc="lower left", fontsize=11)
-axes[-1].set_xlabel("step", fontsize=11)
+    ax.set_ylabel(name)
+axes[0].legend(loc="lower left")
+axes[-1].set_xlabel("step")
 bar = fig.colorbar(points, ax=axes, aspect=40)
-bar.set_label("part in the score of 'fails'", fontsize=11)
+bar.set_label("part in the score of 'fails'")
 plt.show()
 
 # %%
@@ -125,6 +127,5 @@ for name, mean, std in zip(FEATURES, result.importances_mean, result.importances
 
 fig, ax = plt.subplots(figsize=(8, 2.5), layout="constrained")
 ax.barh(FEATURES[::-1], result.importances_mean[::-1], xerr=result.importances_std[::-1], color="C0")
-ax.set_xlabel("loss in accuracy when the feature is shuffled", fontsize=11)
-ax.tick_params(labelsize=11)
+ax.set_xlabel("loss in accuracy when the feature is shuffled")
 plt.show()
