@@ -12,7 +12,7 @@ is a complete program:
 * the accuracy on the test utterances,
 * a pickle of the best pipeline, which a new Python process loads and uses.
 
-It runs in about a minute on two cores.
+It runs in less than a minute on two cores.
 """
 
 # %%
