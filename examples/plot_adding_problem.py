@@ -16,6 +16,8 @@ import numpy as np
 from sklearn_rnn import RNNRegressor
 from sklearn_rnn.datasets import make_adding_problem
 
+plt.rc("font", size=13)
+
 N_STEPS = 50
 X_train, y_train = make_adding_problem(2000, N_STEPS, random_state=0)
 X_val, y_val = make_adding_problem(500, N_STEPS, random_state=1)
@@ -49,7 +51,7 @@ for cell in ("rnn", "lstm", "gru"):
         readout="last",
         batch_size=32,
         learning_rate_init=0.01,
-        max_iter=25,
+        max_iter=18,
         random_state=0,
     )
     regressor.fit(X_train, y_train, X_val=X_val, y_val=y_val)
@@ -65,15 +67,15 @@ fig, ax = plt.subplots(figsize=(8, 4), layout="constrained")
 for cell, curve in errors.items():
     ax.semilogy(np.arange(1, len(curve) + 1), curve, label=cell)
 ax.axhline(1 / 6, color="black", linestyle=":", label="always predicting 1: 1/6")
-ax.set(xlabel="epoch", ylabel="mean squared error (validation)")
+ax.set(xlabel="epoch", ylabel="mean squared error (validation)", xticks=range(0, 19, 3))
 ax.legend()
 plt.show()
 
 # %%
-# The errors of the gated cells stay near 1/6 for some epochs. Then these cells find the solution. The error of the
-# simple cell decreases only a little in this time. To reach the first mark, the error at the last step must flow back
-# through many steps. At every step it is multiplied by :math:`U^\top` and by a derivative of at most 1, so it becomes
-# small (:doc:`/auto_tutorials/plot_bptt_three_steps`). The gated cells have another path for the error, and their gates
+# The gated cells find the solution within a few epochs. The error of the simple cell hardly decreases in this time.
+# To reach the first mark, the error at the last step must flow back through many steps. At every step it is
+# multiplied by :math:`U^\top` and by a derivative of at most 1, so it becomes small
+# (:doc:`/auto_tutorials/plot_bptt_three_steps`). The gated cells have another path for the error, and their gates
 # decide how much of it is kept.
 #
 # .. rubric:: References

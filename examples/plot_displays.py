@@ -42,7 +42,7 @@ X, y = zip(*(make_machine(n_steps) for n_steps in rng.integers(150, 250, size=80
 X, y = list(X), list(y)
 X_train, X_test, y_train, y_test = X[:60], X[60:], y[:60], y[60:]
 
-classifier = RNNClassifier((32,), readout="each", batch_size=8, learning_rate_init=0.01, max_iter=30, random_state=0)
+classifier = RNNClassifier((32,), readout="each", batch_size=8, learning_rate_init=0.01, max_iter=20, random_state=0)
 classifier.fit(X_train, y_train, X_val=X_test, y_val=y_test)
 
 # %%
@@ -69,6 +69,7 @@ assert classifier.validation_scores_[-1] > 0.9
 
 StepPredictionDisplay.from_estimator(classifier, X_test, y_test, index=0)
 plt.show()
+# sphinx_gallery_thumbnail_number = 2
 
 # %%
 # Hidden states
@@ -85,14 +86,14 @@ plt.show()
 # ---------
 #
 # :class:`~sklearn_rnn.inspection.GradientFlowDisplay` follows the error of the last step back through the steps. It
-# takes several estimators, here copies of one classifier after 1, 5 and 30 epochs. On the logarithmic axis a straight
-# line means the same factor at every step. Of the error, less than a thousandth is left after 50 steps: the network
+# takes several estimators, here copies of one classifier after 1, 5 and 20 epochs. On the logarithmic axis a straight
+# line means the same factor at every step. Of the error, about a thousandth is left after 50 steps: the network
 # learns from a few dozen steps, which is enough for this task.
 
 epochs, trained = {}, RNNClassifier((32,), readout="each", batch_size=8, learning_rate_init=0.01, random_state=0)
-for epoch in range(1, 31):
+for epoch in range(1, 21):
     trained.partial_fit(X_train, y_train, classes=list(SIZES))
-    if epoch in (1, 5, 30):
+    if epoch in (1, 5, 20):
         epochs[f"epoch {epoch}"] = copy.deepcopy(trained)
 GradientFlowDisplay.from_estimators(epochs, X_test, y_test)
 plt.show()

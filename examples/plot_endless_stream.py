@@ -28,6 +28,8 @@ import numpy as np
 
 from sklearn_rnn import RNNRegressor
 
+plt.rc("font", size=13)
+
 N_TANKS, CHUNK, TIME_CONSTANT = 8, 40, 30
 
 
@@ -79,7 +81,7 @@ SETTINGS = {
     "power_t": 0.3,
     "random_state": 0,
 }
-N_CHUNKS = 1500
+N_CHUNKS = 900
 
 tanks = make_tanks(seed=0)
 carried, forgetful = RNNRegressor(**SETTINGS, stateful=True), RNNRegressor(**SETTINGS)
@@ -185,6 +187,7 @@ for t in np.flatnonzero(X[tank, :, 0]):
 ax.set(xlabel="step", ylim=(-0.6, 1.6), title="blue lines: the valve opens; red ones: it closes")
 ax.legend(loc="upper right", ncols=3)
 plt.show()
+# sphinx_gallery_thumbnail_number = 2
 
 # %%
 # :doc:`/user_guide/long_sequences` describes exactly how the state continues from chunk to chunk, and where the

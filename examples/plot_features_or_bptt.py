@@ -29,6 +29,8 @@ from sklearn_rnn import RNNClassifier
 from sklearn_rnn.datasets import load_japanese_vowels
 from sklearn_rnn.preprocessing import RecurrentFeatures, TimeDistributed
 
+plt.rc("font", size=13)
+
 X, y = load_japanese_vowels(subset="train", return_X_y=True)
 X_test, y_test = load_japanese_vowels(subset="test", return_X_y=True)
 models = {

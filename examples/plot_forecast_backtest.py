@@ -23,6 +23,8 @@ from statsmodels.tsa.statespace.sarimax import SARIMAX
 from sklearn_rnn import RNNRegressor
 from sklearn_rnn.preprocessing import sliding_windows
 
+plt.rc("font", size=13)
+
 weekly = co2.load_pandas().data["co2"]
 series = {
     "CO2 (ppm)": weekly.resample("MS").mean().interpolate().to_numpy(),

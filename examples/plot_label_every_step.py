@@ -21,6 +21,8 @@ from sklearn_rnn import RNNRegressor
 from sklearn_rnn.datasets import make_noisy_sines
 from sklearn_rnn.inspection import StepPredictionDisplay
 
+plt.rc("font", size=13)
+
 X, y = make_noisy_sines(400, n_steps=200, readout="each", random_state=0)
 lengths = np.random.RandomState(0).randint(100, 201, size=len(X))
 X = [sequence[:length] for sequence, length in zip(X, lengths)]
@@ -97,6 +99,7 @@ for ax, i in zip(axes, (0, 1)):
     StepPredictionDisplay.from_estimator(regressors["BPTT(20; 10)"], X_test, y_test, index=i, ax=ax)
     ax.set_xlim(0, 100)
 plt.show()
+# sphinx_gallery_thumbnail_number = 2
 
 # %%
 # This figure has the error at each step, as a mean over the test sequences. (All of them have at least 100 steps.) The

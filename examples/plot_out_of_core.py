@@ -15,7 +15,7 @@ HDF5 and Parquet need ``pip install h5py pyarrow``.
 # ---------
 #
 # Every sequence is a noisy wave. The target is the value after its last step. We make and write the sequences chunk by
-# chunk, as a program does that records data. So they are never all in memory at the same time. (These 8 MB would fit
+# chunk, as a program does that records data. So they are never all in memory at the same time. (These 6 MB would fit
 # into memory. They are enough for a demonstration.)
 
 import tempfile
@@ -31,7 +31,9 @@ import pyarrow.parquet as pq
 from sklearn_rnn import RNNRegressor
 from sklearn_rnn.datasets import make_noisy_sines
 
-N_CHUNKS, CHUNK, N_STEPS = 20, 1000, 100
+plt.rc("font", size=13)
+
+N_CHUNKS, CHUNK, N_STEPS = 16, 200, 500
 N_SEQUENCES = N_CHUNKS * CHUNK
 
 
@@ -115,7 +117,7 @@ def chunks_of_parquet():
 # We pass over each file once. ``tracemalloc`` measures the peak memory of Python and NumPy. (It does not see the memory
 # of pyarrow.)
 
-SETTINGS = {"hidden_layer_sizes": (16,), "batch_size": 50, "learning_rate_init": 0.01, "random_state": 0}
+SETTINGS = {"hidden_layer_sizes": (16,), "batch_size": 20, "learning_rate_init": 0.01, "random_state": 0}
 
 
 def peak_memory(function, *args):
@@ -158,7 +160,7 @@ for name, weights in regressors["NumPy"].weights_.items():
 # cases the targets are read into memory, because they are small. ``predict`` and the other methods take mapped arrays
 # in the same way.
 #
-# The sequences have 100 steps, so the default ``patch_size="auto"`` reads patches of ten steps. ``fit`` and
+# The sequences have 500 steps, so the default ``patch_size="auto"`` reads patches of 50 steps. ``fit`` and
 # ``partial_fit`` make them batch by batch too.
 #
 # (The first measurement includes about 3 MB of scikit-learn's modules, which early stopping imports.)

@@ -12,7 +12,7 @@ is a complete program:
 * the accuracy on the test utterances,
 * a pickle of the best pipeline, which a new Python process loads and uses.
 
-It runs in about a minute on two cores.
+It runs in less than a minute on two cores.
 """
 
 # %%
@@ -37,6 +37,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn_rnn import RNNClassifier
 from sklearn_rnn.datasets import load_japanese_vowels
 from sklearn_rnn.preprocessing import TimeDistributed
+
+plt.rc("font", size=13)
 
 X_train, y_train = load_japanese_vowels(subset="train", return_X_y=True)
 X_test, y_test = load_japanese_vowels(subset="test", return_X_y=True)

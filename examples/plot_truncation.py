@@ -23,6 +23,8 @@ import numpy as np
 from sklearn_rnn import RNNRegressor
 from sklearn_rnn.inspection import TruncationBiasDisplay, truncation_bias
 
+plt.rc("font", size=13)
+
 N_SEQUENCES, N_STEPS, N_EPOCHS = 32, 200, 101
 
 

@@ -20,6 +20,8 @@ from sklearn_rnn import RNNClassifier
 from sklearn_rnn.inspection import AttributionDisplay, attribute, permutation_importance
 from sklearn_rnn.preprocessing import TimeDistributed
 
+plt.rc("font", size=13)
+
 FEATURES = ["pressure (bar)", "temperature (°C)", "speed (rpm)"]
 LENGTH_OF_DIP = 12
 
@@ -116,6 +118,5 @@ for name, mean, std in zip(FEATURES, result.importances_mean, result.importances
 
 fig, ax = plt.subplots(figsize=(8, 2.5), layout="constrained")
 ax.barh(FEATURES[::-1], result.importances_mean[::-1], xerr=result.importances_std[::-1], color="C0")
-ax.set_xlabel("loss in accuracy when the feature is shuffled", fontsize=11)
-ax.tick_params(labelsize=11)
+ax.set_xlabel("loss in accuracy when the feature is shuffled")
 plt.show()
