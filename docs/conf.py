@@ -61,7 +61,8 @@ copybutton_selector = "div:not(.sphx-glr-script-out) > div.highlight > pre"
 sphinx_gallery_conf = {
     "examples_dirs": ["../examples", "tutorials"],
     "gallery_dirs": ["auto_examples", "auto_tutorials"],
-    "within_subsection_order": "FileNameSortKey",
+    "within_subsection_order": "gallery_order.GalleryOrder",
+    "remove_config_comments": True,  # which picture is the thumbnail
     "abort_on_example_error": True,
     "backreferences_dir": "generated/backreferences",
     "doc_module": ("sklearn_rnn",),
