@@ -21,5 +21,5 @@ __all__ = [
 ]
 
 # Pickles and files of skops name the place of a class. The private modules may move.
-for _class in (MemoryEstimate, PredictionStream, RNNClassifier, RNNRegressor):
+for _class in (MemoryEstimate, ModelFileError, PredictionStream, RNNClassifier, RNNRegressor):
     _class.__module__ = __name__

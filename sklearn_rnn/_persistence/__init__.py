@@ -165,7 +165,3 @@ def _load(data: bytes) -> Any:
         )
         warn_user(warning)
     return estimator
-
-
-for _public in (ModelFileError, load, save):
-    _public.__module__ = "sklearn_rnn"

@@ -117,6 +117,42 @@ def nested() -> Attribute:
     return Attribute(lambda value, _: isinstance(value, (list, tuple, dict)))
 
 
+def _are_columns(value: Any, others: dict[str, Any]) -> bool:
+    """Whether a value selects columns that X has, by places, names, or a mask."""
+    n_features, known = others.get(N_FEATURES, 0), others.get("feature_names_in_", ())
+    if isinstance(value, np.ndarray):
+        value = value.tolist() if value.ndim == 1 else None
+    if isinstance(value, slice):
+        return all(_are_columns(end, others) for end in (value.start, value.stop) if end not in (None, n_features))
+    if isinstance(value, list):
+        is_mask = all(isinstance(item, bool) for item in value) and len(value) == n_features
+        return is_mask or all(type(item) in (int, str) and _are_columns(item, others) for item in value)
+    return value in known if isinstance(value, str) else type(value) is int and -n_features <= value < n_features
+
+
+def _is_transformer(value: Any, others: dict[str, Any]) -> bool:
+    """Whether a value is a transformer with its name and its columns."""
+    if not isinstance(value, tuple) or len(value) != 3 or not isinstance(value[0], str):
+        return False
+    is_step = hasattr(value[1], "transform") or value[1] in ("drop", "passthrough")
+    return is_step and _are_columns(value[2], others)
+
+
+def all_of(is_right: Check, *, of: type = list) -> Attribute:
+    """Return an attribute that is a list, tuple or dict whose values are all right."""
+
+    def are_right(value: Any, others: dict[str, Any]) -> bool:
+        items = value.values() if isinstance(value, dict) else value
+        return isinstance(value, of) and all(is_right(item, others) for item in items)
+
+    return Attribute(are_right)
+
+
+def _is_span(value: Any, others: dict[str, Any]) -> bool:
+    """Whether a value is a slice with two ends."""
+    return isinstance(value, slice) and type(value.start) is type(value.stop) is int and value.step is None
+
+
 def plain(field: Field) -> Attribute:
     """Return an attribute that is a private object of this package."""
     return Attribute(lambda value, _: True, field)
@@ -243,18 +279,16 @@ KNOWN: dict[str, KnownClass] = {
     "ColumnTransformer": KnownClass(
         "sklearn.compose",
         INPUT
-        | {"sparse_output_": flag(), "_n_features": whole(1)}
-        | dict.fromkeys(
-            (
-                "_columns",
-                "_transformer_to_input_indices",
-                "_remainder",
-                "transformers_",
-                "output_indices_",
-                "_name_to_fitted_passthrough",
-            ),
-            nested(),
-        ),
+        | {
+            "sparse_output_": flag(),
+            "_n_features": whole(1),
+            "_columns": all_of(_are_columns),
+            "_transformer_to_input_indices": all_of(_are_columns, of=dict),
+            "_remainder": Attribute(_is_transformer),
+            "transformers_": all_of(_is_transformer),
+            "output_indices_": all_of(_is_span, of=dict),
+            "_name_to_fitted_passthrough": all_of(lambda value, _: hasattr(value, "transform"), of=dict),
+        },
     ),
 }
 NETWORKS = ("RNNClassifier", "RNNRegressor")

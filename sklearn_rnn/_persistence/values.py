@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections import UserList
 from collections.abc import Callable
 from typing import Any
 
@@ -55,6 +56,8 @@ class Encoder:
             return float(value) if math.isfinite(value) else {"$float": str(float(value))}
         if isinstance(value, np.ndarray):
             return self._encode_array(value, place)
+        if isinstance(value, UserList):  # columns of the remainder, in a ColumnTransformer of scikit-learn 1.6
+            value = value.data
         if type(value) is list:
             return self._encode_all(value, place)
         if type(value) is tuple:
