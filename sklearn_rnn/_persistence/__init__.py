@@ -126,6 +126,21 @@ def load(path):
     See Also
     --------
     save : Save an estimator.
+
+    Examples
+    --------
+    >>> import os
+    >>> import tempfile
+    >>> import sklearn_rnn
+    >>> from sklearn_rnn.datasets import make_noisy_sines
+    >>> X, y = make_noisy_sines(20, random_state=0)
+    >>> reg = sklearn_rnn.RNNRegressor(4, max_iter=2, random_state=0).fit(X, y)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "sines.npz")
+    ...     sklearn_rnn.save(reg, path)
+    ...     loaded = sklearn_rnn.load(path)
+    >>> loaded.predict(X).shape
+    (20,)
     """
     data = read_file(path)
     try:
