@@ -223,7 +223,7 @@ def _as_plain(value: Any) -> Any:
 def check_architecture(estimator: Any, fitted: dict[str, Any]) -> None:
     """Refuse to continue training if the parameters describe another network than the fitted one."""
     for name, value in architecture_of(estimator).items():
-        if value != fitted[name]:
+        if value != fitted.get(name, value):  # a model of an earlier version may lack it
             is_chosen = isinstance(getattr(estimator, name), str) and getattr(estimator, name) == "auto" != value
             chosen = ", as 'auto' chooses now," if is_chosen else ","
             raise ValueError(

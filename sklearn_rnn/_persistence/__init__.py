@@ -12,8 +12,8 @@ from sklearn.exceptions import InconsistentVersionWarning
 from sklearn_rnn._persistence.archive import read_archive, write_archive
 from sklearn_rnn._persistence.errors import ModelFileError, check
 from sklearn_rnn._persistence.estimators import EstimatorWriter, decode_estimator
-from sklearn_rnn._persistence.files import read_file, write_atomically
 from sklearn_rnn._persistence.values import Decoder
+from sklearn_rnn._utils.files import read_file, write_atomically
 from sklearn_rnn._utils.plain import check_names
 from sklearn_rnn._utils.state import FORMAT, check_format, package_version, warn_of_version
 from sklearn_rnn._utils.warnings import warn_user

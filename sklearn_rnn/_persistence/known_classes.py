@@ -167,7 +167,7 @@ def linear(*, of_classes: bool) -> dict[str, Attribute]:
             return False
         classes = _classes_of(others)
         n_rows = None if classes is None else 1 if len(classes) == 2 else len(classes)
-        return value.ndim == 2 and n_rows == len(value) if of_classes else True
+        return not of_classes or n_rows == (len(value) if value.ndim == 2 else 1)
 
     def fits_rows(value: Any, others: dict[str, Any]) -> bool:
         rows = others.get("coef_")

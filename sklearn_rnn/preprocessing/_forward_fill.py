@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from numbers import Integral
+from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.base import BaseEstimator, _fit_context
@@ -94,9 +95,10 @@ class ForwardFill(DocumentationLinkMixin, PlainStateMixin, SequenceTransformerMi
            [ 1.,  0.,  0.]])]
     """
 
-    n_features_in_: int
-    feature_names_in_: np.ndarray
-    _fitted_on_rows: bool
+    if TYPE_CHECKING:  # Sphinx would look for their documentation in the public module
+        n_features_in_: int
+        feature_names_in_: np.ndarray
+        _fitted_on_rows: bool
 
     _parameter_constraints: dict = {
         "add_indicator": ["boolean"],

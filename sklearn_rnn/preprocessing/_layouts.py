@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from numbers import Integral, Real
+from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
@@ -96,7 +97,8 @@ class ToSequences(DocumentationLinkMixin, PlainStateMixin, TransformerMixin, Bas
             [3., 6.]]])
     """
 
-    n_features_in_: int
+    if TYPE_CHECKING:  # Sphinx would look for its documentation in the public module
+        n_features_in_: int
 
     _parameter_constraints: dict = {
         "layout": [StrOptions({*TABLES, *ARRAYS})],

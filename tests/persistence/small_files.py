@@ -61,6 +61,18 @@ MODELS = {
         ),
         sequences(),
     ),
+    "two classes": lambda: (
+        make_pipeline(RecurrentFeatures(4, pools=("max",), random_state=0), RidgeClassifierCV()).fit(
+            sequences(), LABELS == "now"
+        ),
+        sequences(),
+    ),
+    "two outputs": lambda: (
+        make_pipeline(RecurrentFeatures(4, pools=("max",), random_state=0), Ridge()).fit(
+            sequences(), np.column_stack([VALUES, -VALUES])
+        ),
+        sequences(),
+    ),
     "scaled": lambda: (
         make_pipeline(ForwardFill(), TimeDistributed(RobustScaler()), regressor(cell="rnn")).fit(with_gaps(), VALUES),
         with_gaps(),

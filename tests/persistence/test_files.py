@@ -17,7 +17,7 @@ from small_files import LABELS, MODELS, classifier, regressor, sequences
 
 import sklearn_rnn
 from sklearn_rnn import ModelFileError, RNNClassifier, load, save
-from sklearn_rnn._persistence import files
+from sklearn_rnn._utils import files
 from sklearn_rnn._utils import state as states
 from sklearn_rnn.preprocessing import TimeDistributed
 
