@@ -80,7 +80,7 @@ extension = Extension(
     depends=[str(path) for path in [*sorted(KERNELS.glob("*.h*")), KERNELS / "kernels.cpp"]],
     include_dirs=[numpy.get_include(), str(KERNELS)],
     define_macros=[("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")] + [("X86_LEVELS", None)] * (len(LEVELS) > 1),
-    extra_compile_args=["-std=c++17", "-O2", "-g0"],
+    extra_compile_args=["-std=c++17", "-O2", "-ffp-contract=off", "-g0"],  # a scaler rounds its product before its sum
     language="c++",
     optional=True,
 )

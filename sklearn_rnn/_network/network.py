@@ -17,6 +17,7 @@ from sklearn_rnn._network.embedding import Embedding
 from sklearn_rnn._network.engines import notice
 from sklearn_rnn._network.parameters import Parameters
 from sklearn_rnn._network.readouts import Pool, make_pool, pool_names
+from sklearn_rnn._network.scaling_of_steps import StepScaling
 
 # Numbers that a pass without a tape holds at once: few enough to stay in the cache.
 CHUNK_VALUES = 2**17
@@ -504,7 +505,12 @@ class RecurrentNetwork:
     # ---- Streams -------------------------------------------------------------------------------------
 
     def stepper(
-        self, weights: PreparedWeights, states: list[np.ndarray], pooled: dict[str, np.ndarray], n_steps: np.ndarray
+        self,
+        weights: PreparedWeights,
+        states: list[np.ndarray],
+        pooled: dict[str, np.ndarray],
+        n_steps: np.ndarray,
+        scaling: StepScaling | None = None,
     ) -> engines.Stepper | None:
         """Return a stepper over arrays that it changes in place, or None where passes over one step serve.
 
@@ -514,9 +520,12 @@ class RecurrentNetwork:
             Without ``for_backward``.
         states, pooled, n_steps : list of ndarray, dict of str to ndarray, ndarray
             See :class:`RunningArrays`.
+        scaling : StepScaling or None, default=None
+            Scalers in front of the first layer; not with an embedding.
         """
         layers, running = [weights[d.name] for d in self.directions], engines.RunningArrays(states, pooled, n_steps)
-        stepper = self.engine.stepper(self.recurrence, layers, weights.output, pool_names(self.readout), running)
+        pools = pool_names(self.readout)
+        stepper = self.engine.stepper(self.recurrence, layers, weights.output, pools, running, scaling)
         return stepper if stepper is None or self.embedding is None else EmbeddingStepper(self, stepper)
 
 

@@ -41,6 +41,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn_rnn import RNNClassifier, RNNRegressor
 from sklearn_rnn._network import cells as numpy_cells
 from sklearn_rnn._network import engines, kernels
+from sklearn_rnn._network.scaling_of_steps import StepScaling
 
 RTOL = {np.float32: 1e-5, np.float64: 1e-12}
 RAGGED = (6, 4, 4, 3, 1, 0)
@@ -594,6 +595,28 @@ def test_a_stepper_refuses_arrays_that_are_not_what_it_needs(name, fault):
     wrong = [right[0], change(right[1])] if isinstance(right, list) else change(right)
     with pytest.raises(ValueError, match=r"."):
         Stepper(**arguments | {name: wrong})
+
+
+@needs_levels
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"columns": np.array([0, 3])}, "columns has a place that is not among the 3 values of a step"),
+        ({"columns": np.array([-1, 0])}, "columns has a place"),
+        ({"columns": np.array(0)}, "columns has dtype int64"),
+        ({"columns": np.array([0.0, 1.0])}, "columns has dtype float64"),
+        ({"terms": np.zeros((2, 1, 4, 1))}, "terms has dtype float64"),
+        ({"terms": np.array(0.0)}, "terms has dtype float64"),
+        ({"n_inputs": 1}, "columns has a place"),
+    ],
+    ids=str,
+)
+def test_a_stepper_refuses_scalers_that_do_not_fit(change, message):
+    arguments = stepper_arguments(LEVELS[0], "rnn", "tanh", np.float64, (), 4, (2, 5, 3))
+    right = StepScaling(3, np.array([0, 2]), np.ones((2, 1, 4, 2)))
+    Stepper(**arguments, scaling=right)
+    with pytest.raises(ValueError, match=f"^{message}"):
+        Stepper(**arguments, scaling=right._replace(**change))
 
 
 @needs_levels

@@ -605,6 +605,30 @@ cdef bint are_finite(int64_t n, const floating *values) noexcept nogil:
     return zeros == 0
 
 
+ctypedef fused given:
+    float
+    double
+
+
+# Writes the scaled columns, (n_sequences, n_columns), of steps x (n_sequences, n_inputs): the twin of StepScaling, with
+# the same bits. Every operation is rounded to the type of x, as the scalers round it.
+cdef void scale_columns(int64_t n_sequences, int64_t n_inputs, int64_t n_columns, int64_t n_scalers,
+                        const int64_t *columns, const double *terms, const given *x, floating *to) noexcept nogil:
+    cdef int64_t i, j, k
+    cdef given value
+    cdef const double *term
+    for i in range(n_sequences):
+        for j in range(n_columns):
+            value = x[i * n_inputs + columns[j]]
+            for k in range(n_scalers):
+                term = terms + 4 * k * n_columns + j  # center, divisor, factor, shift: each n_columns apart
+                value = <given> (value - term[0])
+                value = <given> (value / term[n_columns])
+                value = <given> (value * term[2 * n_columns])
+                value = <given> (value + term[3 * n_columns])
+            to[i * n_columns + j] = <floating> value
+
+
 # Each pool writes n_units columns of the rows of `to`, n_columns apart, with the same bits as in readouts.py.
 cdef void copy_last(int64_t n_sequences, int64_t n_units, int64_t n_columns, const floating *hidden,
                     floating *to) noexcept nogil:
@@ -661,6 +685,8 @@ cdef class Stepper:
         Every step overwrites it.
     n_steps : ndarray of shape (n_sequences,), int64
         Number of steps so far; every step adds one.
+    scaling : StepScaling or None, default=None
+        Scalers in front of the first layer. Steps then have ``scaling.n_inputs`` values, in float32 or float64.
 
     Raises
     ------
@@ -681,11 +707,15 @@ cdef class Stepper:
     cdef vector[void *] pooled  # the memory of each pool; NULL for "last"
     cdef void *hidden  # the last layer's h
     cdef void *output_input  # the same, or the pooled h
+    cdef int64_t n_values, n_scalers  # values of a step before the scalers
+    cdef const int64_t *columns  # of the scalers; NULL without scalers
+    cdef const double *terms  # (2, n_scalers, 4, n_inputs)
+    cdef void *scaled  # (n_sequences, n_inputs)
     cdef list held  # references to the arrays, which keep the pointers valid
 
     def __cinit__(self, *, Kernel kernel not None, list panels not None, list states not None, int64_t n_inputs,
                   OutputKernel output not None, output_panels, int64_t n_outputs, tuple pools not None,
-                  list pooled not None, np.ndarray n_steps not None):
+                  list pooled not None, np.ndarray n_steps not None, scaling=None):
         self.kernels, self.output_kernels, self.type_number = kernel.kernels, output.kernels, kernel.type_number
         self.n_sequences, self.n_inputs, self.n_outputs = n_steps.shape[0], n_inputs, n_outputs
         if output.type_number != self.type_number or len(panels) != len(states) or not states:
@@ -697,6 +727,10 @@ cdef class Stepper:
         for layer_panels, state in zip(panels, states):
             self.add_layer(kernel, layer_panels, batch_sizes, state)
         self.add_readout(output_panels, pools, pooled)
+        self.n_values, self.n_scalers = n_inputs, 0
+        self.columns = NULL
+        if scaling is not None:
+            self.add_scaling(scaling.n_inputs, scaling.columns, scaling.terms)
         work = sum((size.n_features + size.n_units) * size.n_units for size in self.sizes)
         self.is_long = self.n_sequences * work * kernel.n_gates > LONG_WORK
 
@@ -744,36 +778,92 @@ cdef class Stepper:
         self.output_panels = data_of(output_panels, "output_panels", self.type_number, panels_size)
         return 0
 
+    cdef int add_scaling(self, int64_t n_values, np.ndarray columns, np.ndarray terms) except -1:
+        """Add scalers in front of the first layer."""
+        self.n_values, self.n_scalers = n_values, terms.shape[1] if terms.ndim == 4 else 0
+        cdef const int64_t *places = <const int64_t *> data_of(columns, "columns", np.NPY_INT64, self.n_inputs)
+        if any(not 0 <= column < n_values for column in columns.flat):
+            raise ValueError(f"columns has a place that is not among the {n_values} values of a step.")
+        self.terms = <const double *> data_of(terms, "terms", np.NPY_FLOAT64, 8 * self.n_scalers * self.n_inputs)
+        dtype = np.float64 if self.type_number == np.NPY_FLOAT64 else np.float32
+        scaled = np.empty(self.n_sequences * self.n_inputs, dtype)
+        self.held.append((columns, terms, scaled))
+        self.scaled = data_of(scaled, "scaled", self.type_number, scaled.size, True)
+        self.columns = places
+        return 0
+
     def is_ready(self, x):
-        """Whether :meth:`step` can take ``x`` without conversion: an array of the right type and shape, all finite."""
+        """Whether :meth:`step` can take ``x`` without conversion: an array of the right type and shape, all finite.
+
+        The scaled values must be finite too.
+        """
         if not np.PyArray_CheckExact(x):  # a masked array is an array too, but has a mask
             return False
         cdef np.ndarray array = x
-        cdef int64_t size = self.n_sequences * self.n_inputs
-        if np.PyArray_TYPE(array) != self.type_number or not np.PyArray_ISCARRAY_RO(array):
+        cdef int kind = np.PyArray_TYPE(array)
+        cdef int64_t size = self.n_sequences * self.n_values
+        if not self.takes(kind) or not np.PyArray_ISCARRAY_RO(array):
             return False
         if array.ndim == 2:
-            if array.shape[0] != self.n_sequences or array.shape[1] != self.n_inputs:
+            if array.shape[0] != self.n_sequences or array.shape[1] != self.n_values:
                 return False
-        elif array.ndim != 1 or self.n_sequences != 1 or array.shape[0] != self.n_inputs:
+        elif array.ndim != 1 or self.n_sequences != 1 or array.shape[0] != self.n_values:
             return False
-        if self.type_number == np.NPY_FLOAT64:
-            return are_finite(size, <const double *> np.PyArray_DATA(array))
-        return are_finite(size, <const float *> np.PyArray_DATA(array))
+        cdef const void *values = np.PyArray_DATA(array)
+        if not self.is_finite(kind, size, values):
+            return False
+        if self.columns == NULL:
+            return True
+        self.scale(kind, values)
+        return self.is_finite(self.type_number, self.n_sequences * self.n_inputs, self.scaled)
+
+    cdef bint takes(self, int kind) noexcept nogil:
+        """Whether steps may have this type: scalers take both, and convert the result."""
+        return kind == self.type_number or (self.columns != NULL and (kind == np.NPY_FLOAT32 or kind == np.NPY_FLOAT64))
+
+    cdef bint is_finite(self, int kind, int64_t size, const void *values) noexcept nogil:
+        if kind == np.NPY_FLOAT64:
+            return are_finite(size, <const double *> values)
+        return are_finite(size, <const float *> values)
+
+    cdef void scale(self, int kind, const void *x) noexcept nogil:
+        """Write the scaled values of a step of type ``kind``, in the network's type."""
+        cdef int64_t n = self.n_sequences
+        cdef const double *terms = self.terms
+        if kind == np.NPY_FLOAT32:
+            terms += 4 * self.n_scalers * self.n_inputs
+        if kind == np.NPY_FLOAT64 and self.type_number == np.NPY_FLOAT64:
+            scale_columns(n, self.n_values, self.n_inputs, self.n_scalers, self.columns, terms,
+                          <const double *> x, <double *> self.scaled)
+        elif kind == np.NPY_FLOAT64:
+            scale_columns(n, self.n_values, self.n_inputs, self.n_scalers, self.columns, terms,
+                          <const double *> x, <float *> self.scaled)
+        elif self.type_number == np.NPY_FLOAT64:
+            scale_columns(n, self.n_values, self.n_inputs, self.n_scalers, self.columns, terms,
+                          <const float *> x, <double *> self.scaled)
+        else:
+            scale_columns(n, self.n_values, self.n_inputs, self.n_scalers, self.columns, terms,
+                          <const float *> x, <float *> self.scaled)
 
     def step(self, x):
         """Continue every sequence by one step.
 
         Parameters
         ----------
-        x : ndarray of shape (n_sequences, n_inputs)
+        x : ndarray of shape (n_sequences, n_inputs), or (n_sequences, scaling.n_inputs)
 
         Returns
         -------
         ndarray of shape (n_sequences, n_outputs)
             Raw scores after this step.
         """
-        cdef const void *inputs = data_of(x, "x", self.type_number, self.n_sequences * self.n_inputs)
+        cdef int kind = self.type_number
+        if self.columns != NULL and isinstance(x, np.ndarray) and self.takes(np.PyArray_TYPE(<np.ndarray> x)):
+            kind = np.PyArray_TYPE(<np.ndarray> x)
+        cdef const void *inputs = data_of(x, "x", kind, self.n_sequences * self.n_values)
+        if self.columns != NULL:
+            self.scale(kind, inputs)
+            inputs = self.scaled
         cdef np.npy_intp[2] shape = [self.n_sequences, self.n_outputs]
         cdef np.ndarray scores = np.PyArray_EMPTY(2, shape, self.type_number, 0)
         cdef void *to = np.PyArray_DATA(scores)
