@@ -126,7 +126,7 @@ cdef int64_t SMALLEST_DELTA_ROWS = 256
 
 def is_supported(str level):
     """Whether the kernels of a level were built, and this processor has their instructions."""
-    return kernels_for(level.encode()) != NULL
+    return level is not None and kernels_for(level.encode()) != NULL
 
 
 def has_cell(str cell, str activation):
@@ -141,7 +141,8 @@ def has_pool(str pool):
 
 cdef const Kernels *table_of(str level) except NULL:
     """Return the kernels of a level, or raise an error."""
-    cdef const Kernels *table = kernels_for(level.encode())
+    cdef bytes name = b"" if level is None else level.encode()
+    cdef const Kernels *table = kernels_for(name)
     if table == NULL:
         raise ValueError(f"level {level!r} was not built, or this processor cannot run it.")
     return table
@@ -179,6 +180,20 @@ cdef void *data_of(object argument, str name, int type_number, int64_t size, bin
     if is_written and not np.PyArray_ISWRITEABLE(array):
         raise ValueError(f"{name} is read-only: the kernel writes into it.")
     return np.PyArray_DATA(array)
+
+
+cdef int require_axes(str name, object argument, int n_axes) except -1:
+    """Raise an error if ``argument`` is no array with this number of axes: the shape of any other is not in memory."""
+    if not isinstance(argument, np.ndarray) or argument.ndim != n_axes:
+        raise ValueError(f"{name} has shape {np.shape(argument)}: the kernel needs an array with {n_axes} axes.")
+    return 0
+
+
+cdef int require_sizes(str name, int64_t size) except -1:
+    """Raise an error for a size below 1."""
+    if size < 1:
+        raise ValueError(f"{name} is {size}: the kernel needs at least 1.")
+    return 0
 
 
 def adam(str level, np.ndarray parameters not None, gradient, mean, variance, double beta_1, double beta_2,
@@ -240,6 +255,7 @@ cdef class EmbeddingKernel:
     def __cinit__(self, str level, int64_t n_features, numbers, categorical, n_vectors, sizes):
         self.table = table_of(level)
         self.numbers, self.categorical, self.n_vectors, self.sizes = numbers, categorical, n_vectors, sizes
+        require_sizes("n_features", n_features)
         if not len(categorical) == len(n_vectors) == len(sizes):
             raise ValueError("categorical, n_vectors and sizes have different lengths.")
         if any(not 0 <= column < n_features for column in (*numbers, *categorical)):
@@ -358,7 +374,10 @@ cdef class Kernel:
         panels : ndarray of shape (forward_panels_size,)
             Overwritten.
         """
+        require_axes("input", input_weights, 2)
+        require_axes("recurrent", recurrent, 2)
         cdef int64_t n_features = input_weights.shape[0], n_units = recurrent.shape[0]
+        require_sizes("n_units", n_units)
         cdef int64_t n_columns = self.n_gates * n_units
         cdef int kind = self.type_number
         cdef void *w = data_of(input_weights, "input", kind, n_features * n_columns)
@@ -380,8 +399,7 @@ cdef class Kernel:
         panels : ndarray of shape (transposed_panels_size,)
             Overwritten.
         """
-        if weights.ndim != 2:
-            raise ValueError(f"weights have shape {(<object> weights).shape}: the kernel needs 2 axes.")
+        require_axes("weights", weights, 2)
         cdef int64_t n_rows = weights.shape[0], n_units = weights.shape[1] // self.n_gates
         cdef int64_t size = self.kernels.transposed_panels_size(n_rows, n_units)
         cdef void *w = data_of(weights, "weights", self.type_number, n_rows * self.n_gates * n_units)
@@ -396,6 +414,8 @@ cdef class Kernel:
             shapes = f"{(<object> x).shape} and {(<object> state).shape}"
             raise ValueError(f"x and state have shapes {shapes}: the kernel needs 2 axes and 3 axes, the first "
                              f"axis of state of length {self.n_states}.")
+        require_axes("batch_sizes", batch_sizes, 1)
+        require_sizes("n_units", state.shape[2])
         size.n_steps, size.n_features = batch_sizes.shape[0], x.shape[1]
         size.n_sequences, size.n_units = state.shape[1], state.shape[2]
         size.batch_sizes = <const int64_t *> data_of(batch_sizes, "batch_sizes", np.NPY_INT64, size.n_steps)
@@ -453,6 +473,8 @@ cdef class Kernel:
 
     def n_delta_rows(self, np.ndarray batch_sizes not None, int64_t n_units):
         """Number of rows of the work arrays of :meth:`backward`."""
+        require_axes("batch_sizes", batch_sizes, 1)
+        require_sizes("n_units", n_units)
         cdef int64_t n_rows = batch_sizes.sum(), row_bytes = self.n_deltas * n_units * self.item_size
         # The backward pass runs whole steps: the rows of at least one step must fit.
         cdef int64_t largest = batch_sizes[0] if len(batch_sizes) else 0
@@ -508,6 +530,7 @@ cdef class Kernel:
             n_panel = self.kernels.transposed_panels_size(n_features, n_units)
             arrays.input_panels = data_of(input_panels, "input_panels", kind, n_panel)
             arrays.d_x = data_of(d_x, "d_x", kind, n_rows * n_features, True)
+        require_axes("delta", delta, 2)
         arrays.n_delta_rows = delta.shape[0]
         arrays.delta = data_of(delta, "delta", kind, arrays.n_delta_rows * self.n_deltas * n_units, True)
         is_dense = size.n_steps == 0 or size.batch_sizes[size.n_steps - 1] == size.n_sequences
@@ -564,8 +587,7 @@ cdef class OutputKernel:
 
     def pack(self, np.ndarray weight not None, bias, panels):
         """Write V, (n_hidden, n_outputs), and c, (n_outputs,), into ``panels``, in the order of :meth:`run`."""
-        if weight.ndim != 2:
-            raise ValueError(f"weight has shape {(<object> weight).shape}: the kernel needs 2 axes.")
+        require_axes("weight", weight, 2)
         cdef int64_t n_hidden = weight.shape[0], n_outputs = weight.shape[1]
         cdef void *v = data_of(weight, "weight", self.type_number, n_hidden * n_outputs)
         cdef void *c = data_of(bias, "bias", self.type_number, n_outputs)
@@ -716,6 +738,9 @@ cdef class Stepper:
     def __cinit__(self, *, Kernel kernel not None, list panels not None, list states not None, int64_t n_inputs,
                   OutputKernel output not None, output_panels, int64_t n_outputs, tuple pools not None,
                   list pooled not None, np.ndarray n_steps not None, scaling=None):
+        require_axes("n_steps", n_steps, 1)
+        require_sizes("n_inputs", n_inputs)
+        require_sizes("n_outputs", n_outputs)
         self.kernels, self.output_kernels, self.type_number = kernel.kernels, output.kernels, kernel.type_number
         self.n_sequences, self.n_inputs, self.n_outputs = n_steps.shape[0], n_inputs, n_outputs
         if output.type_number != self.type_number or len(panels) != len(states) or not states:
@@ -725,6 +750,7 @@ cdef class Stepper:
         self.n_steps = <int64_t *> data_of(n_steps, "n_steps", np.NPY_INT64, self.n_sequences, True)
         self.n_hidden, self.hidden = n_inputs, NULL
         for layer_panels, state in zip(panels, states):
+            require_axes("state", state, 3)
             self.add_layer(kernel, layer_panels, batch_sizes, state)
         self.add_readout(output_panels, pools, pooled)
         self.n_values, self.n_scalers = n_inputs, 0
@@ -778,9 +804,11 @@ cdef class Stepper:
         self.output_panels = data_of(output_panels, "output_panels", self.type_number, panels_size)
         return 0
 
-    cdef int add_scaling(self, int64_t n_values, np.ndarray columns, np.ndarray terms) except -1:
+    cdef int add_scaling(self, int64_t n_values, columns, terms) except -1:
         """Add scalers in front of the first layer."""
-        self.n_values, self.n_scalers = n_values, terms.shape[1] if terms.ndim == 4 else 0
+        require_axes("columns", columns, 1)
+        require_axes("terms", terms, 4)
+        self.n_values, self.n_scalers = n_values, terms.shape[1]
         cdef const int64_t *places = <const int64_t *> data_of(columns, "columns", np.NPY_INT64, self.n_inputs)
         if any(not 0 <= column < n_values for column in columns.flat):
             raise ValueError(f"columns has a place that is not among the {n_values} values of a step.")
