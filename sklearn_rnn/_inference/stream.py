@@ -117,8 +117,8 @@ class PredictionStream:
 
         Notes
         -----
-        StandardScaler, RobustScaler, MinMaxScaler, MaxAbsScaler, and ColumnTransformer and pipelines of them, add less
-        than a microsecond to a step: the compiled step does their arithmetic, with the same bits. Steps are then
+        StandardScaler, RobustScaler, MinMaxScaler, MaxAbsScaler, and ColumnTransformer and pipelines of them, add about
+        a microsecond or less to a step: the compiled step does their arithmetic, with the same bits. Steps are then
         arrays of numbers in the order of the fit's features. Scalers that clip, and all other transformers, run their
         own ``transform`` in every step, which takes some tenths of a millisecond each.
 
