@@ -4,9 +4,10 @@
                                         [--rounds 15] [--json FILE]
 
 One sequence, float32. "target" and "label" are ``stream.step(x)`` of RNNRegressor (one output) and of RNNClassifier
-(3 classes): checks of x, recurrence, output layer, label. torch calls nn.RNNCell, LSTMCell or GRUCell on an existing
-tensor, under no_grad, in one thread: "cell" alone, and "cell + linear" with nn.Linear to one output. torch checks
-nothing, and predicts no label.
+(3 classes): checks of x, recurrence, output layer, label. "pipeline" is the stream of a pipeline of a StandardScaler
+and this RNNRegressor; "transform" is the scaler's own ``transform``, then ``stream.step``. torch calls nn.RNNCell,
+LSTMCell or GRUCell on an existing tensor, under no_grad, in one thread: "cell" alone, and "cell + linear" with
+nn.Linear to one output. torch checks nothing, and predicts no label.
 
 All contenders run in one process on one processor. They take turns within every round, in the opposite order in every
 second round. A figure is the median over rounds of the median over a round's calls. Each call makes many steps. A ratio
@@ -23,6 +24,7 @@ from _measure import machine, median_seconds, print_machine, run_fresh, write_js
 
 CELLS = ("rnn", "lstm", "gru")
 OURS = ("target", "label")
+PIPELINES = ("pipeline", "transform")
 THEIRS = ("cell", "cell + linear")
 STEPS_A_CALL = 200
 
@@ -50,6 +52,27 @@ def our_steps(cell, n_features, n_units, kind):
     return take_steps
 
 
+def pipeline_steps(cell, n_features, n_units, kind):
+    """Return a function that makes many steps of a stream with a scaler in front."""
+    from _plain import PLAIN
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    from sklearn_rnn import PredictionStream, RNNRegressor
+    from sklearn_rnn.preprocessing import TimeDistributed
+
+    X = np.random.default_rng(0).standard_normal((6, 20, n_features), dtype=np.float32)
+    settings = PLAIN | {"cell": cell, "max_iter": 1, "n_iter_no_change": np.inf, "random_state": 0}
+    pipeline = make_pipeline(TimeDistributed(StandardScaler()), RNNRegressor(n_units, **settings))
+    scaler, regressor = pipeline.fit(X, np.arange(6) % 3)
+    x = X[0, :1]
+    if kind == "pipeline":
+        stream = PredictionStream.from_pipeline(pipeline)
+        return lambda: [stream.step(x) for _ in range(STEPS_A_CALL)]
+    stream = regressor.stream()
+    return lambda: [stream.step(scaler.transform(x[np.newaxis])[0]) for _ in range(STEPS_A_CALL)]
+
+
 def torch_steps(cell, n_features, n_units, kind):
     """Return a function that makes many steps of torch's cell."""
     import torch
@@ -73,7 +96,8 @@ def torch_steps(cell, n_features, n_units, kind):
 
 def time_cell(cell, n_features, n_units, seconds, n_rounds):
     """Return the microseconds of a step for each contender and round; runs in a new process."""
-    makers = dict.fromkeys(OURS, our_steps) | dict.fromkeys(THEIRS, torch_steps)
+    makers = dict.fromkeys(OURS, our_steps) | dict.fromkeys(PIPELINES, pipeline_steps)
+    makers |= dict.fromkeys(THEIRS, torch_steps)
     contenders = {kind: make(cell, n_features, n_units, kind) for kind, make in makers.items()}
     times = {kind: [] for kind in contenders}
     for k in range(n_rounds):
@@ -93,12 +117,14 @@ def compare(cell, times):
         "cell": cell,
         "microseconds": {kind: median(by_round) for kind, by_round in times.items()},
         "ratios": ratios,
+        "scaler": median(p - o for p, o in zip(times["pipeline"], times["target"])),
     }
 
 
 def print_row(row):
     figures = [f"{value:13.2f}" for value in row["microseconds"].values()]
-    print(f"{row['cell']:5}", *figures, *(f"{value:22.1f}" for value in row["ratios"].values()), flush=True)
+    ratios = [f"{value:22.1f}" for value in row["ratios"].values()]
+    print(f"{row['cell']:5}", *figures, f"{row['scaler']:17.2f}", *ratios, flush=True)
 
 
 def parse_arguments():
@@ -118,7 +144,8 @@ def main():
     print_machine(description)
     ratios = [f"{theirs} / {ours}" for theirs in THEIRS for ours in OURS]
     print(f"\nmicroseconds a step, {arguments.features} features, {arguments.units} units")
-    print(f"{'':5}", *(f"{kind:>13}" for kind in (*OURS, *THEIRS)), *(f"{name:>22}" for name in ratios))
+    names = [f"{kind:>13}" for kind in (*OURS, *PIPELINES, *THEIRS)]
+    print(f"{'':5}", *names, "pipeline - target", *(f"{name:>22}" for name in ratios))
     rows = []
     for cell in arguments.cells:
         sizes = (arguments.features, arguments.units)

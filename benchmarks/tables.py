@@ -203,7 +203,12 @@ def table_of_latency(latency):
         ]
         for row in latency["rows"]
     ]
-    names = {"target": "regressor's step", "label": "classifier's step"}
+    names = {
+        "target": "regressor's step",
+        "label": "classifier's step",
+        "pipeline": "step of a scaler and a regressor",
+        "transform": "the scaler's transform, then a step",
+    }
     header = [
         "cell",
         *(names.get(kind, f"torch, {kind}") for kind in kinds),
@@ -213,7 +218,7 @@ def table_of_latency(latency):
     return table("Microseconds of a step of one sequence, 64 units", header, rows)
 
 
-def long_sequences(memory, stream, latency):
+def long_sequences(memory, stream):
     """Return the tables of the chapter on long sequences."""
     return f"""..
    Written by benchmarks/tables.py.
@@ -231,7 +236,15 @@ include the memory that the process held before. Torch runs its module over chun
 {describe(stream["machine"])} {stream["cell"]}, 32 units. Command:
 ``python benchmarks/stream.py``.
 
-{table_of_stream(stream)}Time of a prediction step
+{table_of_stream(stream)}"""
+
+
+def streams(latency):
+    """Return the table of the chapter on streams."""
+    return f"""..
+   Written by benchmarks/tables.py.
+
+Time of a prediction step
 -------------------------
 
 {describe(latency["machine"])} One processor. Each figure is a
@@ -284,8 +297,8 @@ predictions are geometric means over {n_rows} shapes of batches. The fits are of
 def main():
     peers, end_to_end, scaling = read("peers"), read("end_to_end"), read("scaling")
     (GUIDE / "speed_tables.inc").write_text(guide(peers, end_to_end, scaling))
-    tables = long_sequences(read("memory"), read("stream"), read("stream_latency"))
-    (GUIDE / "long_sequences_tables.inc").write_text(tables)
+    (GUIDE / "long_sequences_tables.inc").write_text(long_sequences(read("memory"), read("stream")))
+    (GUIDE / "streams_tables.inc").write_text(streams(read("stream_latency")))
     before, rest = README.read_text().split(BEGIN)
     README.write_text(before + BEGIN + readme(peers, end_to_end) + END + rest.split(END)[1])
 

@@ -185,13 +185,22 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
                 "weights as a dict."
             )
         if classes is not None:
-            classes = unique_labels(classes)
+            classes = self._distinct(classes)
         if hasattr(self, "classes_"):
             if classes is not None and not np.array_equal(classes, self.classes_):
                 raise ValueError(f"classes={classes} are not those of the first call, {self.classes_}.")
         elif classes is None:
             raise ValueError("classes must be passed on the first call to partial_fit.")
         return classes
+
+    def _distinct(self, classes):
+        """Return the classes in order, each once."""
+        try:
+            if np.ndim(classes) == 1 and len(classes):
+                return unique_labels(classes)
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"classes={classes!r} must be labels of one type: {error}") from error
+        raise ValueError(f"classes={classes!r} must be a list of labels: pass all classes that y will ever have.")
 
     def _target_reader(self):
         return LabelReader(self.readout == "each", self.class_weight)

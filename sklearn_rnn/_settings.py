@@ -83,6 +83,10 @@ CONSTRAINTS: dict[str, list[Any]] = {
 # Of embedding_size="auto": up to so many categories have as many numbers, as much as a one-hot code; the most numbers.
 FULL_EMBEDDING, LARGEST_EMBEDDING = 8, 50
 
+# Of layers, patches and vectors: far beyond any memory, and products of two of them are integers of NumPy.
+LARGEST_SIZE = 2**31 - 1
+LARGEST_FLOAT = float(np.finfo(np.float64).max)
+
 # ---- Combinations of parameters ----------------------------------------------------------------------
 
 
@@ -102,13 +106,14 @@ def can_partial_fit(estimator: Any) -> bool:
 def check_settings(estimator: Any) -> None:
     """Refuse combinations of parameters that do not work together."""
     sizes = layer_sizes(estimator)
-    if not sizes or any(not isinstance(n, Integral) or n < 1 for n in sizes):
+    if not sizes or any(type(n) is not int or n < 1 for n in sizes):
         raise ValueError(f"hidden_layer_sizes must be integers of at least 1, got {estimator.hidden_layer_sizes!r}.")
     if estimator.cell != "rnn" and estimator.activation != "tanh":
         raise ValueError(
             f"activation={estimator.activation!r} is only for cell='rnn': cell={estimator.cell!r} has fixed "
             "activations. Set activation='tanh'."
         )
+    _check_numbers(estimator)
     _check_readout(estimator.readout)
     in_bytes(estimator.memory_budget)
     _check_patches(estimator)
@@ -118,6 +123,27 @@ def check_settings(estimator: Any) -> None:
             raise ValueError(
                 f"{name}={getattr(estimator, name)!r} does not go with {other}, {reason} Set {name}={neutral}."
             )
+
+
+def _is_integer(value: Any) -> bool:
+    """Whether a value is an integer, but no bool."""
+    return not isinstance(value, bool) and isinstance(value, Integral)
+
+
+def _check_numbers(estimator: Any) -> None:
+    """Refuse integers that are beyond all floats, and sizes that no array can have."""
+    for name in CONSTRAINTS:
+        value: Any = getattr(estimator, name)
+        takes_floats = any(isinstance(allowed, Interval) and allowed.type is Real for allowed in CONSTRAINTS[name])
+        if takes_floats and _is_integer(value) and value > LARGEST_FLOAT:
+            raise ValueError(f"{name} is an integer beyond all floats: choose at most {LARGEST_FLOAT}.")
+    sizes: list[tuple[str, Any]] = [("hidden_layer_sizes", n) for n in layer_sizes(estimator)]
+    names = ("step_features", "embedding_size", "patch_size", "patch_stride")
+    for name, size in sizes + [(name, getattr(estimator, name)) for name in names]:
+        if isinstance(size, bool):
+            raise TypeError(f"{name}={getattr(estimator, name)!r} must be an integer.")
+        if _is_integer(size) and size > LARGEST_SIZE:
+            raise ValueError(f"{name}={getattr(estimator, name)!r} is too large: choose at most {LARGEST_SIZE}.")
 
 
 def _check_readout(readout: Any) -> None:
@@ -180,7 +206,10 @@ def _exclusions(estimator: Any) -> Iterator[tuple[str, Any, str, str]]:
 def layer_sizes(estimator: Any) -> tuple[Any, ...]:
     """Number of units of each layer."""
     sizes: Any = estimator.hidden_layer_sizes
-    return (sizes,) if isinstance(sizes, Integral) else tuple(sizes)
+    if isinstance(sizes, Integral) or getattr(sizes, "ndim", 1) == 0:
+        sizes = (sizes,)
+    # Python's integers: sums of small ones of NumPy overflow.
+    return tuple(int(n) if _is_integer(n) else n for n in sizes)
 
 
 def is_bidirectional(estimator: Any) -> bool:

@@ -194,7 +194,10 @@ def selected_columns(selection: Any, n_features: int, names: Sequence[str] | Non
     ------
     ValueError
     """
-    chosen = np.asarray(selection)
+    try:
+        chosen = np.asarray(selection)
+    except ValueError:  # lists of different lengths
+        chosen = np.asarray(None)
     if chosen.size == 0:
         return []
     if chosen.ndim != 1 or chosen.dtype.kind not in "biuUO":

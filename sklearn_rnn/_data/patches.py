@@ -175,11 +175,12 @@ def choose_patches(estimator: Any, lengths: np.ndarray, weights: np.ndarray) -> 
     """
     size, stride = estimator.patch_size, estimator.patch_stride
     if size != "auto":
-        return Patches(size, size if stride is None else stride)
+        return Patches(int(size), int(size if stride is None else stride))
     if estimator.readout == "each" or estimator.truncation is not None or estimator.stateful:
         return Patches()
     if stride is None:
         stride = max(1, round(_weighted_median(lengths, weights) / NETWORK_STEPS))
+    stride = int(stride)  # sums of small integers of NumPy overflow
     return Patches(1 if stride == 1 else STRIDES_OF_PATCH * stride, stride)
 
 

@@ -363,6 +363,8 @@ def naming_argument(name: str) -> Iterator[None]:
     """Prefix conversion errors with the argument's name."""
     try:
         yield
+    except OverflowError as error:  # an integer beyond all floats
+        raise ValueError(f"{name} contains a number that is too large for float64: {error}") from error
     except (TypeError, ValueError) as error:
         if not str(error).startswith(("could not convert", "float() argument", "setting an array element")):
             raise

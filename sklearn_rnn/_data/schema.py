@@ -55,8 +55,8 @@ class InputSchema:
         Features per step.
     patches : Patches
         The steps of X that the network reads at a network step.
-    dtype : dtype
-        float32 or float64: the type of all computations.
+    dtype : dtype or None
+        float32 or float64: the type of all computations. None: the type of X if it is one of them, otherwise float64.
     feature_names : ndarray of shape (step_features,), or None
         Names of the features of a step, if X was a list of data frames with names.
     categories : Categories or None
@@ -67,7 +67,7 @@ class InputSchema:
     is_table: bool
     step_features: int
     patches: Patches
-    dtype: np.dtype
+    dtype: Any
     feature_names: np.ndarray | None = None
     categories: Categories | None = None
 
@@ -151,7 +151,7 @@ class InputSchema:
         if form == "rows":
             if not self.is_table:
                 refuse_form(reader, form, self.step_features, X)
-            X, form = self._rows_as_steps(X, reader), "array"
+            X, form = self._table_as_steps(X, reader), "array"
         if not self.is_table:  # the columns of a table are those of other steps than the columns of the fit
             names = common_names(given, reader.name, self.feature_names)
             compare_names(names, self.feature_names, self.owner, reader.name)
@@ -159,14 +159,22 @@ class InputSchema:
         if self.categories is not None:
             return encode_numbers(sequences, self)
         check_finite(sequences, self.owner, ensure_all_finite=True)
-        return as_dtype(sequences, self.owner, self.dtype)
+        return sequences if self.dtype is None else as_dtype(sequences, self.owner, self.dtype)
 
     @property
     def _steps_at_a_time(self) -> tuple[str, int]:
         """The new steps of a network step, and the parameter that says so."""
         return "patch_stride" if self.patches.n_shared else "patch_size", self.patches.stride
 
-    def _rows_as_steps(self, X: Any, reader: Reader) -> np.ndarray:
+    def rows_as_steps(self, X: Any) -> Any:
+        """Return 2-D X of a stream as (n_sequences, n_steps, step_features), if X was 2-D; any other X as it is."""
+        if not self.is_table:
+            return X
+        given = unpack(X, "X", self.is_table).X
+        is_table = form_of(given, fitted_on_rows=True) == "rows"
+        return self._table_as_steps(given, Reader(self.owner)) if is_table else X
+
+    def _table_as_steps(self, X: Any, reader: Reader) -> np.ndarray:
         """Return 2-D X, (n_sequences, n_steps * step_features), as (n_sequences, n_steps, step_features)."""
         X = check_table(X, reader)
         if X.shape[1] % self.step_features:
@@ -192,12 +200,13 @@ class InputSchema:
             refuse_text(x, "x")
         if x.dtype.kind not in "biufO":
             raise ValueError(f"x has dtype {x.dtype}: a step is an array of real numbers.")
-        self._check_shape_of_step(x, n_sequences)
+        self.check_shape_of_step(x, n_sequences)
+        dtype = np.dtype(x.dtype if x.dtype == np.float32 else np.float64) if self.dtype is None else self.dtype
         with naming_argument("x"), np.errstate(over="ignore"):
-            x = np.ascontiguousarray(x.reshape(n_sequences, -1), self.dtype)
+            x = np.ascontiguousarray(x.reshape(n_sequences, -1), dtype)
         if not np.isfinite(x).all():
             row, feature = np.argwhere(~np.isfinite(x))[0]
-            value = "NaN" if np.isnan(x[row, feature]) else f"infinity (or a number too large for {self.dtype})"
+            value = "NaN" if np.isnan(x[row, feature]) else f"infinity (or a number too large for {dtype})"
             raise ValueError(
                 f"x contains {value} in sequence {row}, feature {feature}: {self.owner} does not accept it. Impute it, "
                 "or leave the step out."
@@ -207,12 +216,13 @@ class InputSchema:
     def _codes_of_step(self, x: Any, n_sequences: int) -> np.ndarray:
         """Check one step with categories; return it with codes in their place."""
         values = values_of_step(x)
-        self._check_shape_of_step(values, n_sequences)
+        self.check_shape_of_step(values, n_sequences)
         lengths = np.full(n_sequences, self.patches.stride)
         raw = RawSequences(values.reshape(-1, self.step_features), lengths, "array", "x")
         return encode_raw(raw, self).rows.reshape(n_sequences, -1)
 
-    def _check_shape_of_step(self, x: np.ndarray, n_sequences: int) -> None:
+    def check_shape_of_step(self, x: Any, n_sequences: int) -> None:
+        """Refuse a step of another shape than those that ``read_step`` accepts."""
         shapes = self._shapes_of_step(n_sequences)
         if x.shape not in shapes:
             raise ValueError(

@@ -10,7 +10,7 @@ from sklearn.utils import check_array, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import _num_samples
 
-from sklearn_rnn._data.containers import by_instance
+from sklearn_rnn._data.containers import by_instance, is_scalar
 from sklearn_rnn._data.missing import as_array, is_missing, known_steps, refuse_missing
 from sklearn_rnn._data.reading import naming_argument
 from sklearn_rnn._data.sequences import BaseSequences
@@ -48,6 +48,8 @@ def check_y(
     """
     if y is None:
         raise ValueError(f"requires {name} to be passed, but the target {name} is None.")
+    if is_scalar(y):
+        raise TypeError(f"{name} is {y!r}, but it must have one entry for each sequence.")
     y = _join_steps(y, sequences, name) if per_step else _one_per_sequence(y, name)
     if not per_step and _num_samples(y) != len(sequences):
         raise ValueError(

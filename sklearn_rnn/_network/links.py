@@ -28,7 +28,8 @@ def _identity(scores: np.ndarray) -> np.ndarray:
 
 
 def _softmax(scores: np.ndarray) -> np.ndarray:
-    return softmax(scores, axis=1)
+    with np.errstate(invalid="ignore"):  # infinite scores have no shares: NaN stays visible
+        return softmax(scores, axis=1)
 
 
 def _exp(scores: np.ndarray) -> np.ndarray:

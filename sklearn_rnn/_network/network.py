@@ -18,6 +18,7 @@ from sklearn_rnn._network.embedding import Embedding
 from sklearn_rnn._network.engines import notice
 from sklearn_rnn._network.parameters import Parameters
 from sklearn_rnn._network.readouts import Pool, is_readout, make_pool, pool_names
+from sklearn_rnn._network.scaling_of_steps import StepScaling
 from sklearn_rnn._utils.plain import Array, Flag, Items, Object, Optional, Text, Value, Whole, plain_form, refuse_unless
 
 # Numbers that a pass without a tape holds at once: few enough to stay in the cache.
@@ -566,7 +567,12 @@ class RecurrentNetwork:
     # ---- Streams -------------------------------------------------------------------------------------
 
     def stepper(
-        self, weights: PreparedWeights, states: list[np.ndarray], pooled: dict[str, np.ndarray], n_steps: np.ndarray
+        self,
+        weights: PreparedWeights,
+        states: list[np.ndarray],
+        pooled: dict[str, np.ndarray],
+        n_steps: np.ndarray,
+        scaling: StepScaling | None = None,
     ) -> engines.Stepper | None:
         """Return a stepper over arrays that it changes in place, or None where passes over one step serve.
 
@@ -576,9 +582,12 @@ class RecurrentNetwork:
             Without ``for_backward``.
         states, pooled, n_steps : list of ndarray, dict of str to ndarray, ndarray
             See :class:`RunningArrays`.
+        scaling : StepScaling or None, default=None
+            Scalers in front of the first layer; not with an embedding.
         """
         layers, running = [weights[d.name] for d in self.directions], engines.RunningArrays(states, pooled, n_steps)
-        stepper = self.engine.stepper(self.recurrence, layers, weights.output, pool_names(self.readout), running)
+        pools = pool_names(self.readout)
+        stepper = self.engine.stepper(self.recurrence, layers, weights.output, pools, running, scaling)
         return stepper if stepper is None or self.embedding is None else EmbeddingStepper(self, stepper)
 
 

@@ -7,8 +7,9 @@ from scipy.optimize import minimize
 
 from sklearn_rnn._data.batches import Dataset
 from sklearn_rnn._training.monitor import Monitor
-from sklearn_rnn._training.trainer import Diverged, Trainer
+from sklearn_rnn._training.trainer import Diverged, Trainer, norm_of
 from sklearn_rnn._utils.callers import is_one_of_many_fits
+from sklearn_rnn._utils.warnings import without_overflow_warnings
 
 
 class _EarlyStop(Exception):
@@ -31,7 +32,7 @@ def train_lbfgs(trainer: Trainer, dataset: Dataset, n_epochs: int, max_fun: int,
     def loss_and_gradient(vector: np.ndarray) -> tuple[float, np.ndarray]:
         assign(vector)
         loss, gradient = trainer.loss_and_gradient(dataset)
-        norm = float(np.linalg.norm(gradient))
+        norm = norm_of(gradient)
         if not np.isfinite(loss) or not np.isfinite(norm):
             raise Diverged
         monitor.end_evaluation(loss, norm)
@@ -47,14 +48,15 @@ def train_lbfgs(trainer: Trainer, dataset: Dataset, n_epochs: int, max_fun: int,
 
     monitor.begin_epoch()
     try:
-        result = minimize(
-            loss_and_gradient,
-            trained.vector.astype(np.float64),
-            jac=True,
-            method="L-BFGS-B",
-            callback=end_iteration,
-            options={"maxiter": n_epochs, "maxfun": max_fun, "gtol": tol},
-        )
+        with without_overflow_warnings():
+            result = minimize(
+                loss_and_gradient,
+                trained.vector.astype(np.float64),
+                jac=True,
+                method="L-BFGS-B",
+                callback=end_iteration,
+                options={"maxiter": n_epochs, "maxfun": max_fun, "gtol": tol},
+            )
         assign(result.x)
         if result.status == 1:  # max_iter or max_fun is reached
             monitor.warn_not_converged("max_iter, max_fun")

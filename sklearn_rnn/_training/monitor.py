@@ -209,10 +209,10 @@ class Monitor:
         )
 
     def warn_diverged(self) -> None:
-        """Warn that a loss, a gradient or a weight is not finite."""
+        """Warn that a loss, a gradient, a weight or a prediction is not finite."""
         warn_user(
-            f"learning_rate_init: training stopped in epoch {self.n_epochs + 1}, batch "
-            f"{self._batch}, at a loss, gradient or weight that is not finite; the weights are those of the "
-            "last good epoch. Lower learning_rate_init, set clip_norm, or scale the data.",
+            f"learning_rate_init: training stopped in epoch {self.n_epochs + 1}, batch {self._batch}, at a loss, "
+            "gradient, weight or prediction that is not finite; the weights are those of the last good epoch. "
+            "Lower learning_rate_init, set clip_norm, or scale the data.",
             ConvergenceWarning,
         )

@@ -211,7 +211,10 @@ class LearningRate:
         """Begin an epoch; return its learning rate."""
         self.epoch += 1
         if self.schedule == "invscaling":
-            return self.initial / self.epoch**self.power_t
+            try:
+                return self.initial / float(self.epoch) ** float(self.power_t)
+            except OverflowError:  # the power is beyond all numbers
+                return 0.0
         if self.schedule == "cosine":
             return self.initial * 0.5 * (1 + np.cos(np.pi * (self.epoch - 1) / self.n_epochs))
         return self.reduced

@@ -162,7 +162,9 @@ class TrainingSession:
                 train_lbfgs(trainer, dataset, n_epochs, settings.max_fun, settings.tol, monitor)
             else:
                 schedule = self.schedule.for_single_epochs() if is_partial else self.schedule
-                is_complete = train(trainer, dataset, schedule, n_epochs, monitor)
+                is_complete = train(
+                    trainer, dataset, schedule, n_epochs, monitor, checks_scores=not is_partial and validation is None
+                )
         if trainer.is_updating and self.optimizer is not None:  # Ctrl-C left its averages half updated
             self.optimizer.reset()
         if monitor.best.parameters is not None:

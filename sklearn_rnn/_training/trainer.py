@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from sklearn_rnn._data.batches import Dataset, PackedBatch
+from sklearn_rnn._inference.prediction import predict_scores
 from sklearn_rnn._network.blocks import training_blocks
 from sklearn_rnn._network.network import RecurrentNetwork
 from sklearn_rnn._network.parameters import Parameters
@@ -25,6 +26,9 @@ from sklearn_rnn._training.settings import TrainingSettings
 from sklearn_rnn._training.truncation.policy import Windows
 from sklearn_rnn._utils.callers import is_one_of_many_fits
 from sklearn_rnn._utils.warnings import without_overflow_warnings
+
+# Sequences whose predictions are looked at after the last update: a small part of an epoch.
+N_CHECKED = 4
 
 
 class Diverged(Exception):
@@ -112,6 +116,17 @@ class Trainer:
             self.assign(trained)
             self.is_updating = False
             monitor.end_update(loss, update.weight, norm, is_clipped)
+
+    def check_scores(self, dataset: Dataset) -> None:
+        """Raise Diverged if scores of some of the longest sequences are not finite.
+
+        Finite weights may give infinite scores: a recurrence without bounds multiplies by them at every step.
+        """
+        longest = np.argsort(dataset.sequences.lengths, kind="stable")[-N_CHECKED:]
+        with without_overflow_warnings():
+            scores = predict_scores(self.network, dataset.sequences.subset(longest), n_jobs=1)
+        if not np.isfinite(scores).all():
+            raise Diverged
 
     def trained_parameters(self) -> Parameters:
         """Return the network's parameters in the coordinates of training: its own ones, or a copy."""
@@ -266,12 +281,19 @@ def _multiply(vector: np.ndarray, factor: float) -> None:
         vector *= factor**0.5
 
 
-def train(trainer: Trainer, dataset: Dataset, learning_rate: LearningRate, n_epochs: int, monitor: Monitor) -> bool:
+def train(
+    trainer: Trainer,
+    dataset: Dataset,
+    learning_rate: LearningRate,
+    n_epochs: int,
+    monitor: Monitor,
+    checks_scores: bool = False,
+) -> bool:
     """Train epoch by epoch until the monitor says stop, or ``n_epochs`` are over.
 
     A loss or gradient that is not finite ends training with a ConvergenceWarning and the parameters of the last good
-    epoch. Ctrl-C ends it with the parameters of the last update; where this is one of many fits, as in a search, it is
-    raised.
+    epoch. With ``checks_scores`` so do predictions after the last update, which no later loss would show. Ctrl-C ends
+    it with the parameters of the last update; where this is one of many fits, as in a search, it is raised.
 
     Returns
     -------
@@ -281,19 +303,24 @@ def train(trainer: Trainer, dataset: Dataset, learning_rate: LearningRate, n_epo
     parameters = trainer.network.parameters.vector
     last_good = parameters.copy()
     try:
-        for _ in range(n_epochs):
+        for epoch in range(n_epochs):
             monitor.begin_epoch()
             trainer.choose_truncation(dataset)
             trainer.train_epoch(dataset, learning_rate.next_epoch(), monitor)
+            if checks_scores and epoch == n_epochs - 1:
+                trainer.check_scores(dataset)
             monitor.end_epoch(len(dataset))
+            is_over = monitor.should_stop and not learning_rate.reduce()
+            if checks_scores and (is_over or monitor.is_told_to_stop):
+                trainer.check_scores(dataset)
             last_good[...] = parameters
             if monitor.is_told_to_stop:
                 monitor.end("a callback stopped it")
                 return True
+            if is_over:
+                monitor.end()
+                return True
             if monitor.should_stop:
-                if not learning_rate.reduce():
-                    monitor.end()
-                    return True
                 monitor.wait_again()
         if monitor.expects_convergence and not learning_rate.has_end:
             monitor.warn_not_converged("max_iter")

@@ -120,7 +120,7 @@ def _sum_of_gradients(
 
 def _compare(truncated: np.ndarray, full: np.ndarray) -> tuple[float, float, float]:
     """Cosine, relative norm and relative bias of a truncated gradient."""
-    with without_overflow_warnings():
+    with without_overflow_warnings(), np.errstate(divide="ignore"):  # of a gradient of zeros: NaN, or infinity
         # The root of the product, not the product of the roots: exactly 1 if both are equal.
         cosine = truncated @ full / np.sqrt((truncated @ truncated) * (full @ full))
         norm, truncated_norm, difference = map(np.linalg.norm, (full, truncated, truncated - full))

@@ -19,8 +19,14 @@ from sklearn_rnn._utils.atomic import draft_of
 from sklearn_rnn._utils.documentation_link import DocumentationLinkMixin
 from sklearn_rnn._utils.state import PlainStateMixin
 from sklearn_rnn._utils.warnings import warn_user
+from sklearn_rnn.preprocessing._continued_fill import ContinuedFill
 from sklearn_rnn.preprocessing._gaps import ArraySource, FrameSteps, Gaps
-from sklearn_rnn.preprocessing._set_output import SequenceTransformerMixin, in_container, refuse_container
+from sklearn_rnn.preprocessing._set_output import (
+    SequenceTransformerMixin,
+    as_fitted_on_sequences,
+    in_container,
+    refuse_container,
+)
 from sklearn_rnn.preprocessing._tables import as_table, column_names, is_frame, split
 
 
@@ -293,6 +299,10 @@ class ForwardFill(DocumentationLinkMixin, PlainStateMixin, SequenceTransformerMi
         of_missing = [names[place] for place in self.missing_features_]
         added = [f"missingindicator_{name}" for name in of_missing] if self.add_indicator else []
         return [*names, *added, *(f"elapsed_{name}" for name in of_missing if self.add_elapsed)]
+
+    def __next_steps__(self):
+        """Return what fills the next steps of a stream; see ContinuedFill."""
+        return ContinuedFill(as_fitted_on_sequences(self), self._time_place)
 
     def _read(self, X, *, reset):
         """Return the source of the steps of X; with ``reset``, set the fitted attributes that do not need the steps."""

@@ -40,10 +40,13 @@ class Gaps:
         """Return the row whose value stands at each step, (n_rows, n_features): its own if none was seen."""
         return np.where(self._is_seen, self._last, self._rows)
 
+    def rows_since(self, features):
+        """Return the row of the last value of some features, (n_rows, n_chosen): the first step if none was seen."""
+        return np.where(self._is_seen, self._last, self._first)[:, features]
+
     def elapsed(self, time, features):
         """Return the time since the last value of some features: (n_rows, n_chosen), from times (n_rows,)."""
-        since = np.where(self._is_seen, self._last, self._first)[:, features]
-        return time[self._rows] - time[since]
+        return time[self._rows] - time[self.rows_since(features)]
 
 
 class Steps(ABC):
@@ -62,6 +65,7 @@ class Steps(ABC):
     missing: np.ndarray
     time: np.ndarray
     _first_sequence = 0  # the place of the first sequence in X
+    _first_step = 0  # the place of the first step of each sequence
 
     @abstractmethod
     def times(self, place):
@@ -103,7 +107,8 @@ class Steps(ABC):
     def _place_of(self, row):
         ends = np.cumsum(self.lengths)
         sequence = int(np.searchsorted(ends, row, side="right"))
-        return f"sequence {self._first_sequence + sequence}, step {row - ends[sequence] + self.lengths[sequence]}"
+        step = row - ends[sequence] + self.lengths[sequence] + self._first_step
+        return f"sequence {self._first_sequence + sequence}, step {step}"
 
 
 class ArraySource:
@@ -156,11 +161,13 @@ class ArraySteps(Steps):
     sequences : Sequences
     first_sequence : int, default=0
         The place of the first one in X.
+    first_step : int, default=0
+        The place of the first step of each; -1 if one more stands in front.
     """
 
-    def __init__(self, sequences, first_sequence=0):
+    def __init__(self, sequences, first_sequence=0, first_step=0):
         self._rows = sequences.rows
-        self._first_sequence = first_sequence
+        self._first_sequence, self._first_step = first_sequence, first_step
         self.lengths = sequences.lengths
         self.missing = np.isnan(sequences.rows)
         self.time = np.arange(len(sequences.rows), dtype=np.float64)

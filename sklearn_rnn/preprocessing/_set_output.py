@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 from sklearn.base import TransformerMixin
 from sklearn.utils._set_output import _wrap_data_with_container
 
@@ -35,3 +37,14 @@ def refuse_container(transformer, is_table):
 def in_container(transformer, values, is_table, X):
     """Return the values of 2-D X in the container that ``set_output`` or the global setting asks for."""
     return _wrap_data_with_container("transform", values, X, transformer) if is_table else values
+
+
+def as_fitted_on_sequences(transformer):
+    """Return a copy of a transformer that takes sequences of any numbers of steps, whatever X it was fitted on."""
+    copied = copy.copy(transformer)
+    fitted = vars(copied)
+    if fitted["_fitted_on_rows"]:
+        fitted |= {"_fitted_on_rows": False, "n_features_in_": transformer.step_features}
+        for name in ("feature_names_in_", "_sklearn_output_config"):  # of the columns of 2-D X
+            fitted.pop(name, None)
+    return copied

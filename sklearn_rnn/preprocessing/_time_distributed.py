@@ -25,7 +25,12 @@ from sklearn_rnn._utils.documentation_link import DocumentationLinkMixin
 from sklearn_rnn._utils.state import PlainStateMixin
 from sklearn_rnn.preprocessing._fit_arguments import FitArguments, fits_in_parts
 from sklearn_rnn.preprocessing._mapped_data import in_parts
-from sklearn_rnn.preprocessing._set_output import SequenceTransformerMixin, in_container, refuse_container
+from sklearn_rnn.preprocessing._set_output import (
+    SequenceTransformerMixin,
+    as_fitted_on_sequences,
+    in_container,
+    refuse_container,
+)
 from sklearn_rnn.preprocessing._wrapped_transformer import allows_nan, naming_text, transformer_has
 
 
@@ -425,6 +430,10 @@ class TimeDistributed(
         if len(set().union(*by_step)) < sum(map(len, by_step)):
             by_step = [[f"step{t}_{name}" for name in names] for t, names in enumerate(by_step)]
         return np.concatenate(by_step).astype(object)
+
+    def __next_steps__(self):
+        """Return what transforms the next steps of a stream."""
+        return as_fitted_on_sequences(self)
 
     # ---- Metadata routing ------------------------------------------------------------------------
 

@@ -141,3 +141,11 @@ def test_the_norm_is_limited_automatically_where_steps_are_not(settings, clip_no
     )
     assert_same_weights(automatic, explicit)
     assert (automatic.clipped_fraction_ > 0) == (clip_norm is not None)
+
+
+def test_a_constant_loss_is_no_improvement_also_without_tolerance():
+    X, _, targets = small_data()
+    settings = {"solver": "sgd", "learning_rate": "constant", "learning_rate_init": 1e-300, "shuffle": False}
+    reg = regressor(**settings, max_iter=20, tol=0, n_iter_no_change=3).fit(X, targets)
+    assert len(set(reg.loss_curve_)) == 1
+    assert reg.n_iter_ == 4  # the first epoch improves on nothing, three others do not improve

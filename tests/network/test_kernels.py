@@ -41,6 +41,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn_rnn import RNNClassifier, RNNRegressor
 from sklearn_rnn._network import cells as numpy_cells
 from sklearn_rnn._network import engines, kernels
+from sklearn_rnn._network.scaling_of_steps import StepScaling
 
 RTOL = {np.float32: 1e-5, np.float64: 1e-12}
 RAGGED = (6, 4, 4, 3, 1, 0)
@@ -454,6 +455,7 @@ def unaligned(array):
 
 
 FAULTS = {
+    "without axes": lambda array: array.reshape(-1)[:1].reshape(()),
     "other type": lambda array: array.astype(np.float32 if array.dtype == np.float64 else np.float64),
     "integers": lambda array: np.zeros(array.shape, np.int32),
     "other byte order": lambda array: array.astype(array.dtype.newbyteorder()),
@@ -558,6 +560,50 @@ def test_packing_refuses_arrays_that_are_not_what_it_needs(name, fault):
         assert_refused(kernel.pack_transposed, changed(arguments, changed_name, FAULTS[fault]))
 
 
+BAD_SIZES = {
+    "no level": (lambda: kernels._kernels.adam(None, *[np.zeros(3)] * 4, 0.9, 0.9, 1e-8, 0.1, 1.0), "level None"),
+    "level": (lambda: kernels._kernels.Kernel("v9", "rnn", "tanh", np.float64), "level 'v9' was not built"),
+    "no units": (lambda: rnn_kernel().n_delta_rows(np.array([1]), 0), "n_units is 0"),
+    "units": (lambda: rnn_kernel().n_delta_rows(np.array([1]), -1), "n_units is -1"),
+    "batch sizes": (lambda: rnn_kernel().n_delta_rows(np.array(1), 1), "batch_sizes has shape"),
+    "weights without units": (
+        lambda: rnn_kernel().pack_forward(np.zeros((1, 0)), np.zeros((0, 0)), np.zeros(0), None, np.zeros(0)),
+        "n_units is 0",
+    ),
+    "state without units": (
+        lambda: rnn_kernel().forward(
+            np.zeros(0), np.ones(1, int), np.zeros((1, 1)), *[np.zeros((1, 1, 0))] * 2, np.zeros((2, 0))
+        ),
+        "n_units is 0",
+    ),
+    "rows without columns": (
+        lambda: kernels._kernels.EmbeddingKernel(LEVELS[0], 0, [], [], [], []),
+        "n_features is 0",
+    ),
+}
+
+
+def rnn_kernel():
+    return kernels._kernels.Kernel(LEVELS[0], "rnn", "tanh", np.float64)
+
+
+@needs_levels
+@pytest.mark.parametrize(("call", "message"), BAD_SIZES.values(), ids=BAD_SIZES)
+def test_sizes_that_no_kernel_has_are_refused(call, message):
+    with pytest.raises(ValueError, match=f"^{message}"):
+        call()
+
+
+@needs_levels
+@pytest.mark.parametrize(
+    ("name", "value"), [("n_inputs", 0), ("n_outputs", -1), ("states", [None]), ("n_steps", np.array(0))], ids=str
+)
+def test_a_stepper_refuses_sizes_that_no_network_has(name, value):
+    arguments = stepper_arguments(LEVELS[0], "rnn", "tanh", np.float64, (), 4, (2, 5, 3))
+    with pytest.raises(ValueError, match=r"is -?\d+: the kernel needs at least 1|has shape \(\)"):
+        Stepper(**arguments | {name: value})
+
+
 @needs_levels
 @pytest.mark.parametrize("name", ["panels", "hidden", "scores"])
 @pytest.mark.parametrize("fault", FAULTS)
@@ -594,6 +640,29 @@ def test_a_stepper_refuses_arrays_that_are_not_what_it_needs(name, fault):
     wrong = [right[0], change(right[1])] if isinstance(right, list) else change(right)
     with pytest.raises(ValueError, match=r"."):
         Stepper(**arguments | {name: wrong})
+
+
+@needs_levels
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"columns": np.array([0, 3])}, "columns has a place that is not among the 3 values of a step"),
+        ({"columns": np.array([-1, 0])}, "columns has a place"),
+        ({"columns": np.array(0)}, "columns has shape"),
+        ({"columns": None}, "columns has shape"),
+        ({"columns": np.array([0.0, 1.0])}, "columns has dtype float64"),
+        ({"terms": np.zeros((2, 1, 4, 1))}, "terms has dtype float64"),
+        ({"terms": np.array(0.0)}, "terms has shape"),
+        ({"n_inputs": 1}, "columns has a place"),
+    ],
+    ids=str,
+)
+def test_a_stepper_refuses_scalers_that_do_not_fit(change, message):
+    arguments = stepper_arguments(LEVELS[0], "rnn", "tanh", np.float64, (), 4, (2, 5, 3))
+    right = StepScaling(3, np.array([0, 2]), np.ones((2, 1, 4, 2)))
+    Stepper(**arguments, scaling=right)
+    with pytest.raises(ValueError, match=f"^{message}"):
+        Stepper(**arguments, scaling=right._replace(**change))
 
 
 @needs_levels

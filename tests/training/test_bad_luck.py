@@ -74,8 +74,8 @@ DIVERGING = {
     "max_iter": 1000,
 }
 WARNING = (
-    r"^learning_rate_init: training stopped in epoch (\d+), batch ([12]), at a loss, gradient or weight that "
-    r"is not finite; the weights are those of the last good epoch\. Lower learning_rate_init, set clip_norm, "
+    r"^learning_rate_init: training stopped in epoch (\d+), batch ([12]), at a loss, gradient, weight or prediction "
+    r"that is not finite; the weights are those of the last good epoch\. Lower learning_rate_init, set clip_norm, "
     r"or scale the data\.$"
 )
 

@@ -541,3 +541,15 @@ def test_a_killed_process_goes_on_from_its_last_pickle_bit_for_bit(tmp_path):
     without_interruption = fed(regressor(cell="lstm"), chunks(*stream_data()))
     assert_same_weights(without_interruption, estimator)
     assert_same_state(without_interruption, estimator)
+
+
+def test_the_state_of_a_single_stream_is_carried_too():
+    X, y = stream_data(n_streams=1)
+    whole, in_parts, apart = regressor().partial_fit(X, y), regressor(), regressor()
+    for start in range(0, N_STEPS, WINDOW):
+        part = (X[:, start : start + WINDOW], y[:, start : start + WINDOW])
+        in_parts.partial_fit(*part)
+        apart.partial_fit(*part, new_sequence=[True])
+    for name, weights in whole.weights_.items():
+        assert_array_equal(in_parts.weights_[name], weights)
+    assert not np.array_equal(apart.weights_["layer_0.recurrent"], whole.weights_["layer_0.recurrent"])

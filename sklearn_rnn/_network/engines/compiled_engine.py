@@ -16,6 +16,7 @@ from sklearn_rnn._network.cells.cell import Cell, RowValues, Tape
 from sklearn_rnn._network.embedding import Embedding
 from sklearn_rnn._network.engines.engine import Lookup, OutputLayer, Recurrence, RunningArrays, Stepper
 from sklearn_rnn._network.engines.numpy_engine import NumpyEngine
+from sklearn_rnn._network.scaling_of_steps import StepScaling
 
 
 class CompiledEngine(NumpyEngine):
@@ -44,6 +45,7 @@ class CompiledEngine(NumpyEngine):
         output: OutputLayer,
         pools: tuple[str, ...],
         running: RunningArrays,
+        scaling: StepScaling | None = None,
     ) -> Stepper | None:
         """Return a stepper that runs all layers, the readout and the output layer in one call."""
         if (
@@ -51,7 +53,7 @@ class CompiledEngine(NumpyEngine):
             or not isinstance(recurrence, CompiledRecurrence)
             or not isinstance(output, CompiledOutputLayer)
         ):
-            return super().stepper(recurrence, weights, output, pools, running)
+            return super().stepper(recurrence, weights, output, pools, running, scaling)
         return kernels.make_stepper(
             kernel=recurrence.kernel(weights[0].forward.dtype),
             panels=[panels.forward for panels in weights],
@@ -63,6 +65,7 @@ class CompiledEngine(NumpyEngine):
             pools=pools,
             pooled=list(running.pooled.values()),
             n_steps=running.n_steps,
+            scaling=scaling,
         )
 
     adam = staticmethod(kernels.adam)

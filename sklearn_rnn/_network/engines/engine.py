@@ -15,6 +15,7 @@ from sklearn_rnn._data.packing import Packing
 from sklearn_rnn._network.buffers import Buffers
 from sklearn_rnn._network.cells.cell import Cell, RowValues, Tape
 from sklearn_rnn._network.embedding import Embedding
+from sklearn_rnn._network.scaling_of_steps import StepScaling
 
 OutputLayer = Callable[[np.ndarray], np.ndarray]  # from (n, n_pooled) to raw scores (n, n_outputs)
 
@@ -114,6 +115,7 @@ class Engine(ABC):
         output: OutputLayer,
         pools: tuple[str, ...],
         running: RunningArrays,
+        scaling: StepScaling | None = None,
     ) -> Stepper | None:
         """Return a stepper, or None where nothing is faster than passes over one step.
 
@@ -130,6 +132,8 @@ class Engine(ABC):
             step's h.
         running : RunningArrays
             Changed in place by every step.
+        scaling : StepScaling or None, default=None
+            Scalers in front of the first layer.
         """
 
     @staticmethod

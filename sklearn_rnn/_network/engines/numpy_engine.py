@@ -10,6 +10,7 @@ import numpy as np
 from sklearn_rnn._network.cells.cell import Cell
 from sklearn_rnn._network.embedding import Embedding
 from sklearn_rnn._network.engines.engine import Engine, Lookup, OutputLayer, Recurrence, RunningArrays, Stepper
+from sklearn_rnn._network.scaling_of_steps import StepScaling
 
 
 class NumpyEngine(Engine):
@@ -34,6 +35,7 @@ class NumpyEngine(Engine):
         output: OutputLayer,
         pools: tuple[str, ...],
         running: RunningArrays,
+        scaling: StepScaling | None = None,
     ) -> Stepper | None:
         """Return None: passes over one step serve."""
         return None

@@ -124,6 +124,7 @@ def make_stepper(
     pools: tuple[str, ...],
     pooled: list[NDArray],
     n_steps: NDArray[np.int64],
+    scaling: Any = None,
 ) -> Stepper:
     """Return a new ``Stepper``, a compiled network that continues one step at a time; its class has the parameters."""
     return _kernels.Stepper(
@@ -137,4 +138,5 @@ def make_stepper(
         pools=pools,
         pooled=pooled,
         n_steps=n_steps,
+        scaling=scaling,
     )

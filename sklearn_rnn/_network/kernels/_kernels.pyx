@@ -126,7 +126,7 @@ cdef int64_t SMALLEST_DELTA_ROWS = 256
 
 def is_supported(str level):
     """Whether the kernels of a level were built, and this processor has their instructions."""
-    return kernels_for(level.encode()) != NULL
+    return level is not None and kernels_for(level.encode()) != NULL
 
 
 def has_cell(str cell, str activation):
@@ -141,7 +141,8 @@ def has_pool(str pool):
 
 cdef const Kernels *table_of(str level) except NULL:
     """Return the kernels of a level, or raise an error."""
-    cdef const Kernels *table = kernels_for(level.encode())
+    cdef bytes name = b"" if level is None else level.encode()
+    cdef const Kernels *table = kernels_for(name)
     if table == NULL:
         raise ValueError(f"level {level!r} was not built, or this processor cannot run it.")
     return table
@@ -179,6 +180,20 @@ cdef void *data_of(object argument, str name, int type_number, int64_t size, bin
     if is_written and not np.PyArray_ISWRITEABLE(array):
         raise ValueError(f"{name} is read-only: the kernel writes into it.")
     return np.PyArray_DATA(array)
+
+
+cdef int require_axes(str name, object argument, int n_axes) except -1:
+    """Raise an error if ``argument`` is no array with this number of axes: the shape of any other is not in memory."""
+    if not isinstance(argument, np.ndarray) or argument.ndim != n_axes:
+        raise ValueError(f"{name} has shape {np.shape(argument)}: the kernel needs an array with {n_axes} axes.")
+    return 0
+
+
+cdef int require_sizes(str name, int64_t size) except -1:
+    """Raise an error for a size below 1."""
+    if size < 1:
+        raise ValueError(f"{name} is {size}: the kernel needs at least 1.")
+    return 0
 
 
 def adam(str level, np.ndarray parameters not None, gradient, mean, variance, double beta_1, double beta_2,
@@ -240,6 +255,7 @@ cdef class EmbeddingKernel:
     def __cinit__(self, str level, int64_t n_features, numbers, categorical, n_vectors, sizes):
         self.table = table_of(level)
         self.numbers, self.categorical, self.n_vectors, self.sizes = numbers, categorical, n_vectors, sizes
+        require_sizes("n_features", n_features)
         if not len(categorical) == len(n_vectors) == len(sizes):
             raise ValueError("categorical, n_vectors and sizes have different lengths.")
         if any(not 0 <= column < n_features for column in (*numbers, *categorical)):
@@ -358,7 +374,10 @@ cdef class Kernel:
         panels : ndarray of shape (forward_panels_size,)
             Overwritten.
         """
+        require_axes("input", input_weights, 2)
+        require_axes("recurrent", recurrent, 2)
         cdef int64_t n_features = input_weights.shape[0], n_units = recurrent.shape[0]
+        require_sizes("n_units", n_units)
         cdef int64_t n_columns = self.n_gates * n_units
         cdef int kind = self.type_number
         cdef void *w = data_of(input_weights, "input", kind, n_features * n_columns)
@@ -380,8 +399,7 @@ cdef class Kernel:
         panels : ndarray of shape (transposed_panels_size,)
             Overwritten.
         """
-        if weights.ndim != 2:
-            raise ValueError(f"weights have shape {(<object> weights).shape}: the kernel needs 2 axes.")
+        require_axes("weights", weights, 2)
         cdef int64_t n_rows = weights.shape[0], n_units = weights.shape[1] // self.n_gates
         cdef int64_t size = self.kernels.transposed_panels_size(n_rows, n_units)
         cdef void *w = data_of(weights, "weights", self.type_number, n_rows * self.n_gates * n_units)
@@ -396,6 +414,8 @@ cdef class Kernel:
             shapes = f"{(<object> x).shape} and {(<object> state).shape}"
             raise ValueError(f"x and state have shapes {shapes}: the kernel needs 2 axes and 3 axes, the first "
                              f"axis of state of length {self.n_states}.")
+        require_axes("batch_sizes", batch_sizes, 1)
+        require_sizes("n_units", state.shape[2])
         size.n_steps, size.n_features = batch_sizes.shape[0], x.shape[1]
         size.n_sequences, size.n_units = state.shape[1], state.shape[2]
         size.batch_sizes = <const int64_t *> data_of(batch_sizes, "batch_sizes", np.NPY_INT64, size.n_steps)
@@ -453,6 +473,8 @@ cdef class Kernel:
 
     def n_delta_rows(self, np.ndarray batch_sizes not None, int64_t n_units):
         """Number of rows of the work arrays of :meth:`backward`."""
+        require_axes("batch_sizes", batch_sizes, 1)
+        require_sizes("n_units", n_units)
         cdef int64_t n_rows = batch_sizes.sum(), row_bytes = self.n_deltas * n_units * self.item_size
         # The backward pass runs whole steps: the rows of at least one step must fit.
         cdef int64_t largest = batch_sizes[0] if len(batch_sizes) else 0
@@ -508,6 +530,7 @@ cdef class Kernel:
             n_panel = self.kernels.transposed_panels_size(n_features, n_units)
             arrays.input_panels = data_of(input_panels, "input_panels", kind, n_panel)
             arrays.d_x = data_of(d_x, "d_x", kind, n_rows * n_features, True)
+        require_axes("delta", delta, 2)
         arrays.n_delta_rows = delta.shape[0]
         arrays.delta = data_of(delta, "delta", kind, arrays.n_delta_rows * self.n_deltas * n_units, True)
         is_dense = size.n_steps == 0 or size.batch_sizes[size.n_steps - 1] == size.n_sequences
@@ -564,8 +587,7 @@ cdef class OutputKernel:
 
     def pack(self, np.ndarray weight not None, bias, panels):
         """Write V, (n_hidden, n_outputs), and c, (n_outputs,), into ``panels``, in the order of :meth:`run`."""
-        if weight.ndim != 2:
-            raise ValueError(f"weight has shape {(<object> weight).shape}: the kernel needs 2 axes.")
+        require_axes("weight", weight, 2)
         cdef int64_t n_hidden = weight.shape[0], n_outputs = weight.shape[1]
         cdef void *v = data_of(weight, "weight", self.type_number, n_hidden * n_outputs)
         cdef void *c = data_of(bias, "bias", self.type_number, n_outputs)
@@ -603,6 +625,30 @@ cdef bint are_finite(int64_t n, const floating *values) noexcept nogil:
     for i in range(n):
         zeros += values[i] * 0  # NaN if the value is NaN or infinite
     return zeros == 0
+
+
+ctypedef fused given:
+    float
+    double
+
+
+# Writes the scaled columns, (n_sequences, n_columns), of steps x (n_sequences, n_inputs): the twin of StepScaling, with
+# the same bits. Every operation is rounded to the type of x, as the scalers round it.
+cdef void scale_columns(int64_t n_sequences, int64_t n_inputs, int64_t n_columns, int64_t n_scalers,
+                        const int64_t *columns, const double *terms, const given *x, floating *to) noexcept nogil:
+    cdef int64_t i, j, k
+    cdef given value
+    cdef const double *term
+    for i in range(n_sequences):
+        for j in range(n_columns):
+            value = x[i * n_inputs + columns[j]]
+            for k in range(n_scalers):
+                term = terms + 4 * k * n_columns + j  # center, divisor, factor, shift: each n_columns apart
+                value = <given> (value - term[0])
+                value = <given> (value / term[n_columns])
+                value = <given> (value * term[2 * n_columns])
+                value = <given> (value + term[3 * n_columns])
+            to[i * n_columns + j] = <floating> value
 
 
 # Each pool writes n_units columns of the rows of `to`, n_columns apart, with the same bits as in readouts.py.
@@ -661,6 +707,8 @@ cdef class Stepper:
         Every step overwrites it.
     n_steps : ndarray of shape (n_sequences,), int64
         Number of steps so far; every step adds one.
+    scaling : StepScaling or None, default=None
+        Scalers in front of the first layer. Steps then have ``scaling.n_inputs`` values, in float32 or float64.
 
     Raises
     ------
@@ -681,11 +729,18 @@ cdef class Stepper:
     cdef vector[void *] pooled  # the memory of each pool; NULL for "last"
     cdef void *hidden  # the last layer's h
     cdef void *output_input  # the same, or the pooled h
+    cdef int64_t n_values, n_scalers  # values of a step before the scalers
+    cdef const int64_t *columns  # of the scalers; NULL without scalers
+    cdef const double *terms  # (2, n_scalers, 4, n_inputs)
+    cdef void *scaled  # (n_sequences, n_inputs)
     cdef list held  # references to the arrays, which keep the pointers valid
 
     def __cinit__(self, *, Kernel kernel not None, list panels not None, list states not None, int64_t n_inputs,
                   OutputKernel output not None, output_panels, int64_t n_outputs, tuple pools not None,
-                  list pooled not None, np.ndarray n_steps not None):
+                  list pooled not None, np.ndarray n_steps not None, scaling=None):
+        require_axes("n_steps", n_steps, 1)
+        require_sizes("n_inputs", n_inputs)
+        require_sizes("n_outputs", n_outputs)
         self.kernels, self.output_kernels, self.type_number = kernel.kernels, output.kernels, kernel.type_number
         self.n_sequences, self.n_inputs, self.n_outputs = n_steps.shape[0], n_inputs, n_outputs
         if output.type_number != self.type_number or len(panels) != len(states) or not states:
@@ -695,8 +750,13 @@ cdef class Stepper:
         self.n_steps = <int64_t *> data_of(n_steps, "n_steps", np.NPY_INT64, self.n_sequences, True)
         self.n_hidden, self.hidden = n_inputs, NULL
         for layer_panels, state in zip(panels, states):
+            require_axes("state", state, 3)
             self.add_layer(kernel, layer_panels, batch_sizes, state)
         self.add_readout(output_panels, pools, pooled)
+        self.n_values, self.n_scalers = n_inputs, 0
+        self.columns = NULL
+        if scaling is not None:
+            self.add_scaling(scaling.n_inputs, scaling.columns, scaling.terms)
         work = sum((size.n_features + size.n_units) * size.n_units for size in self.sizes)
         self.is_long = self.n_sequences * work * kernel.n_gates > LONG_WORK
 
@@ -744,36 +804,94 @@ cdef class Stepper:
         self.output_panels = data_of(output_panels, "output_panels", self.type_number, panels_size)
         return 0
 
+    cdef int add_scaling(self, int64_t n_values, columns, terms) except -1:
+        """Add scalers in front of the first layer."""
+        require_axes("columns", columns, 1)
+        require_axes("terms", terms, 4)
+        self.n_values, self.n_scalers = n_values, terms.shape[1]
+        cdef const int64_t *places = <const int64_t *> data_of(columns, "columns", np.NPY_INT64, self.n_inputs)
+        if any(not 0 <= column < n_values for column in columns.flat):
+            raise ValueError(f"columns has a place that is not among the {n_values} values of a step.")
+        self.terms = <const double *> data_of(terms, "terms", np.NPY_FLOAT64, 8 * self.n_scalers * self.n_inputs)
+        dtype = np.float64 if self.type_number == np.NPY_FLOAT64 else np.float32
+        scaled = np.empty(self.n_sequences * self.n_inputs, dtype)
+        self.held.append((columns, terms, scaled))
+        self.scaled = data_of(scaled, "scaled", self.type_number, scaled.size, True)
+        self.columns = places
+        return 0
+
     def is_ready(self, x):
-        """Whether :meth:`step` can take ``x`` without conversion: an array of the right type and shape, all finite."""
+        """Whether :meth:`step` can take ``x`` without conversion: an array of the right type and shape, all finite.
+
+        The scaled values must be finite too.
+        """
         if not np.PyArray_CheckExact(x):  # a masked array is an array too, but has a mask
             return False
         cdef np.ndarray array = x
-        cdef int64_t size = self.n_sequences * self.n_inputs
-        if np.PyArray_TYPE(array) != self.type_number or not np.PyArray_ISCARRAY_RO(array):
+        cdef int kind = np.PyArray_TYPE(array)
+        cdef int64_t size = self.n_sequences * self.n_values
+        if not self.takes(kind) or not np.PyArray_ISCARRAY_RO(array):
             return False
         if array.ndim == 2:
-            if array.shape[0] != self.n_sequences or array.shape[1] != self.n_inputs:
+            if array.shape[0] != self.n_sequences or array.shape[1] != self.n_values:
                 return False
-        elif array.ndim != 1 or self.n_sequences != 1 or array.shape[0] != self.n_inputs:
+        elif array.ndim != 1 or self.n_sequences != 1 or array.shape[0] != self.n_values:
             return False
-        if self.type_number == np.NPY_FLOAT64:
-            return are_finite(size, <const double *> np.PyArray_DATA(array))
-        return are_finite(size, <const float *> np.PyArray_DATA(array))
+        cdef const void *values = np.PyArray_DATA(array)
+        if not self.is_finite(kind, size, values):
+            return False
+        if self.columns == NULL:
+            return True
+        self.scale(kind, values)
+        return self.is_finite(self.type_number, self.n_sequences * self.n_inputs, self.scaled)
+
+    cdef bint takes(self, int kind) noexcept nogil:
+        """Whether steps may have this type: scalers take both, and convert the result."""
+        return kind == self.type_number or (self.columns != NULL and (kind == np.NPY_FLOAT32 or kind == np.NPY_FLOAT64))
+
+    cdef bint is_finite(self, int kind, int64_t size, const void *values) noexcept nogil:
+        if kind == np.NPY_FLOAT64:
+            return are_finite(size, <const double *> values)
+        return are_finite(size, <const float *> values)
+
+    cdef void scale(self, int kind, const void *x) noexcept nogil:
+        """Write the scaled values of a step of type ``kind``, in the network's type."""
+        cdef int64_t n = self.n_sequences
+        cdef const double *terms = self.terms
+        if kind == np.NPY_FLOAT32:
+            terms += 4 * self.n_scalers * self.n_inputs
+        if kind == np.NPY_FLOAT64 and self.type_number == np.NPY_FLOAT64:
+            scale_columns(n, self.n_values, self.n_inputs, self.n_scalers, self.columns, terms,
+                          <const double *> x, <double *> self.scaled)
+        elif kind == np.NPY_FLOAT64:
+            scale_columns(n, self.n_values, self.n_inputs, self.n_scalers, self.columns, terms,
+                          <const double *> x, <float *> self.scaled)
+        elif self.type_number == np.NPY_FLOAT64:
+            scale_columns(n, self.n_values, self.n_inputs, self.n_scalers, self.columns, terms,
+                          <const float *> x, <double *> self.scaled)
+        else:
+            scale_columns(n, self.n_values, self.n_inputs, self.n_scalers, self.columns, terms,
+                          <const float *> x, <float *> self.scaled)
 
     def step(self, x):
         """Continue every sequence by one step.
 
         Parameters
         ----------
-        x : ndarray of shape (n_sequences, n_inputs)
+        x : ndarray of shape (n_sequences, n_inputs), or (n_sequences, scaling.n_inputs)
 
         Returns
         -------
         ndarray of shape (n_sequences, n_outputs)
             Raw scores after this step.
         """
-        cdef const void *inputs = data_of(x, "x", self.type_number, self.n_sequences * self.n_inputs)
+        cdef int kind = self.type_number
+        if self.columns != NULL and isinstance(x, np.ndarray) and self.takes(np.PyArray_TYPE(<np.ndarray> x)):
+            kind = np.PyArray_TYPE(<np.ndarray> x)
+        cdef const void *inputs = data_of(x, "x", kind, self.n_sequences * self.n_values)
+        if self.columns != NULL:
+            self.scale(kind, inputs)
+            inputs = self.scaled
         cdef np.npy_intp[2] shape = [self.n_sequences, self.n_outputs]
         cdef np.ndarray scores = np.PyArray_EMPTY(2, shape, self.type_number, 0)
         cdef void *to = np.PyArray_DATA(scores)

@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, RobustScaler, StandardScaler
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_rnn._base import BaseRNN, model_of
+from sklearn_rnn._inference.scalers import flat_steps, scaling_of
 from sklearn_rnn.preprocessing import TimeDistributed
 
 
@@ -83,7 +82,7 @@ def network_of(estimator: Any) -> NetworkInPipeline:
     ------
     TypeError, NotFittedError
     """
-    *transformers, (_, network) = _flat_steps("", estimator)
+    *transformers, (_, network) = flat_steps("", estimator)
     if not isinstance(network, BaseRNN):
         named = type(estimator).__name__
         if network is not estimator:
@@ -104,15 +103,6 @@ def network_of(estimator: Any) -> NetworkInPipeline:
         if not hasattr(step, "transform"):
             raise TypeError(f"estimator has the step {name!r}, a {type(step).__name__}, which has no transform.")
     return NetworkInPipeline(network, head, units)
-
-
-def _flat_steps(name: str, estimator: Any) -> list[tuple[str, Any]]:
-    """Return the steps of a pipeline, and those of pipelines in it, without those that do nothing."""
-    if not isinstance(estimator, Pipeline):
-        return [(name, estimator)]
-    check_is_fitted(estimator)
-    steps = [(name, step) for name, step in estimator.steps if step is not None and step != "passthrough"]
-    return [flat for name, step in steps for flat in _flat_steps(name, step)] or [(name, None)]
 
 
 def _remedy(network: Any) -> str:
@@ -139,23 +129,15 @@ def _linear_map(step: Any, schema: Any) -> LinearMap | None:
 
 
 def _linear_map_of_scaler(scaler: Any) -> LinearMap | None:
-    """Return a scaler of scikit-learn as a linear map of each column. A subclass may do something else."""
-    kind, ones = type(scaler), np.ones(getattr(scaler, "n_features_in_", 1))
-    if isinstance(scaler, Pipeline):
-        linear: LinearMap | None = LinearMap(ones, 0 * ones)
-        for _, step in _flat_steps("", scaler):
-            of_step = _linear_map_of_scaler(step)
-            linear = None if linear is None or of_step is None else _then(linear, of_step)
-        return linear
-    if kind in (StandardScaler, RobustScaler):
-        center = scaler.center_ if kind is RobustScaler else (scaler.mean_ if scaler.with_mean else None)
-        slope = ones if scaler.scale_ is None else 1 / scaler.scale_
-        return LinearMap(slope, 0 * ones if center is None else -center * slope)
-    if kind is MinMaxScaler and not scaler.clip:
-        return LinearMap(scaler.scale_, scaler.min_)
-    if kind is MaxAbsScaler and not getattr(scaler, "clip", False):
-        return LinearMap(1 / scaler.scale_, 0 * ones)
-    return None
+    """Return a scaler of scikit-learn as a linear map of each column."""
+    scaling = scaling_of(scaler)
+    if scaling is None or not np.array_equal(scaling.columns, np.arange(scaling.n_inputs)):
+        return None
+    linear = LinearMap(np.ones(scaling.n_inputs), np.zeros(scaling.n_inputs))
+    for center, divisor, factor, shift in scaling.terms[0]:
+        slope = factor / divisor
+        linear = _then(linear, LinearMap(slope, shift - center * slope))
+    return linear
 
 
 def _then(first: LinearMap, second: LinearMap) -> LinearMap:
