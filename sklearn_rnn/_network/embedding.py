@@ -10,6 +10,9 @@ import numpy as np
 from sklearn_rnn._network.parameters import Parameters
 from sklearn_rnn._utils.plain import Items, Object, Text, Whole, plain_form, refuse_unless
 
+# Features of a step in a loaded embedding: many more would fill the memory before they are compared with the network.
+MOST_FEATURES = 2**20
+
 
 @plain_form("embedded_feature", name=Text(), column=Whole(), n_vectors=Whole(1), size=Whole(1))
 class EmbeddedFeature(NamedTuple):
@@ -71,6 +74,7 @@ class Embedding:
     @classmethod
     def from_plain_fields(cls, values: dict[str, Any], place: str) -> Embedding:
         """Return the embedding of a plain form."""
+        refuse_unless(values["n_features"] <= MOST_FEATURES, f"{place}.n_features", f"must be at most {MOST_FEATURES}")
         columns = [feature.column for feature in values["features"]]
         is_right = bool(columns) and columns == sorted(set(columns)) and columns[-1] < values["n_features"]
         refuse_unless(is_right, f"{place}.features", "must have growing columns, which are features of a step")

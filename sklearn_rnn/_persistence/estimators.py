@@ -170,6 +170,7 @@ def _restore_attributes(estimator: Any, attributes: dict[str, Attribute], fitted
 
 
 def _set_output(estimator: Any, config: Any, place: str) -> None:
-    is_right = isinstance(config, dict) and config.keys() <= {"transform"} and set(config.values()) <= CONTAINERS
+    is_right = isinstance(config, dict) and config.keys() <= {"transform"}
+    is_right = is_right and all(isinstance(name, str) and name in CONTAINERS for name in config.values())
     check(is_right, f"{place} has an output of set_output that is none of {', '.join(sorted(CONTAINERS))}.")
     vars(estimator)[OUTPUT_CONFIG] = config

@@ -83,6 +83,7 @@ class History:
         if not epochs:
             return self
         losses, norms, n_updates, n_clipped, n_samples, validation_losses, validation_scores = zip(*epochs)
+        losses = tuple(map(float, losses))  # as a pickle or file returns them
         return History(
             _joined(self.losses, losses),
             _joined(self.gradient_norms, norms),
@@ -98,4 +99,4 @@ class History:
 
 def _joined(earlier: list[float], later: Sequence[float | None]) -> list[float]:
     """Return the last ``N_REMEMBERED`` figures, as a new list; there are none of epochs without validation data."""
-    return (earlier + [figure for figure in later if figure is not None])[-N_REMEMBERED:]
+    return (earlier + [float(figure) for figure in later if figure is not None])[-N_REMEMBERED:]

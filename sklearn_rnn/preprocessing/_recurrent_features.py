@@ -36,8 +36,8 @@ SAMPLED_STATES = 2**13
 # Sequences of a block: enough for fast products and comparisons, and fewer if they are long.
 USUAL_BLOCK = 128
 STEPS_OF_BLOCK = 2**16
-# Features of a loaded transformer: many more would fill the memory.
-MOST_FEATURES = 2**24
+# Features and parts of a loaded transformer: many more would fill the memory.
+MOST_FEATURES, MOST_PARTS = 2**24, 2**12
 
 
 class RecurrentFeatures(DocumentationLinkMixin, PlainStateMixin, TransformerMixin, BaseEstimator):
@@ -391,6 +391,7 @@ def check_layers(fitted, place):
     schema.check_parts(f"{place}._schema")
     is_right = isinstance(pools, tuple) and len(pools) > 0 and all(isinstance(p, str) and p in POOLS for p in pools)
     refuse_unless(is_right, f"{place}._pools", f"must have names out of {', '.join(POOLS)}")
+    refuse_unless(n_parts <= MOST_PARTS, f"{place}._n_parts", f"must be at most {MOST_PARTS}")
     n_levels = len(layers[0].thresholds) if layers else 0
     for layer in layers:
         network = layer.network
