@@ -280,6 +280,18 @@ class PredictionStream:
         ------
         ValueError, TypeError
             For bad input; the state of the stream stays unchanged.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_rnn import RNNClassifier
+        >>> X = np.sin(np.arange(40.0)).reshape(4, 10, 1)
+        >>> clf = RNNClassifier(8, bidirectional=False, max_iter=2, random_state=0)
+        >>> stream = clf.fit(X, [0, 1, 0, 1]).stream(4)
+        >>> for t in range(10):
+        ...     probabilities = stream.step_proba(X[:, t])
+        >>> np.allclose(probabilities, clf.predict_proba(X))
+        True
         """
         stepper = self._direct_stepper
         if rows is None and stepper is not None and stepper.is_ready(x):

@@ -131,7 +131,7 @@ def test_scalers_one_after_the_other_are_one():
     X = draw_X()
     pipeline = fit(TimeDistributed(StandardScaler()), TimeDistributed(MinMaxScaler()), X=X)
     assert_agrees_with_predict(pipeline, X)
-    assert PredictionStream.from_pipeline(pipeline).__getstate__()["front"].stages == ()
+    assert PredictionStream.from_pipeline(pipeline)._front.stages == ()
 
 
 @pytest.mark.parametrize("patches", [{"patch_size": 1}, {"patch_size": 2, "patch_stride": 1}], ids=str)

@@ -100,7 +100,7 @@ def test_any_number_of_threads_gives_the_same_bits(settings, dtype, numbers_of_b
     X, y = draw_data(settings, 400, dtype)
     alone = results_of(make_classifier(1, **settings).fit(X, y), X)
     assert min(numbers_of_blocks["training"]) > 2
-    assert min(numbers_of_blocks["prediction"]) > 1
+    assert max(numbers_of_blocks["prediction"]) > 1  # fit also predicts a few sequences, in one block
     for n_jobs in (2, 3):
         assert_same_bits(results_of(make_classifier(n_jobs, **settings).fit(X, y), X), alone)
     assert alone["probabilities"].dtype == dtype
