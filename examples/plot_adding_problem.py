@@ -23,11 +23,15 @@ X_train, y_train = make_adding_problem(2000, N_STEPS, random_state=0)
 X_val, y_val = make_adding_problem(500, N_STEPS, random_state=1)
 print(f"X {X_train.shape}: (sequences, steps, features); y {y_train.shape}")
 
-fig, ax = plt.subplots(figsize=(9, 2.5), layout="constrained")
+fig, ax = plt.subplots(figsize=(7.2, 2.5), layout="constrained")
 marked = X_train[0, :, 1] == 1
 ax.bar(np.arange(N_STEPS), X_train[0, :, 0], color=np.where(marked, "C1", "lightgray"))
 values = X_train[0, marked, 0]
-ax.set(xlabel="step", ylabel="value", title=f"{values[0]:.3f} + {values[1]:.3f} = {y_train[0]:.3f}")
+ax.set(
+    xlabel="step",
+    ylabel="value",
+    title=f"{values[0]:.3f} + {values[1]:.3f} = {y_train[0]:.3f}",
+)
 plt.show()
 
 # %%
@@ -55,15 +59,18 @@ for cell in ("rnn", "lstm", "gru"):
         random_state=0,
     )
     regressor.fit(X_train, y_train, X_val=X_val, y_val=y_val)
-    errors[cell] = 2 * regressor.target_scale_**2 * np.array(regressor.validation_loss_curve_)
+    errors[cell] = (
+        2 * regressor.target_scale_**2 * np.array(regressor.validation_loss_curve_)
+    )
     print(
-        f"{cell:4}  validation: mean squared error {errors[cell][-1]:.5f}, R^2 {regressor.validation_scores_[-1]:.4f}",
+        f"{cell:4}  validation: mean squared error {errors[cell][-1]:.5f}, R^2 "
+        f"{regressor.validation_scores_[-1]:.4f}",
         flush=True,
     )
 
 # %%
 
-fig, ax = plt.subplots(figsize=(8, 4), layout="constrained")
+fig, ax = plt.subplots(figsize=(7, 4), layout="constrained")
 for cell, curve in errors.items():
     ax.semilogy(np.arange(1, len(curve) + 1), curve, label=cell)
 ax.axhline(1 / 6, color="black", linestyle=":", label="always predicting 1: 1/6")

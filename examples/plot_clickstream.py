@@ -34,14 +34,17 @@ plt.rc("font", size=13)
 
 N_PRODUCTS, N_VISITORS = 60, 800
 rng = np.random.default_rng(0)
-products = np.array([f"/product/{i}" for i in rng.permutation(np.arange(100, 100 + N_PRODUCTS))])
+products = np.array(
+    [f"/product/{i}" for i in rng.permutation(np.arange(100, 100 + N_PRODUCTS))]
+)
 price = rng.lognormal(3, 0.7, N_PRODUCTS).round(2)
 is_dream = rng.random(N_PRODUCTS) < 0.4
 popularity = 1 / np.arange(1, N_PRODUCTS + 1) ** 0.7
 
 
 def visit(n_products):
-    """Return the events of a session as (pause in seconds, event, page, amount), and the chance that it buys."""
+    """Return the events of a session as (pause in seconds, event, page, amount), and
+    the chance that it buys."""
     chances = popularity[:n_products] / popularity[:n_products].sum()
     events, cart, has_coupon = [], [], False
     for _ in range(rng.integers(4, 17)):
@@ -54,7 +57,9 @@ def visit(n_products):
             cart.append(product)
         has_coupon |= event == "coupon" and len(cart) > 0
         page = products[product] if event in ("view", "add") else "/cart"
-        events.append((pause, event, page, price[product] if event == "add" else np.nan))
+        events.append(
+            (pause, event, page, price[product] if event == "add" else np.nan)
+        )
     if not cart:
         return events, 0.02
     score = 1.5 + 2.5 * has_coupon - 5 * is_dream[cart].mean() - price[cart].sum() / 60
@@ -62,26 +67,37 @@ def visit(n_products):
 
 
 def log_of(n_visitors, n_products, first_day):
-    """Return the log of visitors with one to five sessions each, and the chance of every session."""
+    """Return the log of visitors with one to five sessions each, and the chance of
+    every session."""
     rows, chances, session = [], [], 0
     for visitor in range(n_visitors):
         for _ in range(rng.integers(1, 6)):
             events, chance = visit(n_products)
             pauses, *columns = zip(*events)
             seconds = rng.uniform(0, 30 * 86400) + np.cumsum(pauses)
-            times = pd.Timestamp(first_day) + pd.to_timedelta(seconds, unit="s").round("ms")
+            times = pd.Timestamp(first_day) + pd.to_timedelta(seconds, unit="s").round(
+                "ms"
+            )
             buys = "buys" if rng.random() < chance else "leaves"
             rows += [(visitor, session, *row, buys) for row in zip(times, *columns)]
             chances.append(chance)
             session += 1
-    log = pd.DataFrame(rows, columns=["visitor", "session", "time", "event", "page", "amount", "outcome"])
+    log = pd.DataFrame(
+        rows,
+        columns=["visitor", "session", "time", "event", "page", "amount", "outcome"],
+    )
     log = log.sort_values("time", ignore_index=True)
-    return log, np.array(chances)[log["session"].unique()]  # in the order in which the sessions first appear
+    return log, np.array(chances)[
+        log["session"].unique()
+    ]  # in the order in which the sessions first appear
 
 
 log, chances = log_of(N_VISITORS, n_products=50, first_day="2025-03-01")
 print(log.head(8).to_string())
-print(f"{len(log)} events, {log['session'].nunique()} sessions, {log['page'].nunique()} pages")
+print(
+    f"{len(log)} events, {log['session'].nunique()} sessions, {log['page'].nunique()} "
+    "pages"
+)
 
 # %%
 # From the log to sequences
@@ -96,7 +112,9 @@ def read(log):
     pause = log.groupby("session")["time"].diff().dt.total_seconds() / 60
     log = log.assign(pause=pause.fillna(0), amount=log["amount"].fillna(0))
     features = ["event", "page", "amount", "pause"]
-    return sequences_from_frame(log, "session", "time", features, "outcome", groups="visitor")
+    return sequences_from_frame(
+        log, "session", "time", features, "outcome", groups="visitor"
+    )
 
 
 X, y, visitors = read(log)
@@ -135,7 +153,15 @@ def words_of(x):
 
 
 def words_with_pages(x):
-    return " ".join([*x["event"], *(event + page.replace("/", "_") for event, page in zip(x["event"], x["page"]))])
+    return " ".join(
+        [
+            *x["event"],
+            *(
+                event + page.replace("/", "_")
+                for event, page in zip(x["event"], x["page"])
+            ),
+        ]
+    )
 
 
 def n_grams(words):
@@ -157,8 +183,14 @@ models = {
 # which knows the chance of every session, does not reach an area under the ROC curve of 1.
 
 for name, model in models.items():
-    aucs = cross_val_score(model, X, y, groups=visitors, cv=GroupKFold(3), scoring="roc_auc")
-    print(f"{name:28} AUC {aucs.mean():.3f} (standard deviation of the splits {aucs.std():.3f})", flush=True)
+    aucs = cross_val_score(
+        model, X, y, groups=visitors, cv=GroupKFold(3), scoring="roc_auc"
+    )
+    print(
+        f"{name:28} AUC {aucs.mean():.3f} (standard deviation of the splits "
+        f"{aucs.std():.3f})",
+        flush=True,
+    )
 print(f"{'the process itself':28} AUC {roc_auc_score(y, -chances):.3f}")
 
 # %%
@@ -178,8 +210,17 @@ components = PCA(2).fit_transform([vectors[page] for page in products[:50]])
 
 fig, ax = plt.subplots(figsize=(6, 4), layout="constrained")
 for label, chosen in (("bought", ~is_dream[:50]), ("only dreamt of", is_dream[:50])):
-    ax.scatter(*components[chosen].T, s=400 * popularity[:50][chosen] ** 0.7, alpha=0.7, label=label)
-ax.set(xlabel="first component", ylabel="second component", title="vectors of the product pages (size: popularity)")
+    ax.scatter(
+        *components[chosen].T,
+        s=400 * popularity[:50][chosen] ** 0.7,
+        alpha=0.7,
+        label=label,
+    )
+ax.set(
+    xlabel="first component",
+    ylabel="second component",
+    title="vectors of the product pages (size: popularity)",
+)
 ax.legend(markerscale=0.5)
 plt.show()
 
@@ -195,7 +236,11 @@ plt.show()
 
 later, later_chances = log_of(600, n_products=60, first_day="2025-04-01")
 X_later, y_later, _ = read(later)
-session = next(x for x in X_later if {"clear", "coupon"} <= set(x["event"]) and x["pause"].max() > 30)
+session = next(
+    x
+    for x in X_later
+    if {"clear", "coupon"} <= set(x["event"]) and x["pause"].max() > 30
+)
 stream = network.stream()
 chance = [stream.predict_proba([session.iloc[[t]]])[0, 0] for t in range(len(session))]
 
@@ -203,12 +248,21 @@ labels = [
     f"{event}\n{page.split('/')[-1]}\n{pause:.0f} min"
     for event, page, pause in zip(session["event"], session["page"], session["pause"])
 ]
-is_dreamt = [event == "add" and page in products[is_dream] for event, page in zip(session["event"], session["page"])]
-fig, ax = plt.subplots(figsize=(8, 4), layout="constrained")
+is_dreamt = [
+    event == "add" and page in products[is_dream]
+    for event, page in zip(session["event"], session["page"])
+]
+fig, ax = plt.subplots(figsize=(7, 4), layout="constrained")
 ax.plot(chance, color="lightgray", linewidth=3)
-ax.scatter(range(len(session)), chance, s=90, c=np.where(is_dreamt, "C1", "C0"), zorder=2)
+ax.scatter(
+    range(len(session)), chance, s=90, c=np.where(is_dreamt, "C1", "C0"), zorder=2
+)
 ax.set_xticks(range(len(session)), labels, fontsize=10)
-ax.set(ylabel="probability that it buys", ylim=(0, 1), title="orange: adds a product that is only dreamt of")
+ax.set(
+    ylabel="probability that it buys",
+    ylim=(0, 1),
+    title="orange: adds a product that is only dreamt of",
+)
 plt.show()
 # sphinx_gallery_thumbnail_number = 2
 
@@ -229,7 +283,11 @@ visits = [steps.assign(pause=[0, 0.5, pause]) for pause in minutes]
 fig, ax = plt.subplots(figsize=(6, 3), layout="constrained")
 ax.plot(minutes, network.predict_proba(visits)[:, 0], color="C0")
 ax.axvline(30, color="gray", linestyle=":")
-ax.set(xlabel="pause before the last event (minutes)", ylabel="probability that it buys", ylim=(0, 1))
+ax.set(
+    xlabel="pause before the last event (minutes)",
+    ylabel="probability that it buys",
+    ylim=(0, 1),
+)
 plt.show()
 
 # %%
@@ -250,7 +308,10 @@ for name, chosen in (("known pages only", ~is_new), ("with new pages", is_new)):
         "network": network.predict_proba(X_later)[:, 1],
         "process": -later_chances,
     }
-    aucs = [f"{key} {roc_auc_score(y_later[chosen], score[chosen]):.3f}" for key, score in scores.items()]
+    aucs = [
+        f"{key} {roc_auc_score(y_later[chosen], score[chosen]):.3f}"
+        for key, score in scores.items()
+    ]
     print(f"{chosen.sum():4} later sessions, {name:16}  AUC: {', '.join(aucs)}")
 
 # %%
@@ -265,7 +326,13 @@ for name, chosen in (("known pages only", ~is_new), ("with new pages", is_new)):
 # highest probability.
 
 n_kept = len(y_later) // 10
-print(f"of all later sessions {np.mean(y_later == 'buys'):.0%} buy; of the {n_kept} kept carts:")
-for name, score in (("n-grams", grams.predict_proba(X_later)[:, 0]), ("network", network.predict_proba(X_later)[:, 0])):
+print(
+    f"of all later sessions {np.mean(y_later == 'buys'):.0%} buy; of the {n_kept} "
+    "kept carts:"
+)
+for name, score in (
+    ("n-grams", grams.predict_proba(X_later)[:, 0]),
+    ("network", network.predict_proba(X_later)[:, 0]),
+):
     kept = np.argsort(-score)[:n_kept]
     print(f"  chosen by {name:8} {np.mean(y_later[kept] == 'buys'):.0%}")

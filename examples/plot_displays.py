@@ -42,7 +42,14 @@ X, y = zip(*(make_machine(n_steps) for n_steps in rng.integers(150, 250, size=80
 X, y = list(X), list(y)
 X_train, X_test, y_train, y_test = X[:60], X[60:], y[:60], y[60:]
 
-classifier = RNNClassifier((32,), readout="each", batch_size=8, learning_rate_init=0.01, max_iter=20, random_state=0)
+classifier = RNNClassifier(
+    (32,),
+    readout="each",
+    batch_size=8,
+    learning_rate_init=0.01,
+    max_iter=20,
+    random_state=0,
+)
 classifier.fit(X_train, y_train, X_val=X_test, y_val=y_test)
 
 # %%
@@ -90,7 +97,12 @@ plt.show()
 # line means the same factor at every step. Of the error, about a thousandth is left after 50 steps: the network
 # learns from a few dozen steps, which is enough for this task.
 
-epochs, trained = {}, RNNClassifier((32,), readout="each", batch_size=8, learning_rate_init=0.01, random_state=0)
+epochs, trained = (
+    {},
+    RNNClassifier(
+        (32,), readout="each", batch_size=8, learning_rate_init=0.01, random_state=0
+    ),
+)
 for epoch in range(1, 21):
     trained.partial_fit(X_train, y_train, classes=list(SIZES))
     if epoch in (1, 5, 20):
@@ -115,7 +127,9 @@ print(dict(zip(bias.truncations.tolist(), bias.relative_bias.round(2).tolist()))
 # first sequence. Red values raised the score of the class, blue ones lowered it. Only the last few steps counted. Later
 # steps have no part, because this network reads forward only.
 
-AttributionDisplay.from_estimator(classifier, X_test, index=0, step=110, feature_names=["vibration"])
+AttributionDisplay.from_estimator(
+    classifier, X_test, index=0, step=110, feature_names=["vibration"]
+)
 plt.show()
 
 # %%

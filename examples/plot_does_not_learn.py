@@ -41,7 +41,9 @@ X_val, y_val = pressures(200, seed=1)
 
 fig, ax = plt.subplots(figsize=(7, 3), layout="constrained")
 for value, color in (("rises", "C3"), ("falls", "C0")):
-    ax.plot(X[np.flatnonzero(y == value)[0], :, 0], color=color, linewidth=2, label=value)
+    ax.plot(
+        X[np.flatnonzero(y == value)[0], :, 0], color=color, linewidth=2, label=value
+    )
 ax.set_xlabel("step")
 ax.set_ylabel("pressure (Pa)")
 ax.legend()
@@ -63,7 +65,11 @@ def attempt(name, settings):
     for warning in caught:
         print("fit warns:", warning.message, end="\n\n")
     on_training, on_validation = network.score(X, y), network.validation_scores_[-1]
-    print(f"{name}: accuracy on training data {on_training:.2f}, on validation data {on_validation:.2f}", end="\n\n")
+    print(
+        f"{name}: accuracy on training data {on_training:.2f}, on validation data "
+        f"{on_validation:.2f}",
+        end="\n\n",
+    )
     print(diagnose(network, X, y))
     attempts[name] = network
 
@@ -100,7 +106,9 @@ attempt("2 features in scale", settings)
 # learning rate each update is then a tiny step. The training curve shows it too: the loss hardly moves, and the norms
 # lie above the limit all the time.
 
-TrainingCurveDisplay.from_estimator(attempts["2 features in scale"], score_name="accuracy")
+TrainingCurveDisplay.from_estimator(
+    attempts["2 features in scale"], score_name="accuracy"
+)
 plt.show()
 
 # %%
@@ -149,4 +157,7 @@ plt.show()
 # The order matters: first the units of the data, then the size of the steps, then the way of the gradient. And the
 # defaults had all of it. If a network does not learn, go back to them first:
 
-print(f"defaults: {RNNClassifier(max_iter=15, random_state=0).fit(X, y).score(X_val, y_val):.2f}")
+print(
+    "defaults: "
+    f"{RNNClassifier(max_iter=15, random_state=0).fit(X, y).score(X_val, y_val):.2f}"
+)

@@ -51,7 +51,10 @@ def make_tanks(seed):
 
 
 X, y, is_new = next(make_tanks(0))
-print(f"a chunk: X {X.shape}, y {y.shape}; {is_new.sum()} of {N_TANKS} streams start again")
+print(
+    f"a chunk: X {X.shape}, y {y.shape}; {is_new.sum()} of {N_TANKS} streams start "
+    "again"
+)
 
 # %%
 # Training
@@ -100,7 +103,8 @@ def measure():
     tracemalloc.stop()
     held = len(pickle.dumps(carried))
     print(
-        f"after {carried.n_iter_ * CHUNK:6,} steps of each stream: peak of a call {peak / 1e3:.0f} kB, "
+        f"after {carried.n_iter_ * CHUNK:6,} steps of each stream: peak of a call "
+        f"{peak / 1e3:.0f} kB, "
         f"pickle {held / 1e3:.0f} kB"
     )
     return peak, held
@@ -121,7 +125,7 @@ assert held < held_at_first + 40 * N_CHUNKS
 
 assert np.mean(carried.loss_curve_[-100:]) < 0.5 * np.mean(forgetful.loss_curve_[-100:])
 
-fig, ax = plt.subplots(figsize=(8, 3.5), layout="constrained")
+fig, ax = plt.subplots(figsize=(7, 3.5), layout="constrained")
 for name, regressor in (("state carried", carried), ("no state carried", forgetful)):
     means = np.mean(np.reshape(regressor.loss_curve_, (-1, 25)), axis=1)
     ax.semilogy(25 * CHUNK * np.arange(1, len(means) + 1), means, label=name)
@@ -165,7 +169,8 @@ for X, y, is_new in islice(make_tanks(seed=1), 10):
 
 X, y, predicted = (np.concatenate(values, axis=1) for values in list(zip(*parts))[:3])
 print(
-    f"mean squared error: readings {np.mean((X[..., 1] - y) ** 2):.3f}, predicted {np.mean((predicted - y) ** 2):.5f}"
+    f"mean squared error: readings {np.mean((X[..., 1] - y) ** 2):.3f}, predicted "
+    f"{np.mean((predicted - y) ** 2):.5f}"
 )
 
 # %%
@@ -174,17 +179,23 @@ print(
 # last bits may differ.
 
 stays = ~np.any([is_new for *_, is_new in parts[1:]], axis=0)
-np.testing.assert_allclose(predicted[stays], carried.predict(X[stays]), rtol=0, atol=1e-12)
+np.testing.assert_allclose(
+    predicted[stays], carried.predict(X[stays]), rtol=0, atol=1e-12
+)
 
 tank = np.flatnonzero(stays)[0]
 steps = np.arange(X.shape[1])
-fig, ax = plt.subplots(figsize=(8, 3.5), layout="constrained")
+fig, ax = plt.subplots(figsize=(7, 3.5), layout="constrained")
 ax.plot(steps, X[tank, :, 1], ".", color="lightgray", label="reading")
 ax.plot(steps, y[tank], color="black", label="level")
 ax.plot(steps, predicted[tank], color="C1", label="predicted, step by step")
 for t in np.flatnonzero(X[tank, :, 0]):
     ax.axvline(t, color="C0" if X[tank, t, 0] > 0 else "C3", linestyle=":", linewidth=1)
-ax.set(xlabel="step", ylim=(-0.6, 1.6), title="blue lines: the valve opens; red ones: it closes")
+ax.set(
+    xlabel="step",
+    ylim=(-0.6, 1.6),
+    title="blue lines: the valve opens; red ones: it closes",
+)
 ax.legend(loc="upper right", ncols=3)
 plt.show()
 # sphinx_gallery_thumbnail_number = 2

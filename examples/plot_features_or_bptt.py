@@ -35,12 +35,19 @@ X, y = load_japanese_vowels(subset="train", return_X_y=True)
 X_test, y_test = load_japanese_vowels(subset="test", return_X_y=True)
 models = {
     "features": make_pipeline(
-        RecurrentFeatures(random_state=0), StandardScaler(), RidgeClassifierCV(np.logspace(-2, 5, 15))
+        RecurrentFeatures(random_state=0),
+        StandardScaler(),
+        RidgeClassifierCV(np.logspace(-2, 5, 15)),
     ),
-    "BPTT": make_pipeline(TimeDistributed(StandardScaler()), RNNClassifier(random_state=0)),
+    "BPTT": make_pipeline(
+        TimeDistributed(StandardScaler()), RNNClassifier(random_state=0)
+    ),
 }
 table = models["features"][0].fit_transform(X)
-print(f"{len(X)} utterances of {min(map(len, X))} to {max(map(len, X))} steps become a table {table.shape}")
+print(
+    f"{len(X)} utterances of {min(map(len, X))} to {max(map(len, X))} steps become a "
+    f"table {table.shape}"
+)
 
 # %%
 # Few utterances, and more
@@ -68,13 +75,13 @@ for number in numbers:
 
 # %%
 
-fig, (left, right) = plt.subplots(1, 2, figsize=(9, 3), layout="constrained")
+fig, (above, below) = plt.subplots(2, 1, figsize=(7, 5.5), layout="constrained")
 for name in models:
-    left.plot(numbers, accuracy[name], "o-", label=name)
-    right.plot(numbers, seconds[name], "o-", label=name)
-left.set(xlabel="training utterances", ylabel="test accuracy")
-right.set(xlabel="training utterances", ylabel="seconds to fit")
-left.legend()
+    above.plot(numbers, accuracy[name], "o-", label=name)
+    below.plot(numbers, seconds[name], "o-", label=name)
+above.set(xlabel="training utterances", ylabel="test accuracy")
+below.set(xlabel="training utterances", ylabel="seconds to fit")
+above.legend()
 plt.show()
 
 # %%

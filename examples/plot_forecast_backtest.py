@@ -28,10 +28,13 @@ plt.rc("font", size=13)
 weekly = co2.load_pandas().data["co2"]
 series = {
     "CO2 (ppm)": weekly.resample("MS").mean().interpolate().to_numpy(),
-    "sea temperature (°C)": elnino.load_pandas().data.iloc[:, 1:].to_numpy(float).ravel(),
+    "sea temperature (°C)": elnino.load_pandas()
+    .data.iloc[:, 1:]
+    .to_numpy(float)
+    .ravel(),
 }
 
-fig, axes = plt.subplots(2, 1, figsize=(8, 4), layout="constrained")
+fig, axes = plt.subplots(2, 1, figsize=(7, 4), layout="constrained")
 for ax, (name, values) in zip(axes, series.items()):
     ax.plot(values, linewidth=0.8)
     ax.set(xlabel="month", ylabel=name)
@@ -55,7 +58,10 @@ print(X.shape, y.shape, origins[:3])
 backtest = TimeSeriesSplit(3, test_size=60, gap=N_MONTHS - 1)
 for train, test in backtest.split(X):
     last_target = origins[train[-1]] + N_MONTHS
-    print(f"trained on values up to month {last_target}, the first forecast is made in month {origins[test[0]]}")
+    print(
+        f"trained on values up to month {last_target}, the first forecast is made in "
+        f"month {origins[test[0]]}"
+    )
 
 # %%
 # Four forecasters
@@ -77,7 +83,9 @@ def value_of_a_year_before(values, X, y, origins, train, test):
 def seasonal_arima(values, X, y, origins, train, test):
     start = origins[test[0]] + 1
     has_trend = values is series["CO2 (ppm)"]
-    model = SARIMAX(values[:start], order=(1, int(has_trend), 1), seasonal_order=(0, 1, 1, 12))
+    model = SARIMAX(
+        values[:start], order=(1, int(has_trend), 1), seasonal_order=(0, 1, 1, 12)
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about its start values
         fitted = model.fit(disp=False)
@@ -116,16 +124,25 @@ for name, values in series.items():
     X, y, origins, _ = sliding_windows(values, window=24, horizon=N_MONTHS)
     print(f"\nmean absolute error, {name}   1 month  6 months  12 months  all")
     for method, forecast in forecasters.items():
-        absolute = [np.abs(forecast(values, X, y, origins, train, test) - y[test]) for train, test in backtest.split(X)]
+        absolute = [
+            np.abs(forecast(values, X, y, origins, train, test) - y[test])
+            for train, test in backtest.split(X)
+        ]
         errors[name, method] = error = np.concatenate(absolute).mean(axis=0)
-        print(f"{method:>20} {error[0]:20.2f} {error[5]:9.2f} {error[11]:10.2f} {error.mean():6.2f}", flush=True)
+        print(
+            f"{method:>20} {error[0]:20.2f} {error[5]:9.2f} {error[11]:10.2f} "
+            f"{error.mean():6.2f}",
+            flush=True,
+        )
 
 # %%
 
-fig, axes = plt.subplots(1, 2, figsize=(9, 3.5), layout="constrained")
+fig, axes = plt.subplots(2, 1, figsize=(7, 5.5), layout="constrained")
 for ax, name in zip(axes, series):
     for method in forecasters:
-        ax.plot(np.arange(1, N_MONTHS + 1), errors[name, method], marker=".", label=method)
+        ax.plot(
+            np.arange(1, N_MONTHS + 1), errors[name, method], marker=".", label=method
+        )
     ax.set(xlabel="months ahead", ylabel="mean absolute error", title=name, ylim=0)
 axes[0].legend()
 plt.show()

@@ -46,13 +46,28 @@ def messages_of(bearing):
     vibration = rng.normal(3, 0.6) + 0.15 * rng.normal(size=n)
     temperature[rng.random(n) < 0.4] = np.nan
     vibration[rng.random(n) < 0.4 + 0.45 * loses * wear] = np.nan
-    messages = pd.DataFrame({"bearing": bearing, "hour": hours, "temperature": temperature, "vibration": vibration})
-    return messages.dropna(how="all", subset=FEATURES[1:]).assign(fails=int(rises and loses))
+    messages = pd.DataFrame(
+        {
+            "bearing": bearing,
+            "hour": hours,
+            "temperature": temperature,
+            "vibration": vibration,
+        }
+    )
+    return messages.dropna(how="all", subset=FEATURES[1:]).assign(
+        fails=int(rises and loses)
+    )
 
 
-table = pd.concat([messages_of(bearing) for bearing in range(1200)], ignore_index=True).round(2)
+table = pd.concat(
+    [messages_of(bearing) for bearing in range(1200)], ignore_index=True
+).round(2)
 print(table.head(6).to_string(index=False))
-print(f"{len(table)} messages; without temperature {table['temperature'].isna().mean():.0%}, ", end="")
+print(
+    f"{len(table)} messages; without temperature "
+    f"{table['temperature'].isna().mean():.0%}, ",
+    end="",
+)
 print(f"without vibration {table['vibration'].isna().mean():.0%}")
 
 # %%
@@ -64,19 +79,25 @@ print(f"without vibration {table['vibration'].isna().mean():.0%}")
 # no value before it. There the mean stands.) Both can add indicators: features that are 1 in a gap and 0 elsewhere. The
 # hour is a feature too, because the times are irregular.
 
-X, y, _ = sequences_from_frame(table, "bearing", order=None, features=FEATURES, target="fails")
+X, y, _ = sequences_from_frame(
+    table, "bearing", order=None, features=FEATURES, target="fails"
+)
 X_train, y_train, X_test, y_test = X[:700], y[:700], X[700:], y[700:]
 
 
 def network_after(*fillers):
-    network = RNNClassifier((32,), batch_size=32, learning_rate_init=0.01, max_iter=15, random_state=0)
+    network = RNNClassifier(
+        (32,), batch_size=32, learning_rate_init=0.01, max_iter=15, random_state=0
+    )
     return make_pipeline(*fillers, TimeDistributed(StandardScaler()), network)
 
 
 mean = TimeDistributed(SimpleImputer())
 models = {
     "mean": network_after(mean),
-    "mean, indicators": network_after(TimeDistributed(SimpleImputer(add_indicator=True))),
+    "mean, indicators": network_after(
+        TimeDistributed(SimpleImputer(add_indicator=True))
+    ),
     "last value": network_after(ForwardFill(), mean),
     "last value, indicators": network_after(ForwardFill(add_indicator=True), mean),
 }
@@ -86,10 +107,20 @@ models = {
 
 bearing = X_train[np.flatnonzero(y_train == 1)[0]]
 fig, ax = plt.subplots(figsize=(7, 4), layout="constrained")
-for name, filler, color in (("filled with the mean", mean, "C1"), ("filled with the last value", ForwardFill(), "C0")):
+for name, filler, color in (
+    ("filled with the mean", mean, "C1"),
+    ("filled with the last value", ForwardFill(), "C0"),
+):
     filled = np.asarray(filler.fit(X_train).transform([bearing])[0])
     ax.plot(bearing["hour"], filled[:, 1], color=color, linewidth=2, label=name)
-ax.plot(bearing["hour"], bearing["temperature"], "o", color="black", markersize=7, label="measured")
+ax.plot(
+    bearing["hour"],
+    bearing["temperature"],
+    "o",
+    color="black",
+    markersize=7,
+    label="measured",
+)
 ax.set_xlabel("hour")
 ax.set_ylabel("temperature (°C)")
 ax.legend()
@@ -111,25 +142,38 @@ def statistics(X):
     rows = []
     for x in X:
         known = [column[~np.isnan(column)] for column in x.to_numpy().T]
-        rows.append([value for v in known for value in (v.mean(), v.min(), v.max(), v[0], v[-1], len(v))])
+        rows.append(
+            [
+                value
+                for v in known
+                for value in (v.mean(), v.min(), v.max(), v[0], v[-1], len(v))
+            ]
+        )
     return np.array(rows)
 
 
 models["gradient boosting"] = make_pipeline(
-    FunctionTransformer(statistics), HistGradientBoostingClassifier(max_iter=50, random_state=0)
+    FunctionTransformer(statistics),
+    HistGradientBoostingClassifier(max_iter=50, random_state=0),
 )
 found = {}
 print(f"{y_test.sum()} of {len(y_test)} bearings will fail")
 for name, model in models.items():
     failure = model.fit(X_train, y_train).predict_proba(X_test)[:, 1]
     found[name] = y_test[np.argsort(-failure)[:N_VISITS]].sum()
-    print(f"{name:22} AUC {roc_auc_score(y_test, failure):.3f}, {N_VISITS} visits find {found[name]}", flush=True)
+    print(
+        f"{name:22} AUC {roc_auc_score(y_test, failure):.3f}, {N_VISITS} visits find "
+        f"{found[name]}",
+        flush=True,
+    )
 
 # %%
 
-fig, ax = plt.subplots(figsize=(8, 3.5), layout="constrained")
+fig, ax = plt.subplots(figsize=(7, 3.5), layout="constrained")
 bars = ax.barh(list(found), list(found.values()), color=["C1", "C1", "C0", "C0", "0.7"])
-ax.axvline(N_VISITS * y_test.mean(), color="black", linestyle=":", label="visits by chance")
+ax.axvline(
+    N_VISITS * y_test.mean(), color="black", linestyle=":", label="visits by chance"
+)
 ax.bar_label(bars, padding=3)
 ax.invert_yaxis()
 ax.set(xlabel=f"failing bearings found by {N_VISITS} visits", xlim=(0, N_VISITS))

@@ -46,7 +46,10 @@ def make_network(cell):
 # first cell we multiply the matrix by 0.7: one step then multiplies lengths by at most 0.7. The second cell keeps
 # the orthogonal matrix. The third cell gets large random weights, whose largest eigenvalues are about 2.5.
 
-networks = {name: make_network("rnn") for name in ("rnn, small weights", "rnn, orthogonal", "rnn, large weights")}
+networks = {
+    name: make_network("rnn")
+    for name in ("rnn, small weights", "rnn, orthogonal", "rnn, large weights")
+}
 networks["rnn, small weights"].weights_["layer_0.recurrent"][...] *= 0.7
 generator = np.random.default_rng(0)
 large = generator.normal(scale=2.5 / np.sqrt(N_UNITS), size=(N_UNITS, N_UNITS))
@@ -90,9 +93,18 @@ def factor_per_step(norms):
 flows = {name: flow.layers[0] for name, flow in display.flows.items()}
 factors = {name: factor_per_step(flow.hidden_norms) for name, flow in flows.items()}
 for name, factor in factors.items():
-    print(f"{name:20} x {factor:.3f} at every step, x {factor**N_STEPS:.1e} over the sequence")
+    print(
+        f"{name:20} x {factor:.3f} at every step, x {factor**N_STEPS:.1e} over the "
+        "sequence"
+    )
 
-assert factors["rnn, small weights"] < 0.7 < factors["rnn, orthogonal"] < 1 < factors["rnn, large weights"]
+assert (
+    factors["rnn, small weights"]
+    < 0.7
+    < factors["rnn, orthogonal"]
+    < 1
+    < factors["rnn, large weights"]
+)
 assert 0.97 < factors["gru, open gates"] < 1 < factors["lstm, open gates"] < 1.05
 
 # %%

@@ -28,7 +28,10 @@ lengths = np.random.RandomState(0).randint(100, 201, size=len(X))
 X = [sequence[:length] for sequence, length in zip(X, lengths)]
 y = [targets[:length] for targets, length in zip(y, lengths)]
 X_train, y_train, X_test, y_test = X[:300], y[:300], X[300:], y[300:]
-print(f"{len(X_train)} training sequences; X[0] {X_train[0].shape}, y[0] {y_train[0].shape}, X[1] {X_train[1].shape}")
+print(
+    f"{len(X_train)} training sequences; X[0] {X_train[0].shape}, y[0] "
+    f"{y_train[0].shape}, X[1] {X_train[1].shape}"
+)
 
 # %%
 # Three ways to train
@@ -58,9 +61,12 @@ for truncation, stride in ((None, None), (20, 20), (20, 10)):
     windows = 1 if stride is None else math.ceil(200 / stride)
     regressors[name] = regressor
     # The loss is half the squared error, in units of the targets' spread.
-    curves[name] = 2 * regressor.target_scale_**2 * np.array(regressor.validation_loss_curve_)
+    curves[name] = (
+        2 * regressor.target_scale_**2 * np.array(regressor.validation_loss_curve_)
+    )
     print(
-        f"{name:12}  at most {n_batches * windows:3d} updates an epoch; after {N_EPOCHS} epochs: test mean squared "
+        f"{name:12}  at most {n_batches * windows:3d} updates an epoch; after "
+        f"{N_EPOCHS} epochs: test mean squared "
         f"error {curves[name][-1]:.4f}, R^2 {regressor.score(X_test, y_test):.4f}",
         flush=True,
     )
@@ -74,7 +80,7 @@ print(f"last value    mean squared error {np.mean((targets - seen) ** 2):.4f}")
 
 # %%
 
-fig, ax = plt.subplots(figsize=(8, 3.5), layout="constrained")
+fig, ax = plt.subplots(figsize=(7, 3.5), layout="constrained")
 for name, curve in curves.items():
     ax.semilogy(np.arange(1, N_EPOCHS + 1), curve, marker=".", label=name)
 ax.set(xlabel="epoch", ylabel="mean squared error (test)")
@@ -93,10 +99,18 @@ plt.show()
 # to t. So the first predictions are guesses. The gray points are the noisy values, one step earlier than the wave that
 # they have to predict.
 
-fig, axes = plt.subplots(2, 1, figsize=(8, 5), layout="constrained")
+fig, axes = plt.subplots(2, 1, figsize=(7, 5), layout="constrained")
 for ax, i in zip(axes, (0, 1)):
-    ax.plot(np.arange(len(X_test[i])) - 1, X_test[i][:, 0], ".", color="lightgray", label="noisy")
-    StepPredictionDisplay.from_estimator(regressors["BPTT(20; 10)"], X_test, y_test, index=i, ax=ax)
+    ax.plot(
+        np.arange(len(X_test[i])) - 1,
+        X_test[i][:, 0],
+        ".",
+        color="lightgray",
+        label="noisy",
+    )
+    StepPredictionDisplay.from_estimator(
+        regressors["BPTT(20; 10)"], X_test, y_test, index=i, ax=ax
+    )
     ax.set_xlim(0, 100)
 plt.show()
 # sphinx_gallery_thumbnail_number = 2
@@ -105,7 +119,7 @@ plt.show()
 # This figure has the error at each step, as a mean over the test sequences. (All of them have at least 100 steps.) The
 # error decreases while the network finds the phase and the frequency of the wave.
 
-fig, ax = plt.subplots(figsize=(8, 3), layout="constrained")
+fig, ax = plt.subplots(figsize=(7, 3), layout="constrained")
 for name, other in regressors.items():
     squared = [(p[:100] - t[:100]) ** 2 for p, t in zip(other.predict(X_test), y_test)]
     ax.semilogy(np.mean(squared, axis=0), label=name)

@@ -49,8 +49,12 @@ folder = Path(temporary.name)
 # **NumPy.** One file holds X, with the axes sequence, time, feature. Another file holds y. We write both through memory
 # maps.
 
-X = np.lib.format.open_memmap(folder / "X.npy", mode="w+", dtype=np.float32, shape=(N_SEQUENCES, N_STEPS, 1))
-y = np.lib.format.open_memmap(folder / "y.npy", mode="w+", dtype=np.float32, shape=(N_SEQUENCES,))
+X = np.lib.format.open_memmap(
+    folder / "X.npy", mode="w+", dtype=np.float32, shape=(N_SEQUENCES, N_STEPS, 1)
+)
+y = np.lib.format.open_memmap(
+    folder / "y.npy", mode="w+", dtype=np.float32, shape=(N_SEQUENCES,)
+)
 for i in range(N_CHUNKS):
     X[i * CHUNK : (i + 1) * CHUNK], y[i * CHUNK : (i + 1) * CHUNK] = make_chunk(i)
 X.flush()
@@ -62,7 +66,13 @@ del X, y
 # have the same size as the chunks that we read later.
 
 with h5py.File(folder / "waves.h5", "w") as file:
-    X = file.create_dataset("X", (N_SEQUENCES, N_STEPS, 1), "f4", chunks=(CHUNK, N_STEPS, 1), compression="lzf")
+    X = file.create_dataset(
+        "X",
+        (N_SEQUENCES, N_STEPS, 1),
+        "f4",
+        chunks=(CHUNK, N_STEPS, 1),
+        compression="lzf",
+    )
     y = file.create_dataset("y", (N_SEQUENCES,), "f4")
     for i in range(N_CHUNKS):
         X[i * CHUNK : (i + 1) * CHUNK], y[i * CHUNK : (i + 1) * CHUNK] = make_chunk(i)
@@ -72,12 +82,22 @@ with h5py.File(folder / "waves.h5", "w") as file:
 # target of the sequence. We write each chunk as one row group, so that no sequence is split.
 
 FEATURES = ["wave"]
-columns = {"sequence": pa.int64(), "step": pa.int64(), "wave": pa.float32(), "target": pa.float32()}
+columns = {
+    "sequence": pa.int64(),
+    "step": pa.int64(),
+    "wave": pa.float32(),
+    "target": pa.float32(),
+}
 with pq.ParquetWriter(folder / "waves.parquet", pa.schema(columns.items())) as writer:
     for i in range(N_CHUNKS):
         X, y = make_chunk(i)
         numbers, steps = np.indices((CHUNK, N_STEPS))
-        values = [i * CHUNK + numbers.ravel(), steps.ravel(), X.ravel(), y.repeat(N_STEPS)]
+        values = [
+            i * CHUNK + numbers.ravel(),
+            steps.ravel(),
+            X.ravel(),
+            y.repeat(N_STEPS),
+        ]
         writer.write_table(pa.table(values, writer.schema))
 del X, y
 
@@ -117,7 +137,12 @@ def chunks_of_parquet():
 # We pass over each file once. ``tracemalloc`` measures the peak memory of Python and NumPy. (It does not see the memory
 # of pyarrow.)
 
-SETTINGS = {"hidden_layer_sizes": (16,), "batch_size": 20, "learning_rate_init": 0.01, "random_state": 0}
+SETTINGS = {
+    "hidden_layer_sizes": (16,),
+    "batch_size": 20,
+    "learning_rate_init": 0.01,
+    "random_state": 0,
+}
 
 
 def peak_memory(function, *args):
@@ -137,10 +162,16 @@ def train_by_chunks(chunks):
 
 
 regressors, peaks = {}, {}
-for name, chunks in (("NumPy", chunks_of_numpy), ("HDF5", chunks_of_hdf5), ("Parquet", chunks_of_parquet)):
+for name, chunks in (
+    ("NumPy", chunks_of_numpy),
+    ("HDF5", chunks_of_hdf5),
+    ("Parquet", chunks_of_parquet),
+):
     regressors[name], peaks[name] = peak_memory(train_by_chunks, chunks())
     print(
-        f"{name:8} loss of the last chunk {regressors[name].loss_:.4f}, peak memory {peaks[name]:4.1f} MB", flush=True
+        f"{name:8} loss of the last chunk {regressors[name].loss_:.4f}, peak memory "
+        f"{peaks[name]:4.1f} MB",
+        flush=True,
     )
 
 # %%
@@ -176,7 +207,8 @@ fitted = {}
 for name, mmap_mode in (("fit, mapped", "r"), ("fit, in memory", None)):
     fitted[name], peaks[name] = peak_memory(train_at_once, mmap_mode)
     print(
-        f"{name:15} R^2 of each epoch {np.round(fitted[name].validation_scores_, 4)}, peak memory {peaks[name]:4.1f} MB"
+        f"{name:15} R^2 of each epoch {np.round(fitted[name].validation_scores_, 4)}, "
+        f"peak memory {peaks[name]:4.1f} MB"
     )
 
 for name, weights in fitted["fit, mapped"].weights_.items():
@@ -184,12 +216,17 @@ for name, weights in fitted["fit, mapped"].weights_.items():
 
 # %%
 
-fig, (left, right) = plt.subplots(1, 2, figsize=(9, 3.5), layout="constrained", width_ratios=(3, 2))
-left.semilogy(np.arange(1, N_CHUNKS + 1), regressors["NumPy"].loss_curve_, marker=".")
-left.set(xlabel="chunk", ylabel="loss", xticks=range(0, N_CHUNKS + 1, 5), title="partial_fit")
-right.barh(list(peaks), list(peaks.values()), color=["C0"] * 3 + ["C1"] * 2)
-right.invert_yaxis()
-right.set(xlabel="peak memory (MB)", title=f"{4 * N_SEQUENCES * N_STEPS / 1e6:.0f} MB of sequences")
+fig, (above, below) = plt.subplots(2, 1, figsize=(7, 5.5), layout="constrained")
+above.semilogy(np.arange(1, N_CHUNKS + 1), regressors["NumPy"].loss_curve_, marker=".")
+above.set(
+    xlabel="chunk", ylabel="loss", xticks=range(0, N_CHUNKS + 1, 5), title="partial_fit"
+)
+below.barh(list(peaks), list(peaks.values()), color=["C0"] * 3 + ["C1"] * 2)
+below.invert_yaxis()
+below.set(
+    xlabel="peak memory (MB)",
+    title=f"{4 * N_SEQUENCES * N_STEPS / 1e6:.0f} MB of sequences",
+)
 plt.show()
 
 # %%

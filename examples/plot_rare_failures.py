@@ -49,13 +49,21 @@ X, y = records(2000, seed=0)
 X_val, y_val = records(1000, seed=1)
 X_test, y_test = records(3000, seed=2)
 print(
-    f"X {X.shape}: units, steps, features; {y.sum()} of {len(y)} fail, and {y_test.sum()} of {len(y_test)} test units"
+    f"X {X.shape}: units, steps, features; {y.sum()} of {len(y)} fail, and "
+    f"{y_test.sum()} of {len(y_test)} test units"
 )
 
-fig, axes = plt.subplots(2, 1, figsize=(7, 4.5), sharex=True, sharey=True, layout="constrained")
+fig, axes = plt.subplots(
+    2, 1, figsize=(7, 4.5), sharex=True, sharey=True, layout="constrained"
+)
 hours = np.arange(48) / 2
 for ax, fails, title in zip(axes, (0, 1), ("runs on", "fails")):
-    ax.plot(hours, X[np.flatnonzero(y == fails)[3], :, 1], color=("C0", "C3")[fails], linewidth=2.5)
+    ax.plot(
+        hours,
+        X[np.flatnonzero(y == fails)[3], :, 1],
+        color=("C0", "C3")[fails],
+        linewidth=2.5,
+    )
     ax.set_title(title)
     ax.set_ylabel("power (kW)")
 axes[1].set_xlabel("hour of the day")
@@ -69,7 +77,8 @@ plt.show()
 
 
 def cost(y, alarms):
-    """Return euros: a visit for each alarm, and the goods for each failure without one."""
+    """Return euros: a visit for each alarm, and the goods for each failure without
+    one."""
     return VISIT * np.sum(alarms) + LOSS * np.sum((y == 1) & (alarms == 0))
 
 
@@ -87,10 +96,18 @@ results = {
 # But if the model says "a failure with a probability of 10 %", then a visit costs 150 euros, and no visit costs 500 in
 # the mean. A visit pays from 150 / 5,000 = 3 % on. This threshold needs no data, only probabilities that are right.
 
-settings = {"hidden_layer_sizes": (16,), "readout": ("mean", "max"), "learning_rate_init": 0.01, "max_iter": 15}
+settings = {
+    "hidden_layer_sizes": (16,),
+    "readout": ("mean", "max"),
+    "learning_rate_init": 0.01,
+    "max_iter": 15,
+}
 plain = RNNClassifier(**settings, random_state=0).fit(X, y)
 failure = plain.predict_proba(X_test)[:, 1]
-print(f"accuracy of predict {plain.score(X_test, y_test):.3f}, AUC {roc_auc_score(y_test, failure):.3f}")
+print(
+    f"accuracy of predict {plain.score(X_test, y_test):.3f}, AUC "
+    f"{roc_auc_score(y_test, failure):.3f}"
+)
 results["predict"] = cost(y_test, plain.predict(X_test))
 results["threshold from the costs"] = cost(y_test, failure > VISIT / LOSS)
 
@@ -99,7 +116,11 @@ results["threshold from the costs"] = cost(y_test, failure > VISIT / LOSS)
 # least cost, here on 1,000 more records that the network has not seen.
 
 tuned = TunedThresholdClassifierCV(
-    plain, scoring=make_scorer(cost, greater_is_better=False), cv="prefit", refit=False, thresholds=500
+    plain,
+    scoring=make_scorer(cost, greater_is_better=False),
+    cv="prefit",
+    refit=False,
+    thresholds=500,
 )
 tuned.fit(X_val, y_val)
 print(f"tuned threshold {tuned.best_threshold_:.3f}")
@@ -114,7 +135,10 @@ balanced = RNNClassifier(**settings, class_weight="balanced", random_state=0).fi
 results["class_weight='balanced'"] = cost(y_test, balanced.predict(X_test))
 for name, model in (("plain", plain), ("balanced", balanced)):
     predicted = model.predict_proba(X_test)[:, 1].mean()
-    print(f"mean probability of a failure: {name} {predicted:.3f}, in truth {y_test.mean():.3f}")
+    print(
+        f"mean probability of a failure: {name} {predicted:.3f}, in truth "
+        f"{y_test.mean():.3f}"
+    )
 
 # %%
 # Beside the networks: gradient boosting on statistics of each record, with the threshold from the costs.
@@ -125,17 +149,24 @@ def statistics(X):
     return np.concatenate([X.mean(axis=1), X.std(axis=1), *quantiles], axis=1)
 
 
-boosting = make_pipeline(FunctionTransformer(statistics), HistGradientBoostingClassifier(max_iter=50, random_state=0))
+boosting = make_pipeline(
+    FunctionTransformer(statistics),
+    HistGradientBoostingClassifier(max_iter=50, random_state=0),
+)
 boosting.fit(X, y)
-results["gradient boosting"] = cost(y_test, boosting.predict_proba(X_test)[:, 1] > VISIT / LOSS)
+results["gradient boosting"] = cost(
+    y_test, boosting.predict_proba(X_test)[:, 1] > VISIT / LOSS
+)
 
 # %%
 # What it costs
 # -------------
 
-fig, ax = plt.subplots(figsize=(8, 4), layout="constrained")
+fig, ax = plt.subplots(figsize=(7, 4), layout="constrained")
 bars = ax.barh(
-    list(results), [euros / len(y_test) for euros in results.values()], color=["0.7"] * 2 + ["C0"] * 4 + ["C1"]
+    list(results),
+    [euros / len(y_test) for euros in results.values()],
+    color=["0.7"] * 2 + ["C0"] * 4 + ["C1"],
 )
 ax.bar_label(bars, fmt="%.0f", padding=3)
 ax.invert_yaxis()
@@ -155,8 +186,15 @@ thresholds = np.logspace(-3, 0, 200)
 fig, ax = plt.subplots(figsize=(7, 4), layout="constrained")
 for name, model in (("plain", plain), ("balanced", balanced)):
     failure = model.predict_proba(X_test)[:, 1]
-    ax.semilogx(thresholds, [cost(y_test, failure > t) / len(y_test) for t in thresholds], linewidth=2.5, label=name)
-ax.axvline(VISIT / LOSS, color="black", linestyle=":", linewidth=2, label="from the costs")
+    ax.semilogx(
+        thresholds,
+        [cost(y_test, failure > t) / len(y_test) for t in thresholds],
+        linewidth=2.5,
+        label=name,
+    )
+ax.axvline(
+    VISIT / LOSS, color="black", linestyle=":", linewidth=2, label="from the costs"
+)
 ax.set_xlabel("threshold")
 ax.set_ylabel("euros per unit and day")
 ax.legend()

@@ -29,7 +29,8 @@ rng = np.random.default_rng(0)
 
 
 def life_of_a_pump():
-    """Return load, vibration and temperature of each cycle, from the first to the failure."""
+    """Return load, vibration and temperature of each cycle, from the first to the
+    failure."""
     strength, load, wear, cycles = rng.lognormal(0, 0.15), rng.uniform(0.4, 1.6), 0, []
     while wear < 1:
         if rng.random() < 0.08:
@@ -42,7 +43,10 @@ def life_of_a_pump():
 
 X = [life_of_a_pump() for _ in range(300)]
 lives = np.array([len(x) for x in X])
-print(f"{len(X)} pumps; they lasted {lives.min()} to {lives.max()} cycles, {lives.mean():.0f} in the mean")
+print(
+    f"{len(X)} pumps; they lasted {lives.min()} to {lives.max()} cycles, "
+    f"{lives.mean():.0f} in the mean"
+)
 
 # %%
 # Every cycle has a target: the cycles that are left after it. A pump that is far from its end looks like a new one. So
@@ -85,11 +89,14 @@ true = np.concatenate(y[test])
 for name, predicted in predictions.items():
     errors = np.abs(np.concatenate(predicted[test]) - true)
     late = errors[true < 30].mean()
-    print(f"{name:18} mean absolute error {errors.mean():.1f} cycles, in the last 30 cycles {late:.1f}")
+    print(
+        f"{name:18} mean absolute error {errors.mean():.1f} cycles, in the last 30 "
+        f"cycles {late:.1f}"
+    )
 
 # %%
 
-fig, axes = plt.subplots(1, 3, figsize=(9, 3.6), sharey=True, layout="constrained")
+fig, axes = plt.subplots(1, 3, figsize=(7.2, 3.6), sharey=True, layout="constrained")
 for ax, i in zip(axes, (200, 201, 202)):
     ax.plot(y[i], color="black", linewidth=2.5, label="true")
     ax.plot(predictions["network"][i], color="C1", linewidth=2.5, label="network")
@@ -120,14 +127,23 @@ def cost_per_cycle(predicted, limit):
     return euros / cycles, n_breakdowns
 
 
-predictions["fixed age"] = [-np.arange(1.0, len(x) + 1) for x in X]  # a limit of -100 is an age of 100 cycles
+predictions["fixed age"] = [
+    -np.arange(1.0, len(x) + 1) for x in X
+]  # a limit of -100 is an age of 100 cycles
 limits = {name: np.arange(1, 61) for name in predictions}
 limits["fixed age"] = -np.arange(10, 201)
-print(f"{'run until it fails':18} {BREAKDOWN / lives[test].mean():6.1f} euros per cycle")
+print(
+    f"{'run until it fails':18} {BREAKDOWN / lives[test].mean():6.1f} euros per cycle"
+)
 for name, predicted in predictions.items():
-    limit = min(limits[name], key=lambda limit: cost_per_cycle(predicted[choose], limit)[0])
+    limit = min(
+        limits[name], key=lambda limit: cost_per_cycle(predicted[choose], limit)[0]
+    )
     cost, n_breakdowns = cost_per_cycle(predicted[test], limit)
-    print(f"{name:18} {cost:6.1f} euros per cycle, {n_breakdowns:2} of 100 break down; limit {abs(limit)} cycles")
+    print(
+        f"{name:18} {cost:6.1f} euros per cycle, {n_breakdowns:2} of 100 break down; "
+        f"limit {abs(limit)} cycles"
+    )
 print(f"{'who knows the end':18} {cost_per_cycle(y[test], 1)[0]:6.1f} euros per cycle")
 
 # %%
@@ -137,7 +153,9 @@ print(f"{'who knows the end':18} {cost_per_cycle(y[test], 1)[0]:6.1f} euros per 
 
 fig, ax = plt.subplots(figsize=(7, 4), layout="constrained")
 for name, color in (("network", "C1"), ("gradient boosting", "C0")):
-    costs = [cost_per_cycle(predictions[name][test], limit)[0] for limit in limits[name]]
+    costs = [
+        cost_per_cycle(predictions[name][test], limit)[0] for limit in limits[name]
+    ]
     ax.plot(limits[name], costs, color=color, linewidth=2.5, label=name)
 ax.set_xlabel("replace if the prediction is at most ... cycles")
 ax.set_ylabel("euros per cycle (test pumps)")
@@ -149,10 +167,16 @@ plt.show()
 # The rule for the pumps that run now is one line each morning. ``stream`` predicts step by step, so no pump has to be
 # read again from its start (:doc:`plot_endless_stream` has more of it).
 
-limit = min(limits["network"], key=lambda limit: cost_per_cycle(predictions["network"][choose], limit)[0])
+limit = min(
+    limits["network"],
+    key=lambda limit: cost_per_cycle(predictions["network"][choose], limit)[0],
+)
 pump, stream = X[test][0], network.stream()
 for cycle in range(len(pump)):
     left = stream.predict([pump[[cycle]]])[0].item()
     if left <= limit:
-        print(f"replace the pump after cycle {cycle + 1}; it would have failed after {len(pump)}")
+        print(
+            f"replace the pump after cycle {cycle + 1}; it would have failed after "
+            f"{len(pump)}"
+        )
         break

@@ -32,12 +32,16 @@ plt.rc("font", size=15)
 
 N_MACHINES, N_RUNS = 60, 4
 SENSORS = ["current", "vibration", "temperature"]
-DELAYS = {"loose belt": 2, "worn bearing": -2}  # seconds from a drop of the current to a jump of the vibration
+DELAYS = {
+    "loose belt": 2,
+    "worn bearing": -2,
+}  # seconds from a drop of the current to a jump of the vibration
 rng = np.random.default_rng(0)
 
 
 def run_of(state, levels):
-    """Return the readings of a machine from its start to its stop, one row for each second."""
+    """Return the readings of a machine from its start to its stop, one row for each
+    second."""
     n = rng.integers(40, 81)
     noise = rng.normal(scale=[0.3, 0.3, 0.1], size=(n, 3))
     noise[:, 2] = noise[:, 2].cumsum()
@@ -49,10 +53,18 @@ def run_of(state, levels):
     return readings.rename_axis("second").reset_index()
 
 
-runs, states = [], rng.choice(["fine", "loose belt", "worn bearing"], size=N_MACHINES, p=[0.5, 0.25, 0.25])
+runs, states = (
+    [],
+    rng.choice(
+        ["fine", "loose belt", "worn bearing"], size=N_MACHINES, p=[0.5, 0.25, 0.25]
+    ),
+)
 for machine, state in enumerate(states):
     levels = rng.normal([8, 2, 45], [0.5, 0.5, 5])
-    runs += [run_of(state, levels).assign(machine=f"M{machine:02}", run=i, state=state) for i in range(N_RUNS)]
+    runs += [
+        run_of(state, levels).assign(machine=f"M{machine:02}", run=i, state=state)
+        for i in range(N_RUNS)
+    ]
 table = pd.concat(runs).sort_values(["run", "second"], ignore_index=True).round(2)
 print(table.sample(5, random_state=0).to_string(index=False))
 print(f"{len(table)} rows")
@@ -64,10 +76,12 @@ print(f"{len(table)} rows")
 # One line cuts the table: each run of a machine is a sequence, ordered by the second, with its state as the target. The
 # third result says which machine each sequence is from.
 
-X, y, machines = sequences_from_frame(table, ["machine", "run"], "second", SENSORS, "state")
+X, y, machines = sequences_from_frame(
+    table, ["machine", "run"], "second", SENSORS, "state"
+)
 print(f"{len(X)} sequences of {min(map(len, X))} to {max(map(len, X))} steps")
 
-fig, axes = plt.subplots(1, 3, figsize=(9, 3.6), sharey=True, layout="constrained")
+fig, axes = plt.subplots(1, 3, figsize=(7.2, 3.6), sharey=True, layout="constrained")
 for ax, state in zip(axes, np.unique(y)):
     run = X[np.flatnonzero(y == state)[0]].iloc[:30]
     ax.plot(run["current"].to_numpy(), color="C0", linewidth=2.5, label="current")
@@ -86,18 +100,24 @@ plt.show()
 
 
 def statistics(X):
-    """Return a row for each sequence: mean, spread and quantiles of each sensor, and their correlations."""
+    """Return a row for each sequence: mean, spread and quantiles of each sensor, and
+    their correlations."""
     arrays = [x.to_numpy() for x in X]
     quantiles = [np.quantile(x, [0, 0.1, 0.5, 0.9, 1], axis=0).ravel() for x in arrays]
     correlations = [np.corrcoef(x.T)[np.triu_indices(3, k=1)] for x in arrays]
-    return np.column_stack([[[*x.mean(axis=0), *x.std(axis=0)] for x in arrays], quantiles, correlations])
+    return np.column_stack(
+        [[[*x.mean(axis=0), *x.std(axis=0)] for x in arrays], quantiles, correlations]
+    )
 
 
 models = {
     "gradient boosting": make_pipeline(
-        FunctionTransformer(statistics), HistGradientBoostingClassifier(max_iter=50, random_state=0)
+        FunctionTransformer(statistics),
+        HistGradientBoostingClassifier(max_iter=50, random_state=0),
     ),
-    "network": RNNClassifier((32,), batch_size=16, learning_rate_init=0.01, max_iter=15, random_state=0),
+    "network": RNNClassifier(
+        (32,), batch_size=16, learning_rate_init=0.01, max_iter=15, random_state=0
+    ),
 }
 
 # %%
@@ -109,7 +129,10 @@ models = {
 # ``GroupKFold`` keeps all runs of a machine together.
 
 classes = np.unique(y)
-splits = {"KFold": KFold(3, shuffle=True, random_state=0).split(X), "GroupKFold": GroupKFold(3).split(X, y, machines)}
+splits = {
+    "KFold": KFold(3, shuffle=True, random_state=0).split(X),
+    "GroupKFold": GroupKFold(3).split(X, y, machines),
+}
 print(f"accuracy if all are called fine: {np.mean(y == 'fine'):.2f}")
 suspicion = {}  # of each run: the probability that something is wrong
 for split, folds in splits.items():
@@ -136,7 +159,10 @@ found = {}
 for name, values in suspicion.items():
     ranking = pd.Series(values).groupby(machines).mean().sort_values(ascending=False)
     found[name] = is_broken[ranking.index].cumsum().to_numpy()
-    print(f"{name:18} {found[name][19]} of {is_broken.sum()} broken machines found by the first 20 visits")
+    print(
+        f"{name:18} {found[name][19]} of {is_broken.sum()} broken machines found by "
+        "the first 20 visits"
+    )
     if name == "network":
         print("the first visits:", ", ".join(ranking.index[:8]))
 
@@ -145,7 +171,14 @@ for name, values in suspicion.items():
 fig, ax = plt.subplots(figsize=(7, 4), layout="constrained")
 for name, color in (("network", "C0"), ("gradient boosting", "C1")):
     ax.plot(visits, found[name], color=color, linewidth=2.5, label=name)
-ax.plot(visits, visits * is_broken.mean(), color="gray", linestyle=":", linewidth=2, label="in any order")
+ax.plot(
+    visits,
+    visits * is_broken.mean(),
+    color="gray",
+    linestyle=":",
+    linewidth=2,
+    label="in any order",
+)
 ax.set_xlabel("visits")
 ax.set_ylabel("broken machines found")
 ax.legend()

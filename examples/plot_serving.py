@@ -35,15 +35,20 @@ N_STEPS = 60
 
 
 def simulate(n_machines, seed):
-    """Return readings (machine, step, feature), float32, and whether the bearing is worn (machine, step)."""
+    """Return readings (machine, step, feature), float32, and whether the bearing is
+    worn (machine, step)."""
     rng = np.random.default_rng(seed)
     steps = np.arange(N_STEPS)
-    begin = np.where(rng.random(n_machines) < 0.5, rng.integers(10, 50, n_machines), N_STEPS)[:, np.newaxis]
+    begin = np.where(
+        rng.random(n_machines) < 0.5, rng.integers(10, 50, n_machines), N_STEPS
+    )[:, np.newaxis]
     wear = np.clip(steps - begin, 0, None) / 20
     load = np.cumsum(rng.normal(size=(n_machines, N_STEPS)), axis=1)
     temperature = 60 + 2 * load + 4 * wear + rng.normal(scale=4, size=load.shape)
     vibration = 0.4 + 0.03 * load + 0.15 * wear + rng.normal(scale=0.1, size=load.shape)
-    return np.stack([load, temperature, vibration], axis=2).astype(np.float32), (steps >= begin).astype(int)
+    return np.stack([load, temperature, vibration], axis=2).astype(np.float32), (
+        steps >= begin
+    ).astype(int)
 
 
 X_train, y_train = simulate(400, seed=0)
@@ -79,11 +84,14 @@ N_MACHINES, N_GATEWAYS = 1000, 10
 
 
 class Server:
-    """Reads lines of gateways, and decides about all machines that have a new reading."""
+    """Reads lines of gateways, and decides about all machines that have a new
+    reading."""
 
     def __init__(self, pipeline, n_machines):
         self.stream = PredictionStream.from_pipeline(pipeline, n_machines)
-        self.waiting = [deque() for _ in range(n_machines)]  # readings, with the times of their arrival
+        self.waiting = [
+            deque() for _ in range(n_machines)
+        ]  # readings, with the times of their arrival
         self.has_readings = set()
         self.news = asyncio.Event()
         self.latencies, self.seconds_of_steps, self.rows_of_steps = [], [], []
@@ -95,7 +103,9 @@ class Server:
         while line := await reader.readline():
             machine, *values = line.split()
             machine = int(machine)
-            self.waiting[machine].append((perf_counter(), [float(value) for value in values]))
+            self.waiting[machine].append(
+                (perf_counter(), [float(value) for value in values])
+            )
             self.has_readings.add(machine)
             self.news.set()
         writer.close()
@@ -143,7 +153,10 @@ async def send(gateway, port):
     for t in range(N_STEPS):
         machines = rng.permutation(np.arange(gateway, N_MACHINES, N_GATEWAYS))
         for part in np.array_split(machines, 4):
-            lines = [f"{machine} " + " ".join(map(repr, X[machine, t].tolist())) + "\n" for machine in part]
+            lines = [
+                f"{machine} " + " ".join(map(repr, X[machine, t].tolist())) + "\n"
+                for machine in part
+            ]
             writer.write("".join(lines).encode())
             await writer.drain()
             await asyncio.sleep(rng.exponential(0.01))
@@ -152,7 +165,8 @@ async def send(gateway, port):
 
 
 async def serve():
-    """Run the server until all gateways have sent everything and everything is processed."""
+    """Run the server until all gateways have sent everything and everything is
+    processed."""
     server = Server(pipeline, N_MACHINES)
     listening = await asyncio.start_server(server.receive, "127.0.0.1", 0)
     ticks = asyncio.create_task(server.tick_forever())
@@ -170,10 +184,17 @@ async def serve():
 server, seconds = asyncio.run(serve())
 latencies = 1000 * np.array(server.latencies)
 n_readings, seconds_of_steps = len(latencies), sum(server.seconds_of_steps)
-print(f"{n_readings} readings of {N_MACHINES} machines in {seconds:.1f} s: {n_readings / seconds:.0f} steps a second")
-print(f"latency: median {np.median(latencies):.2f} ms, p99 {np.quantile(latencies, 0.99):.2f} ms")
 print(
-    f"{len(server.rows_of_steps)} ticks, {np.mean(server.rows_of_steps):.1f} machines each. The stream alone makes "
+    f"{n_readings} readings of {N_MACHINES} machines in {seconds:.1f} s: "
+    f"{n_readings / seconds:.0f} steps a second"
+)
+print(
+    f"latency: median {np.median(latencies):.2f} ms, p99 "
+    f"{np.quantile(latencies, 0.99):.2f} ms"
+)
+print(
+    f"{len(server.rows_of_steps)} ticks, {np.mean(server.rows_of_steps):.1f} machines "
+    "each. The stream alone makes "
     f"{n_readings / seconds_of_steps:.0f} steps a second."
 )
 
@@ -194,20 +215,39 @@ alarms = np.array([server.alarms.get(machine, 0) - 1 for machine in range(N_MACH
 is_false = (alarms >= 0) & (~is_worn | (alarms < begins))
 is_found = (alarms >= 0) & ~is_false
 delay = np.median((alarms - begins)[is_found])
-print(f"{is_worn.sum()} worn machines, {is_found.sum()} of them found, {delay:.0f} readings after the begin (median)")
+print(
+    f"{is_worn.sum()} worn machines, {is_found.sum()} of them found, {delay:.0f} "
+    "readings after the begin (median)"
+)
 print(f"{is_false.sum()} false alarms of {N_MACHINES} machines")
 
-fig, (left, right) = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
-left.hist(latencies, bins=np.geomspace(latencies.min(), latencies.max(), 40))
-left.axvline(np.quantile(latencies, 0.99), color="C3", label="p99")
-left.set(xscale="log", xlabel="milliseconds from arrival to decision", ylabel="readings", title="Latency")
-left.legend()
+fig, (above, below) = plt.subplots(2, 1, figsize=(7, 5.5), layout="constrained")
+above.hist(latencies, bins=np.geomspace(latencies.min(), latencies.max(), 40))
+above.axvline(np.quantile(latencies, 0.99), color="C3", label="p99")
+above.set(
+    xscale="log",
+    xlabel="milliseconds from arrival to decision",
+    ylabel="readings",
+    title="Latency",
+)
+above.legend()
 for k, machine in enumerate(np.flatnonzero(is_found)[:4]):
-    right.plot(served[machine], color=f"C{k}", label="probability" if k == 0 else None)
-    right.plot(begins[machine], served[machine, begins[machine]], "|", color=f"C{k}", markersize=14)
-    right.plot(alarms[machine], served[machine, alarms[machine]], "o", color=f"C{k}")
-right.axhline(threshold, color="black", linestyle=":")
-right.set(xlabel="reading", ylabel="probability of wear", ylim=(0, 1), title="Bars: wear begins. Points: alarm")
+    below.plot(served[machine], color=f"C{k}", label="probability" if k == 0 else None)
+    below.plot(
+        begins[machine],
+        served[machine, begins[machine]],
+        "|",
+        color=f"C{k}",
+        markersize=14,
+    )
+    below.plot(alarms[machine], served[machine, alarms[machine]], "o", color=f"C{k}")
+below.axhline(threshold, color="black", linestyle=":")
+below.set(
+    xlabel="reading",
+    ylabel="probability of wear",
+    ylim=(0, 1),
+    title="Bars: wear begins. Points: alarm",
+)
 plt.show()
 
 # %%

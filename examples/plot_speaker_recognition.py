@@ -45,14 +45,15 @@ X_test, y_test = load_japanese_vowels(subset="test", return_X_y=True)
 for name, X, y in (("training", X_train, y_train), ("test", X_test, y_test)):
     lengths = [len(utterance) for utterance in X]
     print(
-        f"{len(X)} {name} utterances of {len(np.unique(y))} speakers: {min(lengths)} to {max(lengths)} steps of "
+        f"{len(X)} {name} utterances of {len(np.unique(y))} speakers: {min(lengths)} "
+        f"to {max(lengths)} steps of "
         f"{X[0].shape[1]} coefficients"
     )
 
 # %%
 # This figure has some utterances: one row per coefficient, time from left to right.
 
-fig, axes = plt.subplots(1, 4, figsize=(9, 2.6), sharey=True, layout="constrained")
+fig, axes = plt.subplots(1, 4, figsize=(7.2, 2.6), sharey=True, layout="constrained")
 for ax, i in zip(axes, (0, 1, 30, 31)):
     image = ax.imshow(X_train[i].T, aspect="auto", cmap="RdBu_r", vmin=-2, vmax=2)
     ax.set(title=f"speaker {y_train[i]}, {len(X_train[i])} steps", xlabel="step")
@@ -94,10 +95,18 @@ search.fit(X_train, y_train)
 results = search.cv_results_
 print("truncation  clip_norm  mean accuracy  std    rank")
 for parameters, mean, std, rank in zip(
-    results["params"], results["mean_test_score"], results["std_test_score"], results["rank_test_score"]
+    results["params"],
+    results["mean_test_score"],
+    results["std_test_score"],
+    results["rank_test_score"],
 ):
-    truncation, clip_norm = parameters["rnnclassifier__truncation"], parameters["rnnclassifier__clip_norm"]
-    print(f"{truncation!s:<12}{clip_norm!s:<11}{100 * mean:<15.1f}{100 * std:<7.1f}{rank}")
+    truncation, clip_norm = (
+        parameters["rnnclassifier__truncation"],
+        parameters["rnnclassifier__clip_norm"],
+    )
+    print(
+        f"{truncation!s:<12}{clip_norm!s:<11}{100 * mean:<15.1f}{100 * std:<7.1f}{rank}"
+    )
 print(f"Best: {search.best_params_}")
 
 # %%
@@ -112,25 +121,32 @@ print(f"Best: {search.best_params_}")
 best = search.best_estimator_
 predictions = best.predict(X_test)
 n_right = int(np.sum(predictions == y_test))
-print(f"Test accuracy {best.score(X_test, y_test):.4f}: {n_right} of {len(y_test)} utterances are right")
+print(
+    f"Test accuracy {best.score(X_test, y_test):.4f}: {n_right} of {len(y_test)} "
+    "utterances are right"
+)
 
 # %%
 
 display = ConfusionMatrixDisplay.from_predictions(y_test, predictions, colorbar=False)
-display.ax_.set(xlabel="predicted speaker", ylabel="true speaker", title="Test utterances")
+display.ax_.set(
+    xlabel="predicted speaker", ylabel="true speaker", title="Test utterances"
+)
 plt.show()
 
 # %%
 # The best pipeline recorded the loss of every epoch, and the norms of the gradients before clipping.
 
 classifier = best[-1]
-fig, (left, right) = plt.subplots(1, 2, figsize=(9, 3), layout="constrained")
-left.semilogy(range(1, classifier.n_iter_ + 1), classifier.loss_curve_)
-left.set(xlabel="epoch", ylabel="training loss")
-right.semilogy(range(1, classifier.n_iter_ + 1), classifier.gradient_norms_)
-right.set(xlabel="epoch", ylabel="mean norm of the gradients")
+fig, (above, below) = plt.subplots(2, 1, figsize=(7, 5.5), layout="constrained")
+above.semilogy(range(1, classifier.n_iter_ + 1), classifier.loss_curve_)
+above.set(xlabel="epoch", ylabel="training loss")
+below.semilogy(range(1, classifier.n_iter_ + 1), classifier.gradient_norms_)
+below.set(xlabel="epoch", ylabel="mean norm of the gradients")
 plt.show()
-print(f"Share of updates whose gradient was clipped: {classifier.clipped_fraction_:.0%}")
+print(
+    f"Share of updates whose gradient was clipped: {classifier.clipped_fraction_:.0%}"
+)
 
 # %%
 # Save it, load it in another process
@@ -154,7 +170,10 @@ with tempfile.TemporaryDirectory() as directory:
     path.write_bytes(pickle.dumps(best))
     print(f"Pickled: {path.stat().st_size / 1000:.0f} kB")
     process = subprocess.run(
-        [sys.executable, "-c", PREDICT_IN_A_NEW_PROCESS, str(path)], capture_output=True, text=True, check=True
+        [sys.executable, "-c", PREDICT_IN_A_NEW_PROCESS, str(path)],
+        capture_output=True,
+        text=True,
+        check=True,
     )
 predictions_elsewhere = np.array(process.stdout.split(), dtype=int)
 assert np.array_equal(predictions_elsewhere, predictions)

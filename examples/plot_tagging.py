@@ -39,7 +39,14 @@ from sklearn_rnn.metrics import make_step_scorer
 
 plt.rc("font", size=13)
 
-SKIPPED = {tokenize.COMMENT, tokenize.NL, tokenize.INDENT, tokenize.DEDENT, tokenize.ENCODING, tokenize.ENDMARKER}
+SKIPPED = {
+    tokenize.COMMENT,
+    tokenize.NL,
+    tokenize.INDENT,
+    tokenize.DEDENT,
+    tokenize.ENCODING,
+    tokenize.ENDMARKER,
+}
 LITERALS = {tokenize.NUMBER: "<number>", tokenize.STRING: "<string>"}
 
 
@@ -51,7 +58,13 @@ def roles_of(source):
     for node in ast.walk(tree):
         if isinstance(node, ast.Name):
             is_assigned = not isinstance(node.ctx, ast.Load)
-            role = "called" if id(node) in called else "assigned" if is_assigned else "read"
+            role = (
+                "called"
+                if id(node) in called
+                else "assigned"
+                if is_assigned
+                else "read"
+            )
             roles[node.lineno, node.col_offset] = role
         elif isinstance(node, ast.Attribute):
             role = "method" if id(node) in called else "attribute"
@@ -95,9 +108,14 @@ for package in ("cluster", "decomposition", "neighbors"):
                     modules.append(f"{package}/{path.name}")
 
 print(
-    f"{len(set(modules))} modules, {len(X)} lines, {sum(map(len, X))} tokens, {len(set(np.concatenate(X)))} different"
+    f"{len(set(modules))} modules, {len(X)} lines, {sum(map(len, X))} tokens, "
+    f"{len(set(np.concatenate(X)))} different"
 )
-i = next(i for i, tags in enumerate(y) if {"assigned", "called", "keyword", "method"} <= set(tags))
+i = next(
+    i
+    for i, tags in enumerate(y)
+    if {"assigned", "called", "keyword", "method"} <= set(tags)
+)
 for token, tag in zip(X[i], y[i]):
     print(f"{token:20} {tag or ''}")
 
@@ -110,7 +128,13 @@ for token, tag in zip(X[i], y[i]):
 # rate.
 
 network = RNNClassifier(
-    (32,), readout="each", bidirectional=True, embedding_size=16, learning_rate_init=0.01, max_iter=5, random_state=0
+    (32,),
+    readout="each",
+    bidirectional=True,
+    embedding_size=16,
+    learning_rate_init=0.01,
+    max_iter=5,
+    random_state=0,
 )
 
 # %%
@@ -134,11 +158,17 @@ class WindowTagger(ClassifierMixin, BaseEstimator):
         return self
 
     def predict(self, X):
-        return np.split(self.model_.predict(self._windows(X)), np.cumsum([len(x) for x in X])[:-1])
+        return np.split(
+            self.model_.predict(self._windows(X)), np.cumsum([len(x) for x in X])[:-1]
+        )
 
     def _windows(self, X):
         places = range(-self.reach, self.reach + 1)
-        return [{k: x[i + k] for k in places if 0 <= i + k < len(x)} for x in X for i in range(len(x))]
+        return [
+            {k: x[i + k] for k in places if 0 <= i + k < len(x)}
+            for x in X
+            for i in range(len(x))
+        ]
 
 
 # %%
@@ -155,7 +185,9 @@ models = {
     "network": network,
 }
 train, test = next(GroupKFold(3).split(X, groups=modules))
-X_train, y_train, X_test, y_test = ([values[i] for i in part] for part in (train, test) for values in (X, y))
+X_train, y_train, X_test, y_test = (
+    [values[i] for i in part] for part in (train, test) for values in (X, y)
+)
 accuracy, f1 = make_step_scorer("accuracy"), make_step_scorer("f1_macro")
 for name, model in models.items():
     model.fit(X_train, y_train)
@@ -182,7 +214,7 @@ def tags_of_names(model):
 
 roles = sorted(set(true))
 found = {name: tags_of_names(model) for name, model in models.items()}
-fig, ax = plt.subplots(figsize=(9, 4.5), layout="constrained")
+fig, ax = plt.subplots(figsize=(7.2, 4.5), layout="constrained")
 for k, (name, tags) in enumerate(found.items()):
     scores = f1_score(true, tags, average=None, labels=roles)
     ax.bar(np.arange(len(roles)) + 0.2 * (k - 1.5), scores, width=0.2, label=name)
@@ -199,7 +231,10 @@ lines = np.repeat(np.arange(len(X_test)), [len(x) for x in X_test])[is_name]
 wrong = np.flatnonzero(found["network"] != true)
 print(f"{len(wrong)} of {len(true)} names")
 for i in wrong[:: max(1, len(wrong) // 6)]:
-    print(f"{names[i]} is {true[i]}, but tagged {found['network'][i]}: {' '.join(X_test[lines[i]])[:70]}")
+    print(
+        f"{names[i]} is {true[i]}, but tagged {found['network'][i]}: "
+        f"{' '.join(X_test[lines[i]])[:70]}"
+    )
 
 # %%
 # Names that it has never seen
@@ -215,7 +250,7 @@ is_known = np.isin(names, list(counts))
 print(f"{1 - is_known.mean():.0%} of the names in test lines are unknown")
 
 sizes = [10, 50, len(counts)]
-fig, axes = plt.subplots(1, 2, figsize=(9, 3.5), layout="constrained")
+fig, axes = plt.subplots(2, 1, figsize=(7, 5.5), layout="constrained")
 for ax, name in zip(axes, ("network", "network, forwards only")):
     accuracies = []
     for size in sizes:
@@ -226,9 +261,12 @@ for ax, name in zip(axes, ("network", "network, forwards only")):
         is_right = tags_of_names(model) == true
         accuracies.append((is_right[is_known].mean(), is_right[~is_known].mean()))
         print(
-            f"{name:22} {size:4} categories: accuracy {is_right.mean():.4f}, of unknown names {accuracies[-1][1]:.4f}"
+            f"{name:22} {size:4} categories: accuracy {is_right.mean():.4f}, of "
+            f"unknown names {accuracies[-1][1]:.4f}"
         )
-    ax.semilogx(sizes, accuracies, marker=".", label=["names of training lines", "other names"])
+    ax.semilogx(
+        sizes, accuracies, marker=".", label=["names of training lines", "other names"]
+    )
     ax.set(xlabel="categories (the last: all)", title=name)
 axes[0].set(ylabel="accuracy on test lines")
 axes[0].legend()

@@ -35,7 +35,13 @@ def make_lagged_noise(lag):
     return X, y
 
 
-SETTINGS = {"hidden_layer_sizes": (32,), "cell": "rnn", "readout": "each", "batch_size": 16, "random_state": 0}
+SETTINGS = {
+    "hidden_layer_sizes": (32,),
+    "cell": "rnn",
+    "readout": "each",
+    "batch_size": 16,
+    "random_state": 0,
+}
 
 regressors, chosen = {}, {}
 for lag in (3, 20):
@@ -43,7 +49,10 @@ for lag in (3, 20):
     regressors[lag], chosen[lag] = RNNRegressor(**SETTINGS, truncation="auto"), []
     for _ in range(N_EPOCHS):
         chosen[lag].append(regressors[lag].partial_fit(X, y).truncation_)
-    print(f"lag {lag:2}: truncation_ every 10 epochs {chosen[lag][::10]}, loss {regressors[lag].loss_:.4f}")
+    print(
+        f"lag {lag:2}: truncation_ every 10 epochs {chosen[lag][::10]}, loss "
+        f"{regressors[lag].loss_:.4f}"
+    )
 
 assert np.median(chosen[3]) < 60 < np.median(chosen[20])
 assert regressors[3].loss_ < 0.01
@@ -57,20 +66,37 @@ assert regressors[20].loss_ < 0.05
 # :func:`~sklearn_rnn.inspection.truncation_bias` checks these choices: it computes the truncated gradients and the full
 # gradient. :class:`~sklearn_rnn.inspection.TruncationBiasDisplay` draws the bias.
 
-fig, (left, right) = plt.subplots(1, 2, figsize=(11, 4), layout="constrained")
+fig, (above, below) = plt.subplots(2, 1, figsize=(7, 5.5), layout="constrained")
 for color, (lag, regressor) in zip(("C0", "C1"), regressors.items()):
     X, y = make_lagged_noise(lag)
-    left.step(np.arange(1, N_EPOCHS + 1), chosen[lag], where="mid", color=color, label=f"lag {lag}")
-    TruncationBiasDisplay.from_estimator(
-        regressor, X, y, name=f"lag {lag}", quantities=["relative_bias"], ax=right, line_kw={"color": color}
+    above.step(
+        np.arange(1, N_EPOCHS + 1),
+        chosen[lag],
+        where="mid",
+        color=color,
+        label=f"lag {lag}",
     )
-    right.axvline(regressor.truncation_, color=color, linestyle=":")
-    at_choice = truncation_bias(regressor, X, y, [regressor.truncation_]).relative_bias[0]
-    print(f"lag {lag:2}: relative bias with truncation_={regressor.truncation_}: {at_choice:.3f}")
+    TruncationBiasDisplay.from_estimator(
+        regressor,
+        X,
+        y,
+        name=f"lag {lag}",
+        quantities=["relative_bias"],
+        ax=below,
+        line_kw={"color": color},
+    )
+    below.axvline(regressor.truncation_, color=color, linestyle=":")
+    at_choice = truncation_bias(regressor, X, y, [regressor.truncation_]).relative_bias[
+        0
+    ]
+    print(
+        f"lag {lag:2}: relative bias with truncation_={regressor.truncation_}: "
+        f"{at_choice:.3f}"
+    )
     assert at_choice < regressor.truncation_tolerance
-right.axhline(0.5, color="black", linewidth=0.5)
-left.set(xlabel="epoch", ylabel="truncation_ (steps)", yscale="log")
-left.legend()
+below.axhline(0.5, color="black", linewidth=0.5)
+above.set(xlabel="epoch", ylabel="truncation_ (steps)", yscale="log")
+above.legend()
 plt.show()
 
 # %%
@@ -102,7 +128,10 @@ for _ in range(150):
     state = A @ state + signs
     influence.append(state[0])
 theta_star = 1 / influence[-1]
-print(f"influence of theta on the first unit: {influence[9]:.1f} after 10 steps, {influence[-1]:.4f} in the end")
+print(
+    f"influence of theta on the first unit: {influence[9]:.1f} after 10 steps, "
+    f"{influence[-1]:.4f} in the end"
+)
 
 # %%
 # This package can express the system as a network. The cell "rnn" with the identity as activation computes
@@ -153,7 +182,9 @@ def make_balance(truncation, truncation_stride=None, seed=0):
         normalize_y=False,
         random_state=seed,
     )
-    return regressor.partial_fit(X, y).reset_state()  # a first call makes the network; its weights are replaced
+    return regressor.partial_fit(
+        X, y
+    ).reset_state()  # a first call makes the network; its weights are replaced
 
 
 def thetas_of(regressor):
@@ -177,11 +208,16 @@ runs = {
     "truncation=None": [thetas_of(make_balance(None))],
     "truncation=10": [thetas_of(make_balance(10))],
     "truncation=100": [thetas_of(make_balance(100))],
-    'truncation="unbiased"': [thetas_of(make_balance("unbiased", 32, seed)) for seed in range(4)],
+    'truncation="unbiased"': [
+        thetas_of(make_balance("unbiased", 32, seed)) for seed in range(4)
+    ],
 }
 errors = {name: np.abs(np.array(thetas) - theta_star) for name, thetas in runs.items()}
 for name, of_seeds in errors.items():
-    print(f"{name:22} |theta - theta*|: {of_seeds[0, 0]:.4f} at first, {of_seeds[:, -1].max():.4f} in the end")
+    print(
+        f"{name:22} |theta - theta*|: {of_seeds[0, 0]:.4f} at first, "
+        f"{of_seeds[:, -1].max():.4f} in the end"
+    )
 
 assert errors["truncation=None"][0, -1] < 0.001
 assert errors["truncation=10"][0, -1] > 100 * errors["truncation=10"][0, 0]
@@ -190,15 +226,21 @@ assert errors['truncation="unbiased"'][:, -1].max() < 0.01
 
 # %%
 
-fig, (left, right) = plt.subplots(1, 2, figsize=(11, 4), layout="constrained")
-left.plot(np.arange(1, 151), influence)
-left.axhline(0, color="black", linewidth=0.5)
-left.set(xlabel="steps", title=r"influence of $\theta$ on the first unit", ylabel="d s / d theta")
+fig, (above, below) = plt.subplots(2, 1, figsize=(7, 5.5), layout="constrained")
+above.plot(np.arange(1, 151), influence)
+above.axhline(0, color="black", linewidth=0.5)
+above.set(
+    xlabel="steps",
+    title=r"influence of $\theta$ on the first unit",
+    ylabel="d s / d theta",
+)
 for color, (name, of_seeds) in zip(("black", "C3", "C1", "C0"), errors.items()):
     for i, error in enumerate(of_seeds):
-        right.semilogy(error, color=color, linewidth=1 if i else 2, label=None if i else name)
-right.set(xlabel="updates", ylabel=r"$|\theta - \theta^*|$", ylim=(1e-5, 1e3))
-right.legend(loc="upper left")
+        below.semilogy(
+            error, color=color, linewidth=1 if i else 2, label=None if i else name
+        )
+below.set(xlabel="updates", ylabel=r"$|\theta - \theta^*|$", ylim=(1e-5, 1e3))
+below.legend(loc="upper left")
 plt.show()
 
 # %%

@@ -27,7 +27,8 @@ LENGTH_OF_DIP = 12
 
 
 def make_runs(n_runs, seed):
-    """Return runs, whether they end in a failure, and the first step of the drop in pressure."""
+    """Return runs, whether they end in a failure, and the first step of the drop in
+    pressure."""
     generator = np.random.default_rng(seed)
     runs, starts = [], []
     for _ in range(n_runs):
@@ -47,7 +48,8 @@ def make_runs(n_runs, seed):
 X_train, y_train, _ = make_runs(400, seed=0)
 X, y, starts = make_runs(100, seed=1)
 model = make_pipeline(
-    TimeDistributed(StandardScaler()), RNNClassifier((32,), readout="mean", max_iter=40, random_state=0)
+    TimeDistributed(StandardScaler()),
+    RNNClassifier((32,), readout="mean", max_iter=40, random_state=0),
 )
 model.fit(X_train, y_train)
 print(f"accuracy on other runs: {model.score(X, y):.2f}")
@@ -63,14 +65,19 @@ print(f"accuracy on other runs: {model.score(X, y):.2f}")
 failing = np.flatnonzero(y == "fails")
 explanation = attribute(model, X, "fails")
 run = failing[np.argmax(explanation.outputs[failing] > 0)]
-print(f"score of 'fails': {explanation.outputs[run]:.2f}; of the baseline: {explanation.baseline_outputs[run]:.2f}")
+print(
+    f"score of 'fails': {explanation.outputs[run]:.2f}; of the baseline: "
+    f"{explanation.baseline_outputs[run]:.2f}"
+)
 print(f"sum of all parts: {explanation.attributions[run].sum():.2f}")
 
 # %%
 # :class:`~sklearn_rnn.inspection.AttributionDisplay` draws them: red values raised the score, blue ones lowered it. The
 # title adds the parts up. The pressure drops between the dashed lines.
 
-display = AttributionDisplay.from_estimator(model, X, "fails", index=run, feature_names=FEATURES)
+display = AttributionDisplay.from_estimator(
+    model, X, "fails", index=run, feature_names=FEATURES
+)
 for border in (starts[run] - 0.5, starts[run] + LENGTH_OF_DIP - 0.5):
     display.ax_.axvline(border, color="black", linestyle="--", linewidth=1)
 plt.show()
@@ -84,7 +91,8 @@ plt.show()
 
 
 def share_within(parts):
-    """Return the mean share of the drop in the sizes of the parts, over the runs that fail."""
+    """Return the mean share of the drop in the sizes of the parts, over the runs that
+    fail."""
     shares = []
     for i in failing:
         sizes = np.abs(parts[i])
@@ -93,7 +101,9 @@ def share_within(parts):
 
 
 by_steps = share_within([np.ones(len(x)) for x in X])
-print(f"share of the steps: {by_steps:.2f}; share of the parts of the pressure: ", end="")
+print(
+    f"share of the steps: {by_steps:.2f}; share of the parts of the pressure: ", end=""
+)
 print(f"{share_within([values[:, 0] for values in explanation.attributions]):.2f}")
 
 # %%
@@ -116,7 +126,12 @@ for name, mean, std in zip(FEATURES, result.importances_mean, result.importances
 
 # %%
 
-fig, ax = plt.subplots(figsize=(8, 2.5), layout="constrained")
-ax.barh(FEATURES[::-1], result.importances_mean[::-1], xerr=result.importances_std[::-1], color="C0")
+fig, ax = plt.subplots(figsize=(7, 2.5), layout="constrained")
+ax.barh(
+    FEATURES[::-1],
+    result.importances_mean[::-1],
+    xerr=result.importances_std[::-1],
+    color="C0",
+)
 ax.set_xlabel("loss in accuracy when the feature is shuffled")
 plt.show()

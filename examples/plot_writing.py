@@ -26,14 +26,19 @@ from sklearn_rnn import RNNClassifier
 
 plt.rc("font", size=13)
 
-paragraphs = dict.fromkeys(part for name in sorted(topics) for part in topics[name].split("\n\n"))
+paragraphs = dict.fromkeys(
+    part for name in sorted(topics) for part in topics[name].split("\n\n")
+)
 text = "\n\n".join(part for part in paragraphs if "+--" not in part)
 text = re.sub(" +", " ", text)[-180_000:]
 counts = Counter(text)
 text = "".join(character for character in text if counts[character] >= 50)
 n_train = len(text) * 9 // 10
 train_text, test_text = text[:n_train], text[n_train:]
-print(f"{len(train_text)} characters to learn from, {len(test_text)} to test; {len(set(text))} different")
+print(
+    f"{len(train_text)} characters to learn from, {len(test_text)} to test; "
+    f"{len(set(text))} different"
+)
 print(train_text[100_000:100_400])
 
 # %%
@@ -47,11 +52,16 @@ print(train_text[100_000:100_400])
 def sequences_of(text, n_sequences):
     length = (len(text) - 1) // n_sequences
     starts = range(0, n_sequences * length, length)
-    return [list(text[i : i + length]) for i in starts], [list(text[i + 1 : i + 1 + length]) for i in starts]
+    return [list(text[i : i + length]) for i in starts], [
+        list(text[i + 1 : i + 1 + length]) for i in starts
+    ]
 
 
 X, y = sequences_of(train_text, 32)
-print(f"{len(X)} sequences of {len(X[0])} characters; X[0] starts with {X[0][:4]}, y[0] with {y[0][:4]}")
+print(
+    f"{len(X)} sequences of {len(X[0])} characters; X[0] starts with {X[0][:4]}, y[0] "
+    f"with {y[0][:4]}"
+)
 
 # %%
 # All 32 sequences are one batch. ``truncation=50`` updates the weights after every 50 characters, and errors flow back
@@ -80,11 +90,19 @@ network.fit(X, y)
 def log_losses(text):
     """Return minus the log of the probability of each character but the first."""
     (probabilities,) = network.predict_proba([list(text[:-1])])
-    return -np.log(probabilities[np.arange(len(text) - 1), np.searchsorted(network.classes_, list(text[1:]))])
+    return -np.log(
+        probabilities[
+            np.arange(len(text) - 1), np.searchsorted(network.classes_, list(text[1:]))
+        ]
+    )
 
 
 losses = log_losses(test_text)
-print(f"perplexity of the network: training text {np.exp(log_losses(train_text).mean()):.2f}, ", end="")
+print(
+    "perplexity of the network: training text "
+    f"{np.exp(log_losses(train_text).mean()):.2f}, ",
+    end="",
+)
 print(f"test text {np.exp(losses.mean()):.2f}")
 
 # %%
@@ -99,7 +117,10 @@ def n_gram_perplexities(longest, text):
     for n in range(longest):
         for i in range(n, len(train_text)):
             followers[n][train_text[i - n : i]][train_text[i]] += 1
-    totals = [{context: seen.total() for context, seen in contexts.items()} for contexts in followers]
+    totals = [
+        {context: seen.total() for context, seen in contexts.items()}
+        for contexts in followers
+    ]
     losses = np.zeros((longest, len(text) - longest))
     for i in range(longest, len(text)):
         probability = 1 / len(network.classes_)
@@ -107,15 +128,21 @@ def n_gram_perplexities(longest, text):
             context = text[i - n : i]
             if context in totals[n]:
                 seen = followers[n][context]
-                probability = (seen[text[i]] + len(seen) * probability) / (totals[n][context] + len(seen))
+                probability = (seen[text[i]] + len(seen) * probability) / (
+                    totals[n][context] + len(seen)
+                )
             losses[n, i - longest] = -np.log(probability)
     return np.exp(losses.mean(axis=1))
 
 
-perplexities = {f"{n + 1}-grams": value for n, value in enumerate(n_gram_perplexities(7, test_text))}
+perplexities = {
+    f"{n + 1}-grams": value for n, value in enumerate(n_gram_perplexities(7, test_text))
+}
 perplexities["network"] = np.exp(losses.mean())
-fig, ax = plt.subplots(figsize=(8, 3), layout="constrained")
-bars = ax.bar(list(perplexities), list(perplexities.values()), color=["C0"] * 7 + ["C1"])
+fig, ax = plt.subplots(figsize=(7, 3), layout="constrained")
+bars = ax.bar(
+    list(perplexities), list(perplexities.values()), color=["C0"] * 7 + ["C1"]
+)
 ax.bar_label(bars, fmt="%.2f")
 ax.set(ylabel="perplexity of the test text", ylim=(0, 30))
 plt.show()
@@ -134,10 +161,20 @@ plt.show()
 
 passage = slice(2000, 2000 + 9 * 50)
 surprise = np.append(np.nan, losses)[passage] / np.log(2)
-fig, ax = plt.subplots(figsize=(9, 3.4), layout="constrained")
-image = ax.imshow(surprise.reshape(9, 50), aspect="auto", cmap="YlOrRd", vmin=0, vmax=12)
+fig, ax = plt.subplots(figsize=(7.2, 3.4), layout="constrained")
+image = ax.imshow(
+    surprise.reshape(9, 50), aspect="auto", cmap="YlOrRd", vmin=0, vmax=12
+)
 for i, character in enumerate(test_text[passage]):
-    ax.text(i % 50, i // 50, character.replace("\n", "¶"), ha="center", va="center", family="monospace", fontsize=11)
+    ax.text(
+        i % 50,
+        i // 50,
+        character.replace("\n", "¶"),
+        ha="center",
+        va="center",
+        family="monospace",
+        fontsize=11,
+    )
 ax.set_axis_off()
 fig.colorbar(image, label="bits")
 plt.show()
@@ -157,7 +194,9 @@ written = ["\n\nThe "] * 3
 unread = [list(start) for start in written]
 for _ in range(350):
     probabilities = [steps[-1].astype(float) for steps in stream.predict_proba(unread)]
-    powers = [p ** (1 / temperature) for p, temperature in zip(probabilities, temperatures)]
+    powers = [
+        p ** (1 / temperature) for p, temperature in zip(probabilities, temperatures)
+    ]
     unread = [[rng.choice(network.classes_, p=power / power.sum())] for power in powers]
     written = [start + character for start, (character,) in zip(written, unread)]
 

@@ -473,8 +473,14 @@ class BaseRNN(DocumentationLinkMixin, PlainStateMixin, CallbackSupportMixin, Bas
         >>> from sklearn_rnn import RNNRegressor
         >>> X = [[0.1, 0.5, 0.9], [0.8, 0.3], [0.2, 0.4, 0.6, 0.7], [0.9, 0.1]]
         >>> y = [0.8, -0.5, 0.5, -0.8]
-        >>> reg = RNNRegressor((8,), cell="rnn", bidirectional=False, max_iter=2, random_state=0).fit(X, y)
-        >>> {name: weights.shape for name, weights in reg.weights_.items() if name.startswith("layer_0")}
+        >>> reg = RNNRegressor(
+        ...     (8,), cell="rnn", bidirectional=False, max_iter=2, random_state=0
+        ... ).fit(X, y)
+        >>> {
+        ...     name: weights.shape
+        ...     for name, weights in reg.weights_.items()
+        ...     if name.startswith("layer_0")
+        ... }
         {'layer_0.input': (1, 8), 'layer_0.recurrent': (8, 8), 'layer_0.bias': (8,)}
         >>> reg.weights_["layer_0.bias"][:] = 0
         """

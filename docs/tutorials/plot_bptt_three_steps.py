@@ -92,7 +92,8 @@ print(f"output {output[0]:.4f}, target {y:.4f}, loss {loss(x, y, weights):.4f}")
 
 
 def backward(x, y, weights, truncation=None):
-    """Errors delta_1 to delta_T and the contributions of each step to dL/dU, dL/dW, dL/db; the gradient.
+    """Errors delta_1 to delta_T and the contributions of each step to dL/dU, dL/dW,
+    dL/db; the gradient.
 
     With ``truncation=k`` the error flows back through the last k steps only.
     """
@@ -119,9 +120,15 @@ def backward(x, y, weights, truncation=None):
 def print_shares(delta, shares, gradient):
     print("t   delta_t    to dL/dU   to dL/dW   to dL/db")
     for t in range(3, 0, -1):
-        contributions = [shares[name][t - 1].item() + 0.0 for name in "UWb"]  # + 0.0: no -0
-        print(f"{t} {delta[t, 0]:9.5f}   " + "  ".join(f"{c:9.5f}" for c in contributions))
-    print("sum           " + "  ".join(f"{gradient[name].item():9.5f}" for name in "UWb"))
+        contributions = [
+            shares[name][t - 1].item() + 0.0 for name in "UWb"
+        ]  # + 0.0: no -0
+        print(
+            f"{t} {delta[t, 0]:9.5f}   " + "  ".join(f"{c:9.5f}" for c in contributions)
+        )
+    print(
+        "sum           " + "  ".join(f"{gradient[name].item():9.5f}" for name in "UWb")
+    )
 
 
 delta, shares, gradient = backward(x, y, weights)
@@ -180,7 +187,8 @@ NAMES = {
 
 
 def one_update(x, y, weights, **parameters):
-    """An estimator after one update from the given weights, and how each of them changed."""
+    """An estimator after one update from the given weights, and how each of them
+    changed."""
     settings = {"clip_norm": None, **parameters}
     estimator = RNNRegressor(
         hidden_layer_sizes=len(weights["b"]),
@@ -198,14 +206,21 @@ def one_update(x, y, weights, **parameters):
     for name, value in weights.items():
         estimator.weights_[NAMES[name]][...] = value
     estimator.partial_fit([x], [y])
-    return estimator, {name: estimator.weights_[NAMES[name]] - value for name, value in weights.items()}
+    return estimator, {
+        name: estimator.weights_[NAMES[name]] - value for name, value in weights.items()
+    }
 
 
 def print_comparison(change, gradient):
     print("    change of the weight    -learning rate x gradient")
     for name in weights:
-        np.testing.assert_allclose(change[name], -LEARNING_RATE * gradient[name], rtol=1e-9, atol=1e-12)
-        print(f"{name}   {change[name].item():16.8f} {-LEARNING_RATE * gradient[name].item():24.8f}")
+        np.testing.assert_allclose(
+            change[name], -LEARNING_RATE * gradient[name], rtol=1e-9, atol=1e-12
+        )
+        print(
+            f"{name}   {change[name].item():16.8f} "
+            f"{-LEARNING_RATE * gradient[name].item():24.8f}"
+        )
 
 
 estimator, change = one_update(x, y, weights)
@@ -215,7 +230,10 @@ print_comparison(change, gradient)
 # The update decreased the loss:
 
 updated = {name: estimator.weights_[NAMES[name]] for name in weights}
-print(f"loss before the update {loss(x, y, weights):.5f}, after it {loss(x, y, updated):.5f}")
+print(
+    f"loss before the update {loss(x, y, weights):.5f}, after it "
+    f"{loss(x, y, updated):.5f}"
+)
 
 # %%
 # Truncation: the same with ``truncation=2``
@@ -240,7 +258,7 @@ print_comparison(change_2, gradient_2)
 # tape. The contributions of step 1 to the gradients of W and b are missing (and those of U, if :math:`h_0` were not
 # zero):
 
-fig, axes = plt.subplots(1, 3, figsize=(9, 2.8), sharey=True, layout="constrained")
+fig, axes = plt.subplots(1, 3, figsize=(7.2, 2.8), sharey=True, layout="constrained")
 steps = np.arange(1, 4)
 for ax, name in zip(axes, "UWb"):
     ax.bar(steps - 0.2, shares[name].ravel(), width=0.38, label="full BPTT")
@@ -262,7 +280,10 @@ plt.show()
 CLIP_NORM = 0.5
 norm = np.sqrt(sum(np.sum(g**2) for g in gradient.values()))
 clipped = {name: g * min(1.0, CLIP_NORM / norm) for name, g in gradient.items()}
-print(f"norm of the gradient {norm:.5f}, clip_norm {CLIP_NORM}: all components times {CLIP_NORM / norm:.5f}")
+print(
+    f"norm of the gradient {norm:.5f}, clip_norm {CLIP_NORM}: all components times "
+    f"{CLIP_NORM / norm:.5f}"
+)
 
 estimator, change = one_update(x, y, weights, clip_norm=CLIP_NORM)
 print_comparison(change, clipped)
@@ -293,8 +314,13 @@ for truncation in (None, 2, 1):
     _, _, expected = backward(x_3, y, weights_2, truncation)
     _, change = one_update(x_3, y, weights_2, truncation=truncation)
     for name in weights_2:
-        np.testing.assert_allclose(change[name], -LEARNING_RATE * expected[name], rtol=1e-9, atol=1e-12)
-    print(f"truncation={truncation}: dL/dW by rows", *[np.array2string(row, precision=4) for row in expected["W"]])
+        np.testing.assert_allclose(
+            change[name], -LEARNING_RATE * expected[name], rtol=1e-9, atol=1e-12
+        )
+    print(
+        f"truncation={truncation}: dL/dW by rows",
+        *[np.array2string(row, precision=4) for row in expected["W"]],
+    )
 
 # %%
 # Further reading

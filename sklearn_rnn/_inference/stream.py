@@ -68,7 +68,9 @@ class PredictionStream:
     >>> import numpy as np
     >>> from sklearn_rnn import RNNRegressor
     >>> X = np.sin(np.arange(40.0)).reshape(4, 10, 1)
-    >>> reg = RNNRegressor(8, bidirectional=False, max_iter=2, random_state=0).fit(X, [0, 1, 0, 1])
+    >>> reg = RNNRegressor(8, bidirectional=False, max_iter=2, random_state=0).fit(
+    ...     X, [0, 1, 0, 1]
+    ... )
     >>> stream = reg.stream()
     >>> for x in X[0]:
     ...     prediction = stream.step(x)
@@ -136,7 +138,9 @@ class PredictionStream:
         >>> from sklearn_rnn.preprocessing import TimeDistributed
         >>> X = 100 + 20 * np.sin(np.arange(40.0)).reshape(4, 10, 1)
         >>> regressor = RNNRegressor(8, bidirectional=False, max_iter=2, random_state=0)
-        >>> pipeline = make_pipeline(TimeDistributed(StandardScaler()), regressor).fit(X, [0, 1, 0, 1])
+        >>> pipeline = make_pipeline(TimeDistributed(StandardScaler()), regressor).fit(
+        ...     X, [0, 1, 0, 1]
+        ... )
         >>> stream = PredictionStream.from_pipeline(pipeline)
         >>> for x in X[0]:
         ...     prediction = stream.step(x)

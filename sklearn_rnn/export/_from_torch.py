@@ -69,7 +69,10 @@ def from_torch(recurrent, linear, *, classes=None, readout="last", **params):
     --------
     >>> import torch  # doctest: +SKIP
     >>> from sklearn_rnn.export import from_torch
-    >>> recurrent, linear = torch.nn.GRU(3, 8, batch_first=True), torch.nn.Linear(8, 2)  # doctest: +SKIP
+    >>> recurrent, linear = (
+    ...     torch.nn.GRU(3, 8, batch_first=True),
+    ...     torch.nn.Linear(8, 2),
+    ... )  # doctest: +SKIP
     >>> from_torch(recurrent, linear, classes=["no", "yes"]).classes_  # doctest: +SKIP
     array(['no', 'yes'], dtype='<U3')
     """

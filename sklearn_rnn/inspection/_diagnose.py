@@ -71,7 +71,13 @@ def diagnose(estimator, X, y):
     >>> from sklearn_rnn.inspection import diagnose
     >>> X, y = make_temporal_order(50, random_state=0)
     >>> clf = RNNClassifier(
-    ...     4, cell="rnn", readout="last", bidirectional=False, patch_size=1, max_iter=5, random_state=0
+    ...     4,
+    ...     cell="rnn",
+    ...     readout="last",
+    ...     bidirectional=False,
+    ...     patch_size=1,
+    ...     max_iter=5,
+    ...     random_state=0,
     ... )
     >>> "vanishing gradient" in diagnose(clf.fit(X, y), X, y).names
     True

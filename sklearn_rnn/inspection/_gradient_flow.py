@@ -102,7 +102,9 @@ def gradient_flow(estimator, X, y, *, n_iterations=10, random_state=0):
     >>> from sklearn_rnn.datasets import make_adding_problem
     >>> from sklearn_rnn.inspection import gradient_flow
     >>> X, y = make_adding_problem(20, 30, random_state=0)
-    >>> regressor = RNNRegressor((8,), bidirectional=False, max_iter=1, random_state=0).fit(X, y)
+    >>> regressor = RNNRegressor((8,), bidirectional=False, max_iter=1, random_state=0).fit(
+    ...     X, y
+    ... )
     >>> layer = gradient_flow(regressor, X, y).layers[0]
     >>> layer.hidden_norms.shape, layer.dropped_share.shape
     ((30,), (31,))

@@ -83,7 +83,9 @@ def truncation_bias(estimator, X, y, truncations, *, truncation_stride=None):
     >>> from sklearn_rnn.datasets import make_adding_problem
     >>> from sklearn_rnn.inspection import truncation_bias
     >>> X, y = make_adding_problem(20, 30, random_state=0)
-    >>> regressor = RNNRegressor((8,), bidirectional=False, max_iter=1, random_state=0).fit(X, y)
+    >>> regressor = RNNRegressor((8,), bidirectional=False, max_iter=1, random_state=0).fit(
+    ...     X, y
+    ... )
     >>> bias = truncation_bias(regressor, X, y, [5, 10, 30])
     >>> print(bias.cosine[-1], bias.relative_bias[-1])
     1.0 0.0

@@ -286,7 +286,9 @@ class ForwardFill(DocumentationLinkMixin, PlainStateMixin, SequenceTransformerMi
         >>> import numpy as np
         >>> from sklearn_rnn.preprocessing import ForwardFill
         >>> X = [np.array([[7.0, 1.0], [np.nan, 2.0]]), np.array([[5.0, 3.0]])]
-        >>> ForwardFill(add_indicator=True).fit(X).get_feature_names_out(["speed", "level"]).tolist()
+        >>> ForwardFill(add_indicator=True).fit(X).get_feature_names_out(
+        ...     ["speed", "level"]
+        ... ).tolist()
         ['speed', 'level', 'missingindicator_speed']
         """
         check_is_fitted(self, "missing_features_")

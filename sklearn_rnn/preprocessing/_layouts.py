@@ -90,7 +90,9 @@ class ToSequences(DocumentationLinkMixin, PlainStateMixin, TransformerMixin, Bas
            [ 2., 20.],
            [ 3., 30.]]), array([[ 4., 40.],
            [ 5., 50.]])]
-    >>> lags = np.array([[3.0, 2.0, 1.0, 6.0]])  # the last three values, newest first, and a day of the week
+    >>> lags = np.array(
+    ...     [[3.0, 2.0, 1.0, 6.0]]
+    ... )  # the last three values, newest first, and a day of the week
     >>> ToSequences("by_step", newest_first=True, exogenous=1).fit_transform(lags)
     array([[[1., 6.],
             [2., 6.],

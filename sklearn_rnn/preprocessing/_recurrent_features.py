@@ -47,7 +47,9 @@ class RecurrentFeatures(DocumentationLinkMixin, PlainStateMixin, TransformerMixi
     its state is above thresholds. A linear model on these features is often as good as a trained network if the
     sequences are few, and takes seconds::
 
-        make_pipeline(RecurrentFeatures(), StandardScaler(), RidgeClassifierCV(np.logspace(-2, 5, 15)))
+        make_pipeline(
+            RecurrentFeatures(), StandardScaler(), RidgeClassifierCV(np.logspace(-2, 5, 15))
+        )
 
     Sequences may have different lengths and any number of features per step. Their values need no scaling.
 

@@ -97,7 +97,9 @@ class AttributionDisplay:
     >>> from sklearn_rnn.inspection import AttributionDisplay
     >>> X, y = make_adding_problem(40, 20, random_state=0)
     >>> regressor = RNNRegressor((8,), max_iter=5, random_state=0).fit(X, y)
-    >>> display = AttributionDisplay.from_estimator(regressor, X, index=3, feature_names=["number", "mark"])
+    >>> display = AttributionDisplay.from_estimator(
+    ...     regressor, X, index=3, feature_names=["number", "mark"]
+    ... )
     >>> display.attributions.shape
     (20, 2)
     >>> plt.show()
@@ -310,7 +312,9 @@ class AttributionDisplay:
         --------
         >>> import numpy as np
         >>> from sklearn_rnn.inspection import AttributionDisplay
-        >>> display = AttributionDisplay(attributions=np.array([[0.5], [-0.1]]), feature_names=["pressure"])
+        >>> display = AttributionDisplay(
+        ...     attributions=np.array([[0.5], [-0.1]]), feature_names=["pressure"]
+        ... )
         >>> display.plot(colorbar=False).ax_.get_ylabel()
         'pressure'
         """

@@ -63,7 +63,9 @@ class GradientFlowDisplay:
     >>> from sklearn_rnn.inspection import GradientFlowDisplay
     >>> X, y = make_adding_problem(20, 30, random_state=0)
     >>> settings = {"bidirectional": False, "readout": "last", "max_iter": 1, "random_state": 0}
-    >>> estimators = {cell: RNNRegressor((8,), cell=cell, **settings).fit(X, y) for cell in ("rnn", "gru")}
+    >>> estimators = {
+    ...     cell: RNNRegressor((8,), cell=cell, **settings).fit(X, y) for cell in ("rnn", "gru")
+    ... }
     >>> display = GradientFlowDisplay.from_estimators(estimators, X, y)
     >>> plt.show()
     """
@@ -112,7 +114,9 @@ class GradientFlowDisplay:
         >>> from sklearn_rnn.datasets import make_adding_problem
         >>> from sklearn_rnn.inspection import GradientFlowDisplay
         >>> X, y = make_adding_problem(20, 30, random_state=0)
-        >>> regressor = RNNRegressor((8,), bidirectional=False, max_iter=2, random_state=0).fit(X, y)
+        >>> regressor = RNNRegressor((8,), bidirectional=False, max_iter=2, random_state=0).fit(
+        ...     X, y
+        ... )
         >>> display = GradientFlowDisplay.from_estimator(regressor, X, y, name="gru")
         >>> list(display.flows)
         ['gru']
@@ -158,7 +162,9 @@ class GradientFlowDisplay:
         >>> from sklearn_rnn.datasets import make_adding_problem
         >>> from sklearn_rnn.inspection import GradientFlowDisplay
         >>> X, y = make_adding_problem(20, 30, random_state=0)
-        >>> regressor = RNNRegressor((8,), bidirectional=False, max_iter=2, random_state=0).fit(X, y)
+        >>> regressor = RNNRegressor((8,), bidirectional=False, max_iter=2, random_state=0).fit(
+        ...     X, y
+        ... )
         >>> longer = RNNRegressor((8,), bidirectional=False, max_iter=20, random_state=0).fit(X, y)
         >>> models = {"2 epochs": regressor, "20 epochs": longer}
         >>> display = GradientFlowDisplay.from_estimators(models, X, y, n_iterations=0)

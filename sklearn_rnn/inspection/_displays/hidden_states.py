@@ -51,7 +51,9 @@ class HiddenStatesDisplay:
     >>> from sklearn_rnn.datasets import make_noisy_sines
     >>> from sklearn_rnn.inspection import HiddenStatesDisplay
     >>> X, y = make_noisy_sines(80, random_state=0)
-    >>> regressor = RNNRegressor((8,), max_iter=10, bidirectional=False, random_state=0).fit(X, y)
+    >>> regressor = RNNRegressor((8,), max_iter=10, bidirectional=False, random_state=0).fit(
+    ...     X, y
+    ... )
     >>> display = HiddenStatesDisplay.from_estimator(regressor, X, index=3)
     >>> plt.show()
     """
@@ -94,7 +96,9 @@ class HiddenStatesDisplay:
         >>> from sklearn_rnn.datasets import make_adding_problem
         >>> from sklearn_rnn.inspection import HiddenStatesDisplay
         >>> X, y = make_adding_problem(20, 30, random_state=0)
-        >>> regressor = RNNRegressor((8,), bidirectional=False, max_iter=2, random_state=0).fit(X, y)
+        >>> regressor = RNNRegressor((8,), bidirectional=False, max_iter=2, random_state=0).fit(
+        ...     X, y
+        ... )
         >>> display = HiddenStatesDisplay.from_estimator(regressor, X, index=3, order="peak")
         >>> display.hidden_states.shape
         (30, 8)

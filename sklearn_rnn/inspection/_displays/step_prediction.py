@@ -66,7 +66,9 @@ class StepPredictionDisplay:
     >>> rng = np.random.default_rng(0)
     >>> X = [rng.normal(size=(n_steps, 1)) for n_steps in rng.integers(5, 20, size=40)]
     >>> y = [np.where(x[:, 0] > 0, "up", "down") for x in X]
-    >>> clf = RNNClassifier((8,), readout="each", max_iter=10, random_state=0).fit(X[:30], y[:30])
+    >>> clf = RNNClassifier((8,), readout="each", max_iter=10, random_state=0).fit(
+    ...     X[:30], y[:30]
+    ... )
     >>> display = StepPredictionDisplay.from_estimator(clf, X[30:], y[30:], index=2)
     >>> plt.show()
     """
@@ -161,7 +163,9 @@ class StepPredictionDisplay:
         --------
         >>> from sklearn_rnn.inspection import StepPredictionDisplay
         >>> y_true, y_pred = ["idle", "load", None, "load"], ["idle", "idle", "load", "load"]
-        >>> display = StepPredictionDisplay.from_predictions(y_true, y_pred, classes=["idle", "load"])
+        >>> display = StepPredictionDisplay.from_predictions(
+        ...     y_true, y_pred, classes=["idle", "load"]
+        ... )
         >>> list(display.images_)
         ['true', 'predicted', 'wrong']
         """

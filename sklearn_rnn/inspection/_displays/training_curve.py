@@ -134,7 +134,9 @@ class TrainingCurveDisplay:
         >>> from sklearn_rnn.datasets import make_adding_problem
         >>> from sklearn_rnn.inspection import TrainingCurveDisplay
         >>> X, y = make_adding_problem(20, 30, random_state=0)
-        >>> regressor = RNNRegressor((8,), bidirectional=False, max_iter=2, random_state=0).fit(X, y)
+        >>> regressor = RNNRegressor((8,), bidirectional=False, max_iter=2, random_state=0).fit(
+        ...     X, y
+        ... )
         >>> display = TrainingCurveDisplay.from_estimator(regressor, panels=["loss"])
         >>> len(display.losses)
         2
@@ -183,7 +185,9 @@ class TrainingCurveDisplay:
         Examples
         --------
         >>> from sklearn_rnn.inspection import TrainingCurveDisplay
-        >>> display = TrainingCurveDisplay(losses=[1.0, 0.4, 0.2], validation_losses=[1.1, 0.6, 0.5])
+        >>> display = TrainingCurveDisplay(
+        ...     losses=[1.0, 0.4, 0.2], validation_losses=[1.1, 0.6, 0.5]
+        ... )
         >>> list(display.plot().lines_)
         ['loss', 'validation_loss']
         """
