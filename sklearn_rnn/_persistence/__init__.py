@@ -9,6 +9,7 @@ import numpy as np
 import sklearn
 from sklearn.exceptions import InconsistentVersionWarning
 
+from sklearn_rnn._persistence import checkpoints  # noqa: F401  its files are a place of checkpoints
 from sklearn_rnn._persistence.archive import read_archive, write_archive
 from sklearn_rnn._persistence.errors import ModelFileError, check
 from sklearn_rnn._persistence.estimators import EstimatorWriter, decode_estimator
