@@ -216,7 +216,7 @@ class Monitor:
         if figures.losses:
             loss = float(np.average(figures.losses, weights=figures.weights))
             norm = float(np.mean(figures.norms))
-        validation = (None, None) if self._validate is None else self._validate()
+        validation = (None, None) if self._validate is None else tuple(map(float, self._validate()))
         epoch = Epoch(loss, norm, len(figures.norms), figures.n_clipped, n_samples, *validation)
         self._progress.epoch(self.n_epochs + 1, epoch, time.perf_counter() - self._started)
         before = self.best
