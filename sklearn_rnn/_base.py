@@ -273,7 +273,7 @@ class BaseRNN(DocumentationLinkMixin, PlainStateMixin, CallbackSupportMixin, Bas
         model, session = self._model, self._session
         keeper = options.get("keeper")
         if keeper is not None and keeper.earlier is not None:
-            session.restore(keeper.earlier.session)
+            session.restore(keeper.earlier.session, model.network, keeper.place)
             options["begins"] = False
         settings = training_settings(
             self, session.truncation, len(dataset), in_one_batch=options.get("state") is not None

@@ -138,6 +138,7 @@ def load(path):
 def _load(data: bytes) -> Any:
     header, arrays = read_archive(data)
     del data
+    check("identity" not in header, "it holds a checkpoint of a training: pass it to fit as checkpoint.")
     try:
         check_format(header.get("format"), str(header.get("sklearn_rnn"))[:60], "it")
         check_names(header, NAMES, "it")

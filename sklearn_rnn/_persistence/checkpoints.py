@@ -45,13 +45,14 @@ class CheckpointFile(Keeper):
     def __init__(self, checkpoint: Checkpoint, identity: dict[str, str]) -> None:
         self._n_epochs, self._seconds = read_interval(checkpoint.every)
         self._identity = identity
-        self._has_written = self._has_warned = False
+        self._has_warned = False
         self.path = os.fspath(checkpoint.path)
         self.place = f"checkpoint={self.path!r}"
         if self.path.endswith(("/", os.sep)) or os.path.isdir(self.path):
             self.path = self._path_in_folder()
             self.place = f"checkpoint={self.path!r}"
         self.earlier = self._read() if checkpoint.resume and os.path.lexists(self.path) else None
+        self._has_file = self.earlier is not None
         remove_leftovers(self.path)
         self._last_time = time.monotonic()
 
@@ -111,11 +112,11 @@ class CheckpointFile(Keeper):
         try:
             self._write(state)
         except OSError as error:
-            if self.earlier is None and not self._has_written:
+            if not self._has_file:
                 with self._naming_the_checkpoint("cannot be written"):
                     raise
             self._warn(error)
-        self._has_written = True
+        self._has_file = True
         self._last_time = time.monotonic()  # after writing: training goes on even on a slow disk
 
     def _write(self, state: TrainingState) -> None:

@@ -53,6 +53,14 @@ class BegunEpoch:
     n_trained: int = 0
     figures: Figures = field(default_factory=Figures)
 
+    def check_fits(self, n_sequences: int, place: str) -> None:
+        """Refuse an epoch, which was loaded, of other data."""
+        is_order = self.order is None or np.array_equal(np.sort(self.order), np.arange(n_sequences))
+        refuse_unless(is_order, place, "has an order that is none of the sequences")
+        figures = self.figures
+        n_updates = {len(values) for values in (figures.losses, figures.weights, figures.norms)}
+        refuse_unless(len(n_updates) == 1, place, "has an epoch without a figure for each update")
+
 
 @plain_form("evaluation", place=Text(), loss=Number(), gradient=Array(1))
 class Evaluation(NamedTuple):
@@ -76,7 +84,7 @@ class Evaluation(NamedTuple):
     "training_state",
     first_random_state=Optional(RandomBits()),
     parameters=Array(1),
-    last_good=Array(1),
+    last_good=Optional(Array(1)),
     session=Object("session"),
     monitor=Object("monitor"),
     epoch=Optional(Object("begun_epoch")),
@@ -91,8 +99,8 @@ class TrainingState(NamedTuple):
         As it was before the network was drawn; None for a warm start, which draws none.
     parameters : ndarray of shape (n_parameters,)
         The present ones; with L-BFGS the first ones.
-    last_good : ndarray of shape (n_parameters,)
-        Those of the last complete epoch.
+    last_good : ndarray of shape (n_parameters,), or None
+        Those of the last complete epoch; None if they are the present ones, between two epochs.
     session : TrainingSession
     monitor : MonitorState
     epoch : BegunEpoch, or None
@@ -102,7 +110,7 @@ class TrainingState(NamedTuple):
 
     first_random_state: np.random.RandomState | None
     parameters: np.ndarray
-    last_good: np.ndarray
+    last_good: np.ndarray | None
     session: TrainingSession
     monitor: MonitorState
     epoch: BegunEpoch | None
@@ -117,7 +125,7 @@ class Keeper(ABC):
     place : str
         Where it keeps them, for messages.
     earlier : TrainingState or None
-        The state to continue from; None: training begins.
+        The state to continue from; None: training begins, or has gone on from it.
     """
 
     place: str
@@ -149,6 +157,8 @@ class Recorder:
     parameters : ndarray of shape (n_parameters,)
         The trained vector, which is overwritten.
     monitor : Monitor
+    n_sequences : int
+        Of an epoch.
     first_random_state : RandomState or None
         See TrainingState.
 
@@ -168,35 +178,35 @@ class Recorder:
         session: TrainingSession,
         parameters: np.ndarray,
         monitor: Monitor,
+        n_sequences: int,
         first_random_state: np.random.RandomState | None = None,
     ) -> None:
         self._keeper, self._session, self._parameters, self._monitor = keeper, session, parameters, monitor
         self._first_random_state = first_random_state
         self.epoch: BegunEpoch | None = None
+        self.last_good = parameters.copy()
         self._evaluations: list[Evaluation] = []
-        self._n_replayed = 0
+        self._n_known = self._n_replayed = 0  # evaluations of the earlier state, and those that SciPy has been given
         self._has_news = False
-        if keeper is not None and keeper.earlier is not None:
-            self._go_on_from(keeper.earlier, keeper.place)
-        self.last_good = parameters.copy() if self._kept is None else self._kept.last_good.copy()
-        self.n_epochs = monitor.n_epochs_of_call
         if keeper is not None and keeper.earlier is None:
             self._keep()
+        elif keeper is not None and keeper.earlier is not None:
+            self._go_on_from(keeper.earlier, n_sequences, keeper.place)
+            keeper.earlier = None  # its memory
+        self.n_epochs = monitor.n_epochs_of_call
 
-    @property
-    def _kept(self) -> TrainingState | None:
-        return None if self._keeper is None else self._keeper.earlier
-
-    def _go_on_from(self, state: TrainingState, place: str) -> None:
+    def _go_on_from(self, state: TrainingState, n_sequences: int, place: str) -> None:
         shape, dtype = self._parameters.shape, self._parameters.dtype
-        best = state.monitor.best.parameters
-        vectors = [state.parameters, state.last_good, *([] if best is None else [best])]
-        vectors += [evaluation.gradient for evaluation in state.evaluations]
+        last_good = state.parameters if state.last_good is None else state.last_good
+        best = last_good if state.monitor.best.parameters is None else state.monitor.best.parameters
+        vectors = [state.parameters, last_good, best, *(evaluation.gradient for evaluation in state.evaluations)]
         is_right = all(vector.shape == shape and vector.dtype == dtype for vector in vectors)
         refuse_unless(is_right, place, "must have vectors with an entry for each parameter")
-        self._parameters[...] = state.parameters
+        if state.epoch is not None:
+            state.epoch.check_fits(n_sequences, place)
+        self._parameters[...], self.last_good[...] = state.parameters, last_good
         self._monitor.restore(state.monitor)
-        self._evaluations = list(state.evaluations)
+        self._evaluations, self._n_known = state.evaluations, len(state.evaluations)
         self.epoch = state.epoch
         begun = "" if state.epoch is None else f" and {state.epoch.n_trained} sequences"
         self._monitor.report(f"Training continues after epoch {self._monitor.n_epochs}{begun}, from {place}.")
@@ -226,7 +236,8 @@ class Recorder:
     def _keep(self, epoch: BegunEpoch | None = None) -> None:
         assert self._keeper is not None
         parameters = self.last_good if self._session.optimizer is None else self._parameters
-        state = (parameters, self.last_good, self._session, self._monitor.state(), epoch, self._evaluations)
+        last_good = None if epoch is None else self.last_good
+        state = (parameters, last_good, self._session, self._monitor.state(), epoch, self._evaluations)
         self._keeper.keep(TrainingState(self._first_random_state, *state))
         self._has_news = False
 
@@ -234,9 +245,9 @@ class Recorder:
 
     def next_evaluation(self, vector: np.ndarray) -> Evaluation | None:
         """Return the next evaluation of the earlier state, which is that of these parameters; None after the last."""
-        if self._kept is None or self._n_replayed == len(self._kept.evaluations):
+        if self._n_replayed == self._n_known:
             return None
-        evaluation = self._kept.evaluations[self._n_replayed]
+        evaluation = self._evaluations[self._n_replayed]
         self._n_replayed += 1
         if evaluation.place != _digest_of(vector):
             assert self._keeper is not None

@@ -97,8 +97,12 @@ class TrainingSession:
             is_right = [state.shape for state in self.carried_state] == shapes
             refuse_unless(is_right, f"{place}.carried_state", "must have the states of every layer")
 
-    def restore(self, earlier: TrainingSession) -> None:
-        """Go on where a session with the same settings was."""
+    def restore(self, earlier: TrainingSession, network: RecurrentNetwork, place: str) -> None:
+        """Go on where a session with the same settings was, which was loaded."""
+        earlier.check_fits(network, place)
+        for name in ("optimizer", "truncation"):
+            is_right = type(getattr(earlier, name)) is type(getattr(self, name))
+            refuse_unless(is_right, place, f"has another {name} than the parameters say")
         self.random_state.set_state(earlier.random_state.get_state(legacy=False))
         if self.optimizer is not None:
             assert earlier.optimizer is not None
@@ -166,7 +170,7 @@ class TrainingSession:
             snapshot=snapshot,
             watches_loss=self.solver != "lbfgs" and not is_partial and not self.schedule.has_end,
         )
-        recorder = Recorder(keeper, self, parameters, monitor, first_random_state)
+        recorder = Recorder(keeper, self, parameters, monitor, len(dataset), first_random_state)
         n_epochs = 1 if is_partial else settings.max_iter
         is_complete = False
         with threads(settings.n_jobs) as run:
