@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABCMeta, abstractmethod
+from copy import deepcopy
 from dataclasses import replace
 from typing import Any
 
@@ -20,6 +21,7 @@ from sklearn_rnn._data.targets import check_y, known_targets
 from sklearn_rnn._data.training_data import Known, read_sequences, read_training_data
 from sklearn_rnn._data.validation import hold_out, read_validation_data
 from sklearn_rnn._data.weights import check_weights
+from sklearn_rnn._identity import identity_of
 from sklearn_rnn._inference.prediction import hidden_states, predict_scores
 from sklearn_rnn._inference.stream import PredictionStream
 from sklearn_rnn._model import Model
@@ -38,6 +40,7 @@ from sklearn_rnn._settings import (
     training_settings,
 )
 from sklearn_rnn._training.carried_state import carry_over
+from sklearn_rnn._training.checkpoint import KEEPERS
 from sklearn_rnn._training.losses import Loss
 from sklearn_rnn._training.memory.model import memory_estimate
 from sklearn_rnn._training.monitor import Best
@@ -49,6 +52,7 @@ from sklearn_rnn._utils.documentation_link import DocumentationLinkMixin
 from sklearn_rnn._utils.plain import Labels, Number, Object, Optional, Whole, check_names, refuse_unless
 from sklearn_rnn._utils.state import PlainStateMixin
 from sklearn_rnn._utils.threads import threads
+from sklearn_rnn.callbacks._checkpoint import checkpoint_of, refuse_checkpoints
 
 
 class BaseRNN(DocumentationLinkMixin, PlainStateMixin, CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
@@ -59,6 +63,8 @@ class BaseRNN(DocumentationLinkMixin, PlainStateMixin, CallbackSupportMixin, Bas
     """
 
     _parameter_constraints: dict = CONSTRAINTS
+
+    _takes_checkpoints = True
 
     _plain_attributes = {"_model": Object("model"), "_session": Object("session", "closed_session")}
 
@@ -97,7 +103,7 @@ class BaseRNN(DocumentationLinkMixin, PlainStateMixin, CallbackSupportMixin, Bas
     # ---- Training ------------------------------------------------------------------------------------
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y, sample_weight=None, X_val=None, y_val=None, sample_weight_val=None):
+    def fit(self, X, y, sample_weight=None, X_val=None, y_val=None, sample_weight_val=None, checkpoint=None):
         """Train on sequences X and targets y.
 
         Parameters
@@ -119,6 +125,9 @@ class BaseRNN(DocumentationLinkMixin, PlainStateMixin, CallbackSupportMixin, Bas
         X_val, y_val, sample_weight_val : as X, y and sample_weight, default=None
             Validation data. Their loss and score are recorded after every epoch, and ``early_stopping`` uses
             them instead of a part of X.
+        checkpoint : str, path-like or :class:`~sklearn_rnn.callbacks.Checkpoint`, default=None
+            Where to keep the state of the training after every epoch. If the file exists, training continues from
+            it, with the same bits as if nobody had stopped it. A folder gets a file for each training.
 
         Returns
         -------
@@ -128,7 +137,10 @@ class BaseRNN(DocumentationLinkMixin, PlainStateMixin, CallbackSupportMixin, Bas
         Raises
         ------
         ValueError, TypeError
-            For bad input. After any exception the estimator is as it was before the call.
+            For bad input, and a checkpoint of another training. After any exception the estimator is as it was before
+            the call.
+        OSError
+            If the checkpoint cannot be read, or not be written before training begins.
 
         Examples
         --------
@@ -142,27 +154,49 @@ class BaseRNN(DocumentationLinkMixin, PlainStateMixin, CallbackSupportMixin, Bas
         """
         tasks = FitTasks(self, "fit", self.max_iter, X, y, sample_weight)
         with draft_of(self) as draft:
-            draft._fit(X, y, sample_weight, (X_val, y_val, sample_weight_val), tasks)
+            draft._fit(X, y, sample_weight, (X_val, y_val, sample_weight_val), tasks, checkpoint_of(self, checkpoint))
         tasks.end()
         return self
 
-    def _fit(self, X, y, sample_weight, validation_data, tasks):
+    def _fit(self, X, y, sample_weight, validation_data, tasks, checkpoint):
         check_settings(self)
         reader, earlier = self._target_reader(), self._known() if self.warm_start else None
         known, dataset = read_training_data(self, X, y, sample_weight, reader, known=earlier)
         validation = read_validation_data(self, validation_data, reader, known)
-        begins = earlier is None
+        begins, options = earlier is None, {}
+        if checkpoint is not None:
+            options["keeper"] = self._keeper(checkpoint, known, dataset, validation, begins)
         if begins:
-            self._begin_training(known, dataset)
+            random_state = self._first_random_state(options.get("keeper"))
+            if checkpoint is not None:
+                options["first_random_state"] = deepcopy(random_state)
+            self._begin_training(known, dataset, random_state)
         else:
             self._continue_training(known, dataset, restart_session)
         if self.early_stopping and validation is None:
             random_state = self._session.random_state
             dataset, validation = hold_out(dataset, known.coding, self.validation_fraction, random_state)
-        self._train(dataset, validation, begins=begins, tasks=tasks)
+        self._train(dataset, validation, begins=begins, tasks=tasks, **options)
+
+    def _keeper(self, checkpoint, known, dataset, validation, begins):
+        """Return what keeps the states of this training, and has the one to continue from."""
+        start = None if begins else (self._model, self._session)
+        return KEEPERS["file"](checkpoint, identity_of(self, known, dataset, validation, start))
+
+    def _first_random_state(self, keeper):
+        """Return the generator of a new network; that of a training which continues is as it was at its start."""
+        random_state = check_random_state(self.random_state)
+        if keeper is None or keeper.earlier is None:
+            return random_state
+        first = keeper.earlier.first_random_state
+        if self.random_state is None:  # NumPy's global generator stays as it is
+            return first
+        random_state.set_state(first.get_state(legacy=False))
+        return random_state
 
     def _partial_fit(self, X, y, sample_weight, new_sequence, classes=None):
         """Pass over the data once; see ``partial_fit`` of the estimators."""
+        refuse_checkpoints(self)
         tasks = FitTasks(self, "partial_fit", 1, X, y, sample_weight)
         with draft_of(self) as draft:
             draft._fit_chunk(X, y, sample_weight, new_sequence, classes, tasks)
@@ -174,7 +208,7 @@ class BaseRNN(DocumentationLinkMixin, PlainStateMixin, CallbackSupportMixin, Bas
         earlier, data = self._known(), (X, y, sample_weight, self._target_reader())
         known, dataset = read_training_data(self, *data, known=earlier, classes=classes, is_chunk=self.stateful)
         if earlier is None:
-            self._begin_training(known, dataset)
+            self._begin_training(known, dataset, check_random_state(self.random_state))
         else:
             self._continue_training(known, dataset, continue_session)
         state = self._starting_state(len(dataset), new_sequence)
@@ -196,15 +230,14 @@ class BaseRNN(DocumentationLinkMixin, PlainStateMixin, CallbackSupportMixin, Bas
                 "sklearn_rnn.save(..., with_training=True), or train a new network by fit with warm_start=False."
             )
 
-    def _begin_training(self, known, dataset):
+    def _begin_training(self, known, dataset, random_state):
         """Make a new model, and the session of its training."""
-        self._make_model(known)
+        self._make_model(known, random_state)
         self._start_scores(dataset)
 
-    def _make_model(self, known):
+    def _make_model(self, known, random_state):
         """Make a new model with random start values, and a session that has not begun."""
         schema, coding = known
-        random_state = check_random_state(self.random_state)
         with threads(1):  # the start values' QR decompositions, too, have other bits with other BLAS threads
             network = make_network(self, schema, coding.n_outputs, random_state)
         self._model = Model(schema, network, self._make_loss(coding).link, coding, architecture_of(self))
@@ -238,6 +271,10 @@ class BaseRNN(DocumentationLinkMixin, PlainStateMixin, CallbackSupportMixin, Bas
     def _train(self, dataset, validation=None, **options):
         """Train the draft's own model and session, and set the fitted attributes; see TrainingSession.train."""
         model, session = self._model, self._session
+        keeper = options.get("keeper")
+        if keeper is not None and keeper.earlier is not None:
+            session.restore(keeper.earlier.session, model.network, keeper.place)
+            options["begins"] = False
         settings = training_settings(
             self, session.truncation, len(dataset), in_one_batch=options.get("state") is not None
         )
@@ -501,7 +538,7 @@ def with_weights(estimator: BaseRNN, schema: InputSchema, coding: Any, weights: 
     """
     estimator._validate_params()
     check_settings(estimator)
-    estimator._make_model((schema, coding))
+    estimator._make_model((schema, coding), check_random_state(estimator.random_state))
     for name, view in estimator.weights_.items():
         view[...] = weights[name]
     estimator.n_features_in_ = schema.step_features

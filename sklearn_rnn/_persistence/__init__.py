@@ -9,6 +9,7 @@ import numpy as np
 import sklearn
 from sklearn.exceptions import InconsistentVersionWarning
 
+from sklearn_rnn._persistence import checkpoints  # noqa: F401  its files are a place of checkpoints
 from sklearn_rnn._persistence.archive import read_archive, write_archive
 from sklearn_rnn._persistence.errors import ModelFileError, check
 from sklearn_rnn._persistence.estimators import EstimatorWriter, decode_estimator
@@ -152,6 +153,7 @@ def load(path):
 def _load(data: bytes) -> Any:
     header, arrays = read_archive(data)
     del data
+    check("identity" not in header, "it holds a checkpoint of a training: pass it to fit as checkpoint.")
     try:
         check_format(header.get("format"), str(header.get("sklearn_rnn"))[:60], "it")
         check_names(header, NAMES, "it")

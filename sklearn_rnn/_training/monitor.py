@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,14 +13,64 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn_rnn._training.history import N_REMEMBERED, Epoch, History
 from sklearn_rnn._training.progress import Progress, best_of
 from sklearn_rnn._utils.callbacks import FitTasks
+from sklearn_rnn._utils.plain import Array, Flag, Floats, Number, Object, Optional, Whole, plain_form
 from sklearn_rnn._utils.warnings import warn_user
 
 
+@plain_form("best", score=Number(may_be_nan=True), parameters=Optional(Array(1)))
 class Best(NamedTuple):
     """The best validation score so far, and its parameters; None before the first score."""
 
     score: float = -np.inf
     parameters: np.ndarray | None = None
+
+
+@plain_form("figures", losses=Floats(), weights=Floats(), norms=Floats(), n_clipped=Whole())
+@dataclass
+class Figures:
+    """Figures of the updates of an epoch.
+
+    Attributes
+    ----------
+    losses, weights, norms : list of float
+        Of each update: its loss, the weight of its samples, and its gradient's norm before clipping.
+    n_clipped : int
+        Number of updates with a clipped gradient.
+    """
+
+    losses: list[float] = field(default_factory=list)
+    weights: list[float] = field(default_factory=list)
+    norms: list[float] = field(default_factory=list)
+    n_clipped: int = 0
+
+
+@plain_form(
+    "monitor",
+    history=Object("history"),
+    best=Object("best"),
+    best_loss=Number(may_be_nan=True),
+    n_epochs_without_improvement=Whole(),
+    is_told_to_stop=Flag(),
+)
+class MonitorState(NamedTuple):
+    """All that a monitor knows after a complete epoch.
+
+    Attributes
+    ----------
+    history : History
+        Of all calls, this one included.
+    best : Best
+    best_loss : float
+        The smallest loss of this call.
+    n_epochs_without_improvement : int
+    is_told_to_stop : bool
+    """
+
+    history: History
+    best: Best
+    best_loss: float
+    n_epochs_without_improvement: int
+    is_told_to_stop: bool
 
 
 class Records(NamedTuple):
@@ -66,6 +117,8 @@ class Monitor:
     ----------
     is_told_to_stop : bool
         Whether a callback wants training to stop.
+    figures : Figures
+        Of the updates since the epoch began.
     """
 
     def __init__(
@@ -83,6 +136,7 @@ class Monitor:
         watches_loss: bool = True,
     ) -> None:
         self._records = Records(history, Best(), [])
+        self._n_earlier_epochs = history.n_epochs
         self._parameters = parameters
         self._tol, self._patience = tol, n_iter_no_change
         self._early_stopping, self._progress = early_stopping, progress
@@ -103,20 +157,38 @@ class Monitor:
         return self._records.history.n_epochs + len(self._records.epochs)
 
     @property
+    def n_epochs_of_call(self) -> int:
+        """Complete epochs of this call."""
+        return self.n_epochs - self._n_earlier_epochs
+
+    @property
     def best(self) -> Best:
         """The best validation score so far, and its parameters; only with ``early_stopping``."""
         _, first, epochs = self._records
         return epochs[-1][1] if epochs else first
 
+    # ---- Checkpoints ---------------------------------------------------------------------------------
+
+    def state(self) -> MonitorState:
+        """Return the state after the last complete epoch."""
+        unchanged = (self._best_loss, self._n_epochs_without_improvement, self.is_told_to_stop)
+        return MonitorState(self.history, self.best, *unchanged)
+
+    def restore(self, state: MonitorState) -> None:
+        """Go back to a state of the same call."""
+        self._records = Records(state.history, state.best, [])
+        self._best_loss, self._n_epochs_without_improvement, self.is_told_to_stop = state[2:]
+
+    def report(self, text: str) -> None:
+        """Print a sentence, if ``verbose``."""
+        self._progress.note(text)
+
     # ---- Figures -------------------------------------------------------------------------------------
 
-    def begin_epoch(self) -> None:
-        """Reset the figures of updates."""
+    def begin_epoch(self, figures: Figures | None = None) -> None:
+        """Begin an epoch; ``figures`` are those of its earlier updates, if it began in an earlier process."""
         self._batch = 1
-        self._losses: list[float] = []
-        self._weights: list[float] = []
-        self._norms: list[float] = []
-        self._n_clipped = 0
+        self.figures = Figures() if figures is None else figures
         self._started = time.perf_counter()
 
     def begin_batch(self, batch: int) -> None:
@@ -126,24 +198,26 @@ class Monitor:
 
     def end_update(self, loss: float, weight: float, norm: float, is_clipped: bool) -> None:
         """Record an update: its loss, the weight of its samples, and its gradient's norm before clipping."""
-        self._losses.append(loss)
-        self._weights.append(weight)
-        self._norms.append(norm)
-        self._n_clipped += is_clipped
+        figures = self.figures
+        figures.losses.append(loss)
+        figures.weights.append(weight)
+        figures.norms.append(norm)
+        figures.n_clipped += is_clipped
 
     def end_evaluation(self, loss: float, norm: float) -> None:
         """Record an evaluation of L-BFGS. The last evaluation of an iteration is the accepted one."""
         self._tasks.begin_epoch()
-        self._losses, self._weights, self._norms = [loss], [1.0], [norm]
+        self.figures = Figures([loss], [1.0], [norm])
 
     def end_epoch(self, n_samples: int) -> None:
         """Record the epoch, print it if ``verbose``, check for an improvement, and tell callbacks."""
+        figures = self.figures
         loss = norm = np.nan  # for a chunk without weights, which only changes the state
-        if self._losses:
-            loss = float(np.average(self._losses, weights=self._weights))
-            norm = float(np.mean(self._norms))
-        validation = (None, None) if self._validate is None else self._validate()
-        epoch = Epoch(loss, norm, len(self._norms), self._n_clipped, n_samples, *validation)
+        if figures.losses:
+            loss = float(np.average(figures.losses, weights=figures.weights))
+            norm = float(np.mean(figures.norms))
+        validation = (None, None) if self._validate is None else tuple(map(float, self._validate()))
+        epoch = Epoch(loss, norm, len(figures.norms), figures.n_clipped, n_samples, *validation)
         self._progress.epoch(self.n_epochs + 1, epoch, time.perf_counter() - self._started)
         before = self.best
         best = self._best_with(epoch)
@@ -189,8 +263,8 @@ class Monitor:
         if reason is None:
             figure = "the validation score" if self._early_stopping else "the loss"
             reason = f"{figure} did not improve by more than tol={self._tol:g} in {self._patience:g} epochs"
-        scores = [epoch.validation_score for epoch, _ in self._records.epochs]
-        best = best_of(scores) if self._early_stopping and len(scores) == self.n_epochs > 0 else ""
+        scores = self.history.validation_scores
+        best = best_of(scores) if self._early_stopping and len(scores) == self.n_epochs_of_call > 0 else ""
         self._progress.end(f"Training ended after {self.n_epochs} epochs: {reason}.{best}")
 
     def end_by_interrupt(self) -> None:

@@ -33,6 +33,15 @@ class Optimizer(ABC):
     def reset(self) -> None:
         """Forget all earlier updates."""
 
+    def restore(self, earlier: Optimizer) -> None:
+        """Take over the averages of an optimizer with the same settings.
+
+        The settings stay this one's: a NumPy scalar among them may give another bit than the same number of Python.
+        """
+        for name, average in vars(earlier).items():
+            if isinstance(average, np.ndarray):
+                getattr(self, name)[...] = average
+
 
 @plain_form("sgd", momentum=Number(0, 1), nesterov=Flag(), velocity=Array(1))
 class SGD(Optimizer):
@@ -115,6 +124,10 @@ class Adam(Optimizer):
     def reset(self) -> None:
         self.n_updates = 0
         self.mean[...] = self.uncentered_variance[...] = 0
+
+    def restore(self, earlier: Adam) -> None:  # type: ignore[override]
+        super().restore(earlier)
+        self.n_updates = earlier.n_updates
 
 
 @plain_form(
@@ -210,6 +223,10 @@ class LearningRate:
     def next_epoch(self) -> float:
         """Begin an epoch; return its learning rate."""
         self.epoch += 1
+        return self.of_epoch()
+
+    def of_epoch(self) -> float:
+        """Return the learning rate of the epoch that has begun."""
         if self.schedule == "invscaling":
             try:
                 return self.initial / float(self.epoch) ** float(self.power_t)
@@ -218,6 +235,13 @@ class LearningRate:
         if self.schedule == "cosine":
             return self.initial * 0.5 * (1 + np.cos(np.pi * (self.epoch - 1) / self.n_epochs))
         return self.reduced
+
+    def restore(self, earlier: LearningRate) -> None:
+        """Take over the epoch and the reductions of a schedule with the same settings, which stay this one's."""
+        self.epoch = earlier.epoch
+        while self.reduced != earlier.reduced:
+            if not self.reduce():
+                raise ValueError(f"checkpoint has the learning rate {earlier.reduced}, which is none of this schedule.")
 
     def reduce(self) -> bool:
         """Divide an adaptive rate by 5. Return False for other schedules, and if the rate cannot become smaller."""

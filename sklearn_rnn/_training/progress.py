@@ -41,6 +41,13 @@ class Progress:
         elif self._verbose > 1:
             print(_line(number, epoch, seconds))
 
+    def note(self, text: str) -> None:
+        """Print a sentence before the first epoch."""
+        if self._header:
+            self._header += f"\n{_wrapped(text)}"
+        elif self._verbose:
+            print(text)
+
     def end(self, reason: str) -> None:
         """Print why training ended."""
         if self._verbose == 1 and self._header:
@@ -106,7 +113,6 @@ def _line(number: int, epoch: Epoch, seconds: float) -> str:
     return "  ".join(columns)
 
 
-def best_of(scores: list[float | None]) -> str:
+def best_of(scores: list[float]) -> str:
     """Return the sentence about the best validation score of some epochs."""
-    known = [np.nan if score is None else score for score in scores]
-    return f" Best validation score: {np.nanmax(known):.4f}, in epoch {int(np.nanargmax(known)) + 1}."
+    return f" Best validation score: {np.nanmax(scores):.4f}, in epoch {int(np.nanargmax(scores)) + 1}."

@@ -15,6 +15,7 @@ from sklearn_rnn._inference.prediction import predict_scores
 from sklearn_rnn._model import Model
 from sklearn_rnn._network.network import RecurrentNetwork
 from sklearn_rnn._training.carried_state import reset_rows
+from sklearn_rnn._training.checkpoint import Keeper, Recorder
 from sklearn_rnn._training.history import History
 from sklearn_rnn._training.lbfgs import train_lbfgs
 from sklearn_rnn._training.losses import Loss
@@ -96,6 +97,19 @@ class TrainingSession:
             is_right = [state.shape for state in self.carried_state] == shapes
             refuse_unless(is_right, f"{place}.carried_state", "must have the states of every layer")
 
+    def restore(self, earlier: TrainingSession, network: RecurrentNetwork, place: str) -> None:
+        """Go on where a session with the same settings was, which was loaded."""
+        earlier.check_fits(network, place)
+        for name in ("optimizer", "truncation"):
+            is_right = type(getattr(earlier, name)) is type(getattr(self, name))
+            refuse_unless(is_right, place, f"has another {name} than the parameters say")
+        self.random_state.set_state(earlier.random_state.get_state(legacy=False))
+        if self.optimizer is not None:
+            assert earlier.optimizer is not None
+            self.optimizer.restore(earlier.optimizer)
+        self.schedule.restore(earlier.schedule)
+        self.truncation, self.scaling = earlier.truncation, earlier.scaling
+
     def with_reset_state(self, rows: Any = None) -> TrainingSession:
         """Return the session with the carried state reset for the sequences at ``rows``; None: for all."""
         state = self.carried_state
@@ -119,13 +133,17 @@ class TrainingSession:
         tasks: FitTasks,
         snapshot: Callable[[History, Best], dict[str, Any]],
         score: Callable[[Dataset, float], float] | None = None,
+        keeper: Keeper | None = None,
+        first_random_state: np.random.RandomState | None = None,
     ) -> Best:
         """Train a model in place; for one epoch if ``is_partial``.
 
         With ``begins`` the inputs of the layers that are to be scaled are measured first. With ``state`` the sequences
         continue from there, together in one batch; the arrays are written to. ``tasks`` tell callbacks of the epochs;
         ``snapshot`` makes attributes for them of the history and the best score so far. ``score`` returns the score of
-        the validation data, given their mean loss; None: accuracy or R^2.
+        the validation data, given their mean loss; None: accuracy or R^2. ``keeper`` keeps states of the training, and
+        may have one to continue from, which the session was restored to; ``first_random_state`` is the state before
+        the network was drawn.
 
         Returns
         -------
@@ -152,6 +170,7 @@ class TrainingSession:
             snapshot=snapshot,
             watches_loss=self.solver != "lbfgs" and not is_partial and not self.schedule.has_end,
         )
+        recorder = Recorder(keeper, self, parameters, monitor, len(dataset), first_random_state)
         n_epochs = 1 if is_partial else settings.max_iter
         is_complete = False
         with threads(settings.n_jobs) as run:
@@ -159,12 +178,11 @@ class TrainingSession:
                 model.network, loss, self.optimizer, settings, self.random_state, run, state, self.scaling
             )
             if self.solver == "lbfgs":
-                train_lbfgs(trainer, dataset, n_epochs, settings.max_fun, settings.tol, monitor)
+                train_lbfgs(trainer, dataset, n_epochs, settings.max_fun, settings.tol, monitor, recorder)
             else:
                 schedule = self.schedule.for_single_epochs() if is_partial else self.schedule
-                is_complete = train(
-                    trainer, dataset, schedule, n_epochs, monitor, checks_scores=not is_partial and validation is None
-                )
+                checks_scores = not is_partial and validation is None
+                is_complete = train(trainer, dataset, schedule, n_epochs, monitor, recorder, checks_scores)
         if trainer.is_updating and self.optimizer is not None:  # Ctrl-C left its averages half updated
             self.optimizer.reset()
         if monitor.best.parameters is not None:

@@ -14,6 +14,7 @@ from sklearn_rnn._network.blocks import training_blocks
 from sklearn_rnn._network.network import RecurrentNetwork
 from sklearn_rnn._network.parameters import Parameters
 from sklearn_rnn._training.bptt import Backpropagation, Update
+from sklearn_rnn._training.checkpoint import BegunEpoch, Recorder
 from sklearn_rnn._training.dropout import DropoutMasks
 from sklearn_rnn._training.losses import Loss
 from sklearn_rnn._training.memory.budget import OverBudget, over_budget
@@ -89,16 +90,24 @@ class Trainer:
         with without_overflow_warnings():
             self.settings.truncation.adapt(self.network, self.loss, dataset, self.random_state)
 
-    def train_epoch(self, dataset: Dataset, learning_rate: float, monitor: Monitor) -> None:
-        """Pass once over the data; raise Diverged, before the update, if a number is not finite."""
-        n, batch_size = len(dataset), self.settings.batch_size
+    def begin_epoch(self, n_sequences: int) -> BegunEpoch:
+        """Draw the order of the sequences."""
         # Order does not matter to a full batch: keeping it spares rounding differences.
-        shuffled = self.settings.shuffle and batch_size < n
-        order = self.random_state.permutation(n) if shuffled else np.arange(n)
-        for batch, start in enumerate(range(0, n, batch_size), 1):
-            monitor.begin_batch(batch)
+        shuffled = self.settings.shuffle and self.settings.batch_size < n_sequences
+        return BegunEpoch(self.random_state.permutation(n_sequences) if shuffled else None)
+
+    def train_epoch(
+        self, dataset: Dataset, epoch: BegunEpoch, learning_rate: float, monitor: Monitor, recorder: Recorder
+    ) -> None:
+        """Train on the rest of an epoch; raise Diverged, before the update, if a number is not finite."""
+        n, batch_size = len(dataset), self.settings.batch_size
+        order = np.arange(n) if epoch.order is None else epoch.order
+        for start in range(epoch.n_trained, n, batch_size):
+            monitor.begin_batch(1 + start // batch_size)
             with without_overflow_warnings():
                 self.train_batch(dataset, order[start : start + batch_size], learning_rate, monitor)
+            epoch.n_trained = start + batch_size
+            recorder.end_batch(epoch)
         if not all(np.isfinite(array).all() for array in [self.network.parameters.vector, *(self.state or [])]):
             raise Diverged
 
@@ -287,6 +296,7 @@ def train(
     learning_rate: LearningRate,
     n_epochs: int,
     monitor: Monitor,
+    recorder: Recorder,
     checks_scores: bool = False,
 ) -> bool:
     """Train epoch by epoch until the monitor says stop, or ``n_epochs`` are over.
@@ -301,37 +311,51 @@ def train(
         Whether training came to its end, with a complete last epoch.
     """
     parameters = trainer.network.parameters.vector
-    last_good = parameters.copy()
     try:
-        for epoch in range(n_epochs):
-            monitor.begin_epoch()
-            trainer.choose_truncation(dataset)
-            trainer.train_epoch(dataset, learning_rate.next_epoch(), monitor)
-            if checks_scores and epoch == n_epochs - 1:
+        while _goes_on(learning_rate, n_epochs, monitor):
+            epoch = recorder.epoch
+            if epoch is None:
+                monitor.begin_epoch()
+                trainer.choose_truncation(dataset)
+                learning_rate.next_epoch()
+                epoch = trainer.begin_epoch(len(dataset))
+            else:
+                monitor.begin_epoch(epoch.figures)
+            epoch.figures = monitor.figures
+            trainer.train_epoch(dataset, epoch, learning_rate.of_epoch(), monitor, recorder)
+            if checks_scores and monitor.n_epochs_of_call == n_epochs - 1:
                 trainer.check_scores(dataset)
             monitor.end_epoch(len(dataset))
-            is_over = monitor.should_stop and not learning_rate.reduce()
-            if checks_scores and (is_over or monitor.is_told_to_stop):
+            if checks_scores and (monitor.is_told_to_stop or monitor.should_stop):
                 trainer.check_scores(dataset)
-            last_good[...] = parameters
-            if monitor.is_told_to_stop:
-                monitor.end("a callback stopped it")
-                return True
-            if is_over:
-                monitor.end()
-                return True
-            if monitor.should_stop:
-                monitor.wait_again()
-        if monitor.expects_convergence and not learning_rate.has_end:
-            monitor.warn_not_converged("max_iter")
-        monitor.end(f"max_iter={n_epochs} is reached")
+            recorder.last_good[...] = parameters
+            recorder.end_epoch()
+        recorder.end()
         return True
     except Diverged:
-        parameters[...] = last_good
+        parameters[...] = recorder.last_good
         monitor.warn_diverged()
         monitor.end("a number is not finite")
     except KeyboardInterrupt:
         if is_one_of_many_fits():
             raise
         monitor.end_by_interrupt()
+    return False
+
+
+def _goes_on(learning_rate: LearningRate, n_epochs: int, monitor: Monitor) -> bool:
+    """Whether another epoch follows; otherwise report the reason."""
+    if monitor.is_told_to_stop:
+        monitor.end("a callback stopped it")
+        return False
+    if monitor.should_stop:
+        if not learning_rate.reduce():
+            monitor.end()
+            return False
+        monitor.wait_again()
+    if monitor.n_epochs_of_call < n_epochs:
+        return True
+    if monitor.expects_convergence and not learning_rate.has_end:
+        monitor.warn_not_converged("max_iter")
+    monitor.end(f"max_iter={n_epochs} is reached")
     return False

@@ -17,6 +17,11 @@ except ModuleNotFoundError:
 Snapshot = Callable[[], dict[str, Any]]
 
 
+def callbacks_of(estimator: Any, cls: type) -> list[Any]:
+    """Return the callbacks of a class that are set on an estimator."""
+    return [callback for callback in getattr(estimator, "_skl_callbacks", []) if isinstance(callback, cls)]
+
+
 class FitTasks:
     """The tasks of one call of ``fit`` or ``partial_fit``: the call, and its epochs or the fit of an inner estimator.
 

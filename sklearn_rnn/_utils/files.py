@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
 import stat
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
+
+# Seconds after which a file that nobody renamed is one of a process that was killed.
+AGE_OF_LEFTOVERS = 3600
 
 
 def write_atomically(path: Any, write: Callable[[IO[bytes]], None]) -> None:
@@ -34,6 +39,15 @@ def write_atomically(path: Any, write: Callable[[IO[bytes]], None]) -> None:
             os.unlink(temporary)
         raise
     _flush_folder(target.parent)
+
+
+def remove_leftovers(path: Any) -> None:
+    """Remove what processes left that were killed while they wrote this file, an hour ago or earlier."""
+    target = Path(os.path.realpath(path))
+    for file in target.parent.glob(f".{glob.escape(target.name)}.*.tmp"):
+        with contextlib.suppress(OSError):  # another process was faster, or may do it and this one may not
+            if time.time() - file.stat().st_mtime > AGE_OF_LEFTOVERS:
+                file.unlink()
 
 
 def _mode_of(target: Path) -> int:

@@ -282,6 +282,18 @@ class Floats(Field):
         return value.tolist()
 
 
+class Indices(Field):
+    """An array of int64 with one axis, whose items are not negative."""
+
+    def to_plain(self, value: Any) -> np.ndarray:
+        return np.asarray(value, np.int64)
+
+    def from_plain(self, value: Any, place: str, thorough: bool) -> np.ndarray:
+        is_right = isinstance(value, np.ndarray) and value.ndim == 1 and value.dtype == np.int64
+        refuse_unless(is_right and (value >= 0).all(), place, "must be an array of indices with one axis")
+        return value
+
+
 class Labels(Field):
     """A 1-D array of labels or names, of any dtype. An array of objects is kept as a list of them."""
 
