@@ -12,9 +12,9 @@ from typing import Any, NoReturn
 
 from sklearn_rnn._persistence.archive import read_archive, write_archive
 from sklearn_rnn._persistence.errors import ModelFileError, check
-from sklearn_rnn._persistence.files import read_file, remove_leftovers, write_atomically
 from sklearn_rnn._persistence.values import Decoder, Encoder
 from sklearn_rnn._training.checkpoint import KEEPERS, Keeper, TrainingState
+from sklearn_rnn._utils.files import read_file, remove_leftovers, write_atomically
 from sklearn_rnn._utils.plain import check_names, from_plain, to_plain
 from sklearn_rnn._utils.state import FORMAT, check_format, package_version
 from sklearn_rnn._utils.warnings import warn_user
