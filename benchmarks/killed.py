@@ -73,6 +73,8 @@ def ends_within(process, seconds):
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if os.waitpid(process, os.WNOHANG)[0]:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process, signal.SIGKILL)  # workers that wait for more
             return True
         time.sleep(0.0005)
     os.killpg(process, signal.SIGKILL)
