@@ -9,6 +9,7 @@ and the state of training have the same bits as those of a fit without a checkpo
 could be read, and if none of them had fewer epochs than the file before. For Linux and macOS.
 """
 
+import contextlib
 import os
 import pickle
 import signal
@@ -53,9 +54,11 @@ def start(name, path, every, result):
     """Start a process that fits a case, and writes its figures to a file; it leads a group of its own."""
     process = os.fork()
     if process:
+        with contextlib.suppress(OSError):  # it has done so itself, or has ended
+            os.setpgid(process, process)
         return process
     try:
-        os.setsid()
+        os.setpgid(0, 0)
         content = pickle.dumps(run(name, path, every))
         result.with_suffix(".tmp").write_bytes(content)
         result.with_suffix(".tmp").replace(result)
@@ -70,6 +73,8 @@ def ends_within(process, seconds):
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if os.waitpid(process, os.WNOHANG)[0]:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process, signal.SIGKILL)  # workers that wait for more
             return True
         time.sleep(0.0005)
     os.killpg(process, signal.SIGKILL)
@@ -96,7 +101,7 @@ def whole(name, folder):
 
 
 def trial(name, folder, expected, seconds, generator):
-    """Kill and start again; return the number of kills, of those in the first file's time, and whether all is right."""
+    """Kill and start again; return the number of kills, of those before an epoch was kept, and whether all is right."""
     path, result = folder / "checkpoint", folder / "result"
     every = INTERVALS[generator.integers(len(INTERVALS))]
     n_kills = n_epochs = n_early = 0
@@ -105,7 +110,7 @@ def trial(name, folder, expected, seconds, generator):
     ):
         n_kills += 1
         before, n_epochs = n_epochs, epochs_in(path) if path.exists() else 0
-        n_early += not path.exists()
+        n_early += n_epochs == 0
         if n_epochs < before:
             return n_kills, n_early, False
     return n_kills, n_early, result.exists() and pickle.loads(result.read_bytes()) == expected
@@ -125,9 +130,8 @@ def main(n_trials):
                 wholes[name] = whole(name, folder)
             n_kills, n_early, is_same = trial(name, folder, *wholes[name], generator)
             counts[name].update(trials=1, kills=n_kills, early=n_early, same=is_same)
-            if not is_same:
-                print(f"trial {i} of {name!r} differs", flush=True)
-    print(f"{'case':40} {'trials':>6} {'kills':>6} {'no file yet':>12} {'the same':>9}")
+            print(f"{i + 1}: {name}, {n_kills} kills, {'the same' if is_same else 'ANOTHER RESULT'}", flush=True)
+    print(f"{'case':40} {'trials':>6} {'kills':>6} {'no epoch yet':>12} {'the same':>9}")
     for name, count in [*counts.items(), ("all", sum(counts.values(), Counter()))]:
         print(f"{name:40} {count['trials']:6} {count['kills']:6} {count['early']:12} {count['same']:9}")
 

@@ -60,14 +60,15 @@ def train_lbfgs(
         nonlocal n_iterations
         n_iterations += 1
         last_good[...] = vector
-        if n_iterations > recorder.n_epochs:
-            assign(last_good)
-            monitor.end_epoch(len(dataset))
-            recorder.end_epoch()
-        elif n_iterations < recorder.n_epochs:
+        if n_iterations < recorder.n_epochs:  # of an earlier process
             monitor.begin_epoch()
             return
+        assign(last_good)
+        if n_iterations > recorder.n_epochs:
+            monitor.end_epoch(len(dataset))
+            recorder.end_epoch()
         if monitor.is_told_to_stop or monitor.should_stop:
+            recorder.end()
             raise _EarlyStop
         monitor.begin_epoch()
 
@@ -92,8 +93,6 @@ def train_lbfgs(
         monitor.warn_diverged()
         monitor.end("a number is not finite")
     except _EarlyStop:
-        assign(last_good)
-        recorder.end()
         monitor.end("a callback stopped it" if monitor.is_told_to_stop else None)
     except KeyboardInterrupt:
         if is_one_of_many_fits():
