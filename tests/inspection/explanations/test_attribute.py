@@ -753,3 +753,13 @@ def test_the_estimator_does_not_change():
     for name, value in regressor.weights_.items():
         assert_array_equal(value, before[0][name])
     assert_array_equal(regressor.predict(X), before[1])
+
+
+def test_a_single_sequence_without_baseline_gives_a_warning():
+    X, y = [np.ones((3, 2)), np.zeros((4, 2))], [0.0, 1.0]
+    regressor = plain_regressor((3,), max_iter=1, random_state=0).fit(X, y)
+    with pytest.warns(UserWarning, match=r"^X has a single sequence, which is compared with its own mean") as caught:
+        attribute(regressor, X[:1])
+    assert caught[0].filename == __file__
+    attribute(regressor, X[:1], baseline=0.5)  # a warning would be an error here
+    attribute(regressor, X)
