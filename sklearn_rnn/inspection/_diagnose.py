@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from sklearn_rnn._base import training_problem
-from sklearn_rnn._data.coding import ClassCoding, ValueCoding
+from sklearn_rnn._data.coding import ClassCoding, ValueCoding, plain_labels
 from sklearn_rnn._data.moments import Moments
 from sklearn_rnn._inference.prediction import hidden_states, predict_scores
 from sklearn_rnn._network import kernels
@@ -338,7 +338,7 @@ def _predicted_classes(case: Case, coding: ClassCoding) -> Iterator[Finding]:
     predicted, present = (set(coding.codes_of(values)) for values in (case.predicted, case.targets))
     missing = sorted(present - predicted)
     if len(predicted) == 1 and missing:
-        only = coding.classes[list(predicted)].tolist()[0]
+        only = plain_labels(coding.classes[list(predicted)])[0]
         text = f"All predictions are {only!r}, but the targets have {len(present)} classes."
         share = float(np.mean(np.isin(coding.codes_of(case.targets), list(predicted))))
         if share < FREQUENT:
@@ -351,7 +351,7 @@ def _predicted_classes(case: Case, coding: ClassCoding) -> Iterator[Finding]:
         )
         yield Finding("constant predictions", float(len(missing)), text, advice)
     elif missing:
-        names = ", ".join(repr(label) for label in coding.classes[missing[:3]].tolist())
+        names = ", ".join(repr(label) for label in plain_labels(coding.classes[missing[:3]]))
         text = f"{len(missing)} of {len(present)} classes are never predicted, such as {names}."
         yield Finding(
             "classes never predicted",
