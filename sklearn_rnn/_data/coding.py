@@ -38,7 +38,7 @@ class ClassCoding:
         if classes is None:
             classes = np.arange(y.shape[1]) if is_multilabel else np.unique(y)
         if len(classes) < 2 and not is_multilabel:
-            raise ValueError(f"{name} has only one class, {classes.tolist()[0]!r}: at least 2 classes are needed.")
+            raise ValueError(f"{name} has only one class, {plain_labels(classes)[0]!r}: at least 2 classes are needed.")
         return cls(classes, is_multilabel)
 
     def check_parts(self, place: str) -> None:
@@ -68,8 +68,8 @@ class ClassCoding:
         unseen = np.setdiff1d(y, self.classes)
         if len(unseen):
             raise ValueError(
-                f"{name} contains labels that are not in classes_: {unseen.tolist()}; classes_ is "
-                f"{self.classes.tolist()}."
+                f"{name} contains labels that are not in classes_: {plain_labels(unseen)}; classes_ is "
+                f"{plain_labels(self.classes)}."
             )
         codes = np.searchsorted(self.classes, y)
         return codes[:, None].astype(dtype) if self.n_outputs == 1 else np.eye(self.n_outputs, dtype=dtype)[codes]
@@ -102,6 +102,11 @@ class ClassCoding:
     def strata(self, targets: np.ndarray) -> np.ndarray | None:
         """Class of every row of targets, for a stratified split; None for multilabel targets."""
         return None if self.is_multilabel else self.codes_of(targets)
+
+
+def plain_labels(labels: np.ndarray) -> list[Any]:
+    """Return labels as Python's own objects, also those of an object array: a message shows 'a', not np.str_('a')."""
+    return [label.item() if isinstance(label, np.generic) else label for label in labels.tolist()]
 
 
 VALUES = {"mean": Array(1), "scale": Array(1), "is_flat": Flag(), "is_normalized": Flag(), "is_provisional": Flag()}

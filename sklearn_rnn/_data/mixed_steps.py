@@ -90,7 +90,8 @@ def read_new_sequences(
         categories = Categories(tuple(features), raw.n_features) if features else None
         sequences = _as_sequences(raw, columns, categories, _dtype_of(columns, categories))
     numbers = np.arange(sequences.n_features) if categories is None else categories.numbers
-    check_finite(sequences, reader.owner, True, observe and (lambda rows: observe(rows, numbers)), numbers)
+    names = getattr(estimator, "feature_names_in_", None)
+    check_finite(sequences, reader.owner, True, observe and (lambda rows: observe(rows, numbers)), numbers, names)
     if raw is None:
         sequences = _encoded(sequences, categories)
     if categories is not None and isinstance(sequences, Sequences):
@@ -223,14 +224,14 @@ def read_by_categories(estimator: Any, X: Any, schema: Any, name: str) -> Sequen
 def encode_raw(raw: RawSequences, schema: Any) -> Sequences:
     """Return steps of several types with codes in the place of categories, in the schema's dtype."""
     sequences = _as_sequences(raw, _columns_of(raw), schema.categories, schema.dtype)
-    check_finite(sequences, schema.owner, True, columns=schema.categories.numbers)
+    check_finite(sequences, schema.owner, True, columns=schema.categories.numbers, names=schema.feature_names)
     return sequences
 
 
 def encode_numbers(sequences: Any, schema: Any) -> Any:
     """Return steps of numbers with codes in the place of categories, in the schema's dtype."""
     columns = schema.categories.numbers
-    check_finite(sequences, schema.owner, True, columns=columns)
+    check_finite(sequences, schema.owner, True, columns=columns, names=schema.feature_names)
     return _encoded(as_dtype(sequences, schema.owner, schema.dtype, columns), schema.categories)
 
 

@@ -98,7 +98,8 @@ def check_sequences(
         if reset:
             estimator.n_features_in_ = sequences.n_features
             record_names(estimator, names)
-    check_finite(sequences, reader.owner, ensure_all_finite, observe)
+    names = getattr(estimator, "feature_names_in_", None)
+    check_finite(sequences, reader.owner, ensure_all_finite, observe, names=names)
     return sequences
 
 
@@ -398,15 +399,19 @@ def check_finite(
     ensure_all_finite: bool | str,
     observe: Callable[[np.ndarray], None] | None = None,
     columns: np.ndarray | None = None,
+    names: np.ndarray | None = None,
 ) -> None:
-    """Refuse NaN and infinity in all columns, or in these; call ``observe`` with these columns of every chunk."""
+    """Refuse NaN and infinity in all columns, or in these; call ``observe`` with these columns of every chunk.
+
+    ``names`` are those of all features of a step (or of the columns of a table, which are not used), for messages.
+    """
     must_check = ensure_all_finite is not False and sequences.holds_floats
     if (not must_check and observe is None) or (columns is not None and len(columns) == 0):
         return
     for first_row, rows in sequences.chunks():
         checked = rows if columns is None or len(columns) == rows.shape[1] else rows[:, columns]
         if must_check:
-            _check_finite_rows(sequences, owner, ensure_all_finite, first_row, rows, checked, columns)
+            _check_finite_rows(sequences, owner, ensure_all_finite, first_row, rows, checked, columns, names)
         if observe is not None:
             observe(checked)
 
@@ -419,6 +424,7 @@ def _check_finite_rows(
     rows: np.ndarray,
     checked: np.ndarray,
     columns: np.ndarray | None,
+    names: np.ndarray | None,
 ) -> None:
     """Refuse NaN and infinity in the checked columns of a chunk. The error names the sequence and step of the first."""
     # A finite sum means that all values are finite. Otherwise the sum may have overflowed: test every value.
@@ -430,6 +436,7 @@ def _check_finite_rows(
         return
     row, place = np.argwhere(is_bad)[0]
     feature = place if columns is None else columns[place]
+    feature = feature if names is None or sequences.form == "rows" else repr(str(names[feature]))
     sequence, step = sequences.place_of(first_row + row)
     value = "NaN" if np.isnan(checked[row, place]) else "infinity"
     first, _ = sequences.place_of(first_row)

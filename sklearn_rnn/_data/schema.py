@@ -158,7 +158,7 @@ class InputSchema:
         sequences = check_steps(X, form, reader, self.step_features)
         if self.categories is not None:
             return encode_numbers(sequences, self)
-        check_finite(sequences, self.owner, ensure_all_finite=True)
+        check_finite(sequences, self.owner, ensure_all_finite=True, names=self.feature_names)
         return sequences if self.dtype is None else as_dtype(sequences, self.owner, self.dtype)
 
     @property

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from sklearn_rnn._base import training_problem
-from sklearn_rnn._data.coding import ClassCoding, ValueCoding
+from sklearn_rnn._data.coding import ClassCoding, ValueCoding, plain_labels
 from sklearn_rnn._data.moments import Moments
 from sklearn_rnn._inference.prediction import hidden_states, predict_scores
 from sklearn_rnn._network import kernels
@@ -26,7 +26,10 @@ GONE = 1e-6  # of the error at the last step
 FLAT = 0.01  # fall of the loss, of the first loss
 RISE = 1.1  # of the last loss over the smallest one
 FALLING = 0.05  # fall of the loss in the last tenth of the epochs, of the loss
+FAR_ABOVE, ABOVE, N_FIRST = 10, 1.5, 10  # the loss in the first epochs and at the end, in losses of guessing; epochs
 GAP = 0.15  # between the scores on training and on validation data
+NEAR_CHANCE = 0.05  # of a validation score above that of the most frequent class, or of the mean
+FREQUENT = 0.8  # share of the targets
 SAME = 0.01  # spread of the predictions, of that of the targets
 SATURATED, AT_LIMIT = 0.5, 0.99  # share of the states, and their size
 N_TRACED, N_LOOKED_AT = 32, 1000  # sequences
@@ -55,7 +58,7 @@ def diagnose(estimator, X, y):
 
         * "features out of scale" (without ``normalize_features``), "targets out of scale" (without ``normalize_y``)
         * "gradients clipped", "vanishing gradient" (of networks in one direction), "saturated units", "dead units"
-        * "loss does not fall", "loss rises", "loss still falls", "loss not finite"
+        * "loss does not fall", "loss rises", "loss still falls", "loss not finite", "loss above guessing"
         * "overfitting" (with validation data in ``fit``)
         * "constant predictions", "classes never predicted"
         * "no compiled kernels"
@@ -118,6 +121,16 @@ class Case:
     def targets(self) -> np.ndarray:
         """Targets of these sequences or steps, (n, n_outputs), as the network sees them."""
         return self.dataset.targets[self.dataset.weights > 0]
+
+    @cached
+    def weights(self) -> np.ndarray:
+        """Weights of these sequences or steps, (n,)."""
+        return self.dataset.weights[self.dataset.weights > 0]
+
+    def loss_of(self, scores: np.ndarray) -> float:
+        """Mean loss of raw scores, (n, n_outputs)."""
+        with without_overflow_warnings():
+            return self.loss.value(scores, self.targets, self.weights) / float(self.weights.sum())
 
     @cached
     def states(self) -> np.ndarray:
@@ -240,6 +253,44 @@ def loss_curve(case: Case) -> Iterator[Finding]:
             )
 
 
+def loss_above_guessing(case: Case) -> Iterator[Finding]:
+    losses, guessed = np.array(case.estimator.loss_curve_), _loss_of_guessing(case)
+    reached = case.loss_of(case.predicted)
+    if not np.isfinite(losses).all() or not np.isfinite(reached) or guessed == 0:
+        return  # another finding; or constant targets, of which nothing can be said
+    first = losses[:N_FIRST]
+    highest = float(first.max(initial=0.0))
+    if reached > ABOVE * guessed:
+        text = f"The loss is {reached:.3g} at the end, and guessing has {guessed:.3g}: the steps are too long."
+        yield Finding("loss above guessing", reached / guessed, text, MUCH_LOWER_RATE)
+    elif highest > FAR_ABOVE * guessed + _largest_penalty(case):
+        text = (
+            f"The loss was {highest:.3g} in epoch {first.argmax() + 1}, and guessing has {guessed:.3g}: the first "
+            "steps were too long."
+        )
+        yield Finding(
+            "loss above guessing", highest / guessed, text, f"{MUCH_LOWER_RATE[:-1]}, even if the loss falls."
+        )
+
+
+def _loss_of_guessing(case: Case) -> float:
+    """Return the loss of equal probabilities, or of the mean of the targets.
+
+    Not that of the classes' shares: they depend on the sample weights of ``fit``, which are not known here.
+    """
+    is_classifier = isinstance(case.model.coding, ClassCoding)
+    start = np.zeros(1) if is_classifier else case.loss.start_scores(case.targets, case.weights)
+    return case.loss_of(np.broadcast_to(start.astype(case.predicted.dtype), case.targets.shape))
+
+
+def _largest_penalty(case: Case) -> float:
+    """Return a bound of the penalty in the loss of the first epochs: a new network's weights are below 1."""
+    batch_size = 64 if case.estimator.batch_size == "auto" else case.estimator.batch_size
+    n_weights = case.model.network.parameters.n_weights
+    return 0.5 * case.estimator.alpha * n_weights / min(batch_size, len(case.dataset))
+
+
+MUCH_LOWER_RATE = "A learning_rate_init ten times smaller."
 LOWER_RATE = "A smaller learning_rate_init, clip_update=1.0 (with Adam), or features and targets in scale."
 RAISE_RATE = (
     "A larger learning_rate_init or max_iter; other findings may say why. Are the targets those of these sequences?"
@@ -250,17 +301,28 @@ def overfitting(case: Case) -> Iterator[Finding]:
     scores = case.estimator.validation_scores_
     if not scores or case.estimator.scoring is not None:
         return
-    weights = case.dataset.weights[case.dataset.weights > 0]
-    on_training = case.model.score(case.predicted, case.targets, weights)
+    on_training = case.model.score(case.predicted, case.targets, case.weights)
     best = case.estimator.best_validation_score_  # of the weights that were kept, with early stopping
     on_validation = scores[-1] if best is None else best
     if on_training - on_validation > GAP:
-        yield Finding(
-            "overfitting",
-            on_training - on_validation,
-            f"The score is {on_training:.3f} on these data, and {on_validation:.3f} on the validation data.",
-            "More sequences, early_stopping=True, dropout, a larger alpha, fewer units, or RecurrentFeatures.",
-        )
+        text = f"The score is {on_training:.3f} on these data, and {on_validation:.3f} on the validation data"
+        advice = "More sequences, early_stopping=True, dropout, a larger alpha, fewer units, or RecurrentFeatures."
+        constant, chance = _best_constant(case)
+        if on_validation < chance + NEAR_CHANCE:
+            text += f", where {constant} alone has about {chance:.3g}: nothing that was learned holds for new data"
+            advice = f"{CHECK_TARGETS} Then: {advice[0].lower()}{advice[1:]}"
+        yield Finding("overfitting", on_training - on_validation, f"{text}.", advice)
+
+
+CHECK_TARGETS = "First check that y belongs to these X, in the same order (after a sort, a merge, a groupby)."
+
+
+def _best_constant(case: Case) -> tuple[str, float]:
+    """Return the name and the score of the best prediction that is the same for all, which needs no X."""
+    if not isinstance(case.model.coding, ClassCoding):
+        return "the mean of the targets", 0.0  # R^2
+    counts = np.unique(case.targets, axis=0, return_counts=True)[1]
+    return "the most frequent class", float(counts.max() / counts.sum())
 
 
 # ---- What the network does ---------------------------------------------------------------------------
@@ -282,11 +344,20 @@ def _predicted_classes(case: Case, coding: ClassCoding) -> Iterator[Finding]:
     predicted, present = (set(coding.codes_of(values)) for values in (case.predicted, case.targets))
     missing = sorted(present - predicted)
     if len(predicted) == 1 and missing:
-        only = coding.classes[list(predicted)].tolist()[0]
+        only = plain_labels(coding.classes[list(predicted)])[0]
         text = f"All predictions are {only!r}, but the targets have {len(present)} classes."
-        yield Finding("constant predictions", float(len(missing)), text, RAISE_RATE)
+        share = float(np.mean(np.isin(coding.codes_of(case.targets), list(predicted))))
+        if share < FREQUENT:
+            yield Finding("constant predictions", float(len(missing)), text, RAISE_RATE)
+            return
+        text = f"All predictions are {only!r}, which {share:.0%} of the targets are."
+        advice = (
+            "class_weight='balanced', or a threshold for predict_proba (FixedThresholdClassifier, "
+            f"TunedThresholdClassifierCV): a rare class is seldom the more probable one. Then: {RAISE_RATE}"
+        )
+        yield Finding("constant predictions", float(len(missing)), text, advice)
     elif missing:
-        names = ", ".join(repr(label) for label in coding.classes[missing[:3]].tolist())
+        names = ", ".join(repr(label) for label in plain_labels(coding.classes[missing[:3]]))
         text = f"{len(missing)} of {len(present)} classes are never predicted, such as {names}."
         yield Finding(
             "classes never predicted",
@@ -305,7 +376,8 @@ def states_of_units(case: Case) -> Iterator[Finding]:
         share = float(at_limit.mean())
         if share > SATURATED:
             text = f"{share:.0%} of the hidden states are at their limits: their derivatives are near 0."
-            advice = "normalize_features=True, a smaller learning_rate_init, a larger alpha, or clip_update=1.0."
+            first = "A" if case.estimator.normalize_features else "normalize_features=True, a"
+            advice = f"{first} smaller learning_rate_init, a larger alpha, or clip_update=1.0."
             yield Finding("saturated units", share, text, advice)
     is_dead = np.asarray(~case.states.any(axis=0))
     if is_dead.mean() > SATURATED:
@@ -325,6 +397,7 @@ CHECKS: list[Callable[[Case], Iterator[Finding]]] = [
     gradients_clipped,
     vanishing_gradient,
     loss_curve,
+    loss_above_guessing,
     overfitting,
     predictions,
     states_of_units,

@@ -196,3 +196,14 @@ def test_the_warning_about_scale_names_the_features_of_frames():
     X = [pandas_frame(1000 * x) for x in make_sequences(LENGTHS)]
     with pytest.warns(UserWarning, match=r"^X has features that are far from scale, 2 of 2: 'speed' \(mean"):
         classifier().fit(X, LABELS)
+
+
+@each_frame
+def test_nan_is_named_by_its_column(frame):
+    X = make_sequences(LENGTHS)
+    fitted = classifier().fit([frame(x) for x in X], LABELS)
+    X[1][2, 1] = np.nan
+    frames = [frame(x) for x in X]
+    for act in (lambda: fitted.predict(frames), lambda: classifier().fit(frames, LABELS)):
+        with pytest.raises(ValueError, match=r"^X contains NaN in sequence 1, step 2, feature 'angle': RNNClassifier"):
+            act()

@@ -23,6 +23,7 @@ STEPS = [np.cumsum(x[:, 0]) / 5 for x in X]
 LABELS = np.array(["down", "up"])[(y > 0).astype(int)]
 RARE = np.where(np.arange(120) < 3, "rare", LABELS)
 MOSTLY_UP = np.where(np.arange(120) < 10, "down", "up")
+UPPER = np.where(np.arange(120) < 40, "down", "up")
 needs_kernels = pytest.mark.skipif(kernels.name == "numpy", reason="NumPy is a finding of its own")
 
 
@@ -69,8 +70,32 @@ BROKEN = {
     "vanishing": (classifier(**SMALL_RNN, max_iter=2), *ORDER, "vanishing gradient", "steps back", "cell='gru'"),
     "slow": (regressor(learning_rate_init=1e-9), X, y, "loss does not fall", "0.0%", "larger learning_rate_init"),
     "too fast": (regressor(**SGD, learning_rate_init=3.0), X, y, "loss rises", "in the last one", "smaller"),
+    "much too fast": (
+        regressor(learning_rate_init=1.0),
+        X,
+        y,
+        "loss above guessing",
+        "at the end",
+        "ten times smaller",
+    ),
+    "too fast at first": (
+        classifier(learning_rate_init=0.5),
+        X,
+        LABELS,
+        "loss above guessing",
+        "guessing has 0.693: the first steps",
+        "even if the loss falls",
+    ),
     "too short": (regressor(learning_rate="constant", max_iter=6), X, y, "loss still falls", "last tenth", "max_iter"),
-    "one class": (classifier(alpha=1e5), X, MOSTLY_UP, "constant predictions", "All predictions are 'up'", "targets"),
+    "one class": (classifier(alpha=1e5), X, UPPER, "constant predictions", "All predictions are 'up'", "targets"),
+    "rare failures": (
+        classifier(alpha=1e5),
+        X,
+        MOSTLY_UP,
+        "constant predictions",
+        "All predictions are 'up', which 92% of the targets are",
+        "class_weight='balanced', or a threshold",
+    ),
     "one value": (
         regressor(normalize_y=False, learning_rate_init=1e-9),
         X,
@@ -123,10 +148,47 @@ def test_broken_fits_have_the_finding(estimator, X, y, name, text, advice):
 
 def test_overfitting_needs_validation_data():
     noise = GENERATOR.permutation(LABELS)
-    clf = classifier(hidden_layer_sizes=64, max_iter=100).fit(X[:80], noise[:80], X_val=X[80:], y_val=noise[80:])
+    clf = classifier(learning_rate_init=0.02).fit(X[:80], noise[:80], X_val=X[80:], y_val=noise[80:])
     diagnosis = diagnose(clf, X[:80], noise[:80])
     assert "overfitting" in diagnosis.names
+    assert "the most frequent class alone has about 0.5" in repr(diagnosis).replace("\n  ", " ")
+    assert "First check that y belongs to these X" in repr(diagnosis)
     assert "overfitting" not in diagnose(clf.fit(X[:80], noise[:80]), X[:80], noise[:80]).names
+
+
+def test_overfitting_of_a_network_that_learned_something_is_not_sent_to_the_targets():
+    signs = np.array([x[:10, 0].sum() > 0 for x in X])
+    clf = classifier(max_iter=60, learning_rate_init=0.01)
+    clf.fit(X[:40], signs[:40], X_val=X[40:], y_val=signs[40:])
+    assert clf.validation_scores_[-1] > 0.65
+    diagnosis = diagnose(clf, X[:40], signs[:40])
+    assert "overfitting" in diagnosis.names
+    assert "y belongs" not in repr(diagnosis)
+
+
+def test_overfitting_of_shuffled_values_is_compared_with_the_mean():
+    noise = GENERATOR.permutation(y)
+    reg = regressor(learning_rate_init=0.01, max_iter=30).fit(X[:80], noise[:80], X_val=X[80:], y_val=noise[80:])
+    diagnosis = diagnose(reg, X[:80], noise[:80])
+    assert "the mean of the targets alone has about 0:" in repr(diagnosis).replace("\n  ", " ")
+    assert "First check that y belongs" in repr(diagnosis)
+
+
+@pytest.mark.parametrize("loss", ["absolute_error", "huber", "poisson"])
+def test_no_loss_is_above_guessing_after_a_good_training(loss):
+    targets = np.exp(0.3 * y)
+    assert "loss above guessing" not in diagnose(regressor(loss=loss).fit(X, targets), X, targets).names
+
+
+def test_a_large_penalty_is_not_taken_for_too_long_steps():
+    clf = classifier(alpha=30.0).fit(X, LABELS)
+    assert clf.loss_curve_[0] > 10 * np.log(2)
+    assert "loss above guessing" not in diagnose(clf, X, LABELS).names
+
+
+def test_saturated_units_of_scaled_features_need_no_scaling():
+    diagnosis = diagnose(regressor(learning_rate_init=10.0).fit(X, y), X, y)
+    assert diagnosis.findings[diagnosis.names.index("saturated units")].advice.startswith("A smaller learning_rate")
 
 
 def test_a_network_that_is_not_finite():

@@ -104,7 +104,7 @@ def test_columns_of_frames_are_compared():
 def test_numbers_in_frames_are_checked_as_those_of_arrays():
     frames = [frame[["amount"]].assign(other=1.0) for frame in pandas_frames()]
     frames[2].iloc[3, 1] = np.nan
-    with pytest.raises(ValueError, match=r"^X contains NaN in sequence 2, step 3, feature 1"):
+    with pytest.raises(ValueError, match=r"^X contains NaN in sequence 2, step 3, feature 'other': "):
         TimeDistributed(PCA()).fit(frames)
     empty = pandas_frames()
     empty[1] = empty[1][:0]

@@ -42,6 +42,7 @@ MOST_EDGES = 75  # of bars with an edge
 SHARE_OF_CURVE = 0.7
 # Sizes of texts: of a category within a row, in points and in inches; the letters of an inch; the longest names.
 POINTS_OF_CATEGORY, WIDTH_OF_CATEGORY, LETTERS_PER_INCH = 8, 0.14, 15
+POINTS_PER_INCH, WIDTH_OF_LETTER = 72, 0.6  # the width in font sizes
 N_LETTERS_OF_OUTPUT, N_LETTERS_OF_FEATURE, N_LETTERS_OF_TICK = 40, 24, 14
 # The share of the axes' width that is left when names and the color bar have their room.
 SHARE_OF_WIDTH = 0.8
@@ -323,6 +324,7 @@ class AttributionDisplay:
         has_bars = attributions.shape[1] == 1 and self._has_categories(0)
         self.ax_ = axes_to_draw_on(ax, self, height=self._height(has_bars))
         self.figure_ = self.ax_.figure
+        title = self._title(attributions.sum())  # for the width before the color bar takes its part
         parts, size = _in_groups(attributions, int(self._width() * COLUMNS_PER_INCH))
         largest = np.max(np.abs(parts), initial=0.0, where=np.isfinite(parts)) or 1.0
         style = {"cmap": cmap, "vmin": -largest, "vmax": largest} | (im_kw or {})
@@ -332,7 +334,7 @@ class AttributionDisplay:
         else:
             self._draw_image(parts, size, style, line_arguments(line_kw))
             self.colorbar_ = self.figure_.colorbar(self.image_, ax=self.ax_, label=label) if colorbar else None
-        self.ax_.set_title(self._title(attributions.sum()), loc="left", fontsize="medium")
+        self.ax_.set_title(title, loc="left", fontsize="medium")
         return self
 
     # ---- Sizes, texts ------------------------------------------------------------------------------------
@@ -366,7 +368,15 @@ class AttributionDisplay:
         error = self.output - self.baseline_output - total
         terms = [(self.baseline_output, "baseline"), (total, "sum of all parts"), (error, "error")]
         terms = terms if text(error).strip("0.−") else terms[:2]
-        return f"{first}\n= " + " + ".join(f"{text(value)} ({term})" for value, term in terms).replace("+ −", "− ")
+        texts = [f"{sign} {text(value)} ({term})".replace("+ −", "− ") for sign, (value, term) in zip("=++", terms)]
+        return "\n".join([first, *_in_lines(texts, self._letters_of_title())])
+
+    def _letters_of_title(self):
+        """Return about the number of letters of the title that the width of the axes has room for."""
+        from matplotlib.font_manager import FontProperties
+
+        points = FontProperties(size="medium").get_size_in_points()
+        return self.ax_.bbox.width / self.figure_.dpi * POINTS_PER_INCH / (WIDTH_OF_LETTER * points)
 
     # ---- Bars of a single feature of categories ----------------------------------------------------------
 
@@ -518,6 +528,17 @@ def _name(category: Any) -> str:
 
 def _shortened(text: str, n_letters: int) -> str:
     return text if len(text) <= n_letters else text[: max(1, n_letters - 1)] + "…"
+
+
+def _in_lines(texts: list[str], n_letters: float) -> list[str]:
+    """Return texts one after the other, in lines of at most so many letters; a longer text has its own line."""
+    lines = texts[:1]
+    for text in texts[1:]:
+        if len(lines[-1]) + 1 + len(text) <= n_letters:
+            lines[-1] += f" {text}"
+        else:
+            lines.append(text)
+    return lines
 
 
 def _limits(values: np.ndarray) -> tuple[float, float]:

@@ -61,9 +61,10 @@ def attribute(
             default="mean"
         The values that stand for "nothing is known here". "mean" is the mean of each feature over all steps of X (of
         each column, if X is 2-D). With few sequences, pass the ``baseline`` of a result for many, or the mean of the
-        training data. A float is the value of every feature. An array has the values of a step, and sequences, as
-        long as those of X, one for each step. Units and features are those of the attributions. The baseline of a
-        category is the unknown category, unless an array or sequences name another one; None is the unknown one.
+        training data; a single one would be compared with its own mean, which gives a warning. A float is the value of
+        every feature. An array has the values of a step, and sequences, as long as those of X, one for each step. Units
+        and features are those of the attributions. The baseline of a category is the unknown category, unless an array
+        or sequences name another one; None is the unknown one.
     n_points : int or "auto", default="auto"
         Points of the Gauss-Legendre rule for "integrated_gradients". "auto" halves a sequence's way from the baseline,
         and again those sections whose attributions do not sum to the difference of the outputs at their ends (to

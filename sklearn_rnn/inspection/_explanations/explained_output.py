@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from sklearn_rnn._data.coding import ClassCoding, ValueCoding
+from sklearn_rnn._data.coding import ClassCoding, ValueCoding, plain_labels
 from sklearn_rnn._model import Model
 from sklearn_rnn._network.network import RecurrentNetwork
 from sklearn_rnn._network.readouts import Pool
@@ -38,7 +38,7 @@ class ExplainedOutput:
         """Return the name of the output of a sequence: "score of 'a'", "log odds of 'a'", "prediction"."""
         coding, place = self._model.coding, int(self.places[sequence])
         if isinstance(coding, ClassCoding):
-            label = coding.classes[place : place + 1].tolist()[0]
+            label = plain_labels(coding.classes[place : place + 1])[0]
             is_alone = coding.is_multilabel or coding.n_outputs < len(coding.classes)
             name = f"{'log odds' if is_alone else 'score'} of {label!r}"
         else:
@@ -170,7 +170,7 @@ def chosen_places(model: Model, output: Any, scores: np.ndarray) -> np.ndarray:
     coding, owner = model.coding, model.schema.owner
     names: Sequence[Any]
     if isinstance(coding, ClassCoding):
-        names, kind = coding.classes.tolist(), "label" if coding.is_multilabel else "class"
+        names, kind = plain_labels(coding.classes), "label" if coding.is_multilabel else "class"
         if output is None and not coding.is_multilabel:
             return coding.codes_of(scores)
     else:

@@ -12,6 +12,7 @@ from sklearn_rnn._base import model_of
 from sklearn_rnn._data.schema import InputSchema
 from sklearn_rnn._inference.prediction import predict_scores
 from sklearn_rnn._model import Model
+from sklearn_rnn._utils.warnings import warn_user
 from sklearn_rnn.inspection._explanations.baselines import Baseline, make_baseline
 from sklearn_rnn.inspection._explanations.explained_output import ExplainedOutput, chosen_places, chosen_steps
 from sklearn_rnn.inspection._explanations.input_gradients import Sections, Ways
@@ -54,6 +55,12 @@ class Comparison(NamedTuple):
         source = network_of(estimator)
         network, model = source.estimator, model_of(source.estimator)
         sequences = model.schema.read(network, source.units.transform(source.transform(X)))
+        if len(sequences) == 1 and isinstance(baseline, str) and baseline == "mean":
+            warn_user(
+                "X has a single sequence, which is compared with its own mean: what is the same at all steps has no "
+                "part. To explain one of many, pass all of them, and choose it from the result (in AttributionDisplay "
+                "by index). Or pass the values of a usual step as baseline."
+            )
         return cls(source, model, sequences, make_baseline(network, model.schema, sequences, baseline, source.units))
 
     @property

@@ -138,7 +138,7 @@ def test_a_single_feature_of_categories_has_bars_with_their_names(reader):
 
 
 def test_unknown_categories_are_named_so(reader):
-    display = AttributionDisplay.from_estimator(reader, [["a", "z"]])
+    display = AttributionDisplay.from_estimator(reader, [["a", "z"], ["b"]])
     assert [label.get_text() for label in display.ax_.get_xticklabels()] == ["a", "unknown"]
 
 
@@ -176,9 +176,29 @@ def test_many_steps_are_drawn_in_groups_with_their_sums():
 
 def test_an_error_of_the_integral_is_told():
     display = AttributionDisplay.from_attributions([1.0, 2.0], output=4.0, baseline_output=0.5)
-    assert titles(display) == ["output: 4.00", "= 0.50 (baseline) + 3.00 (sum of all parts) + 0.50 (error)"]
+    assert titles(display) == ["output: 4.00", "= 0.50 (baseline) + 3.00 (sum of all parts)", "+ 0.50 (error)"]
+    wide = display.plot(plt.subplots(figsize=(9, 3))[1])
+    assert titles(wide) == ["output: 4.00", "= 0.50 (baseline) + 3.00 (sum of all parts) + 0.50 (error)"]
     exact = AttributionDisplay.from_attributions([-1.0, -2.0], output=-2.5, baseline_output=0.5)
     assert titles(exact) == ["output: −2.50", "= 0.50 (baseline) − 3.00 (sum of all parts)"]
+
+
+@pytest.mark.parametrize("size", [10, 15])
+def test_the_title_lies_within_the_figure(size):
+    with plt.rc_context({"font.size": size}):
+        arguments = {"output": -12345.6, "baseline_output": 23456.7, "output_name": "log odds of 'fails'"}
+        display = AttributionDisplay.from_attributions(
+            np.full((6, 2), -2345.6), np.ones((6, 2)), feature_names=["temperature", "vibration"], **arguments
+        )
+        display.figure_.canvas.draw()
+        boxes = [
+            text.get_window_extent()
+            for text in display.ax_.findobj(plt.Text)
+            if text.get_text() == display.ax_.get_title(loc="left")
+        ]
+        assert "(error)" in titles(display)[-1]
+        assert len(boxes) == 1
+        assert boxes[0].x1 <= display.figure_.bbox.x1
 
 
 def test_gaps_and_long_names_are_drawn():

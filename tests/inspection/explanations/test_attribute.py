@@ -753,3 +753,22 @@ def test_the_estimator_does_not_change():
     for name, value in regressor.weights_.items():
         assert_array_equal(value, before[0][name])
     assert_array_equal(regressor.predict(X), before[1])
+
+
+def test_labels_in_messages_are_plain():
+    X, y = [np.ones((3, 2)), np.zeros((4, 2))], np.array([np.str_("ok"), np.str_("worn")], dtype=object)
+    classifier = plain_classifier((3,), max_iter=1, random_state=0).fit(X, y)
+    with pytest.raises(ValueError, match=r"^output='new' is no class .* choose one of \['ok', 'worn'\]\.$"):
+        attribute(classifier, X, "new")
+    with pytest.raises(ValueError, match=r"not in classes_: \['new'\]; classes_ is \['ok', 'worn'\]\.$"):
+        classifier.partial_fit(X, np.array([np.str_("ok"), np.str_("new")], dtype=object))
+
+
+def test_a_single_sequence_without_baseline_gives_a_warning():
+    X, y = [np.ones((3, 2)), np.zeros((4, 2))], [0.0, 1.0]
+    regressor = plain_regressor((3,), max_iter=1, random_state=0).fit(X, y)
+    with pytest.warns(UserWarning, match=r"^X has a single sequence, which is compared with its own mean") as caught:
+        attribute(regressor, X[:1])
+    assert caught[0].filename == __file__
+    attribute(regressor, X[:1], baseline=0.5)  # a warning would be an error here
+    attribute(regressor, X)

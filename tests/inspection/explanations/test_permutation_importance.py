@@ -251,6 +251,21 @@ def test_all_forms_exchange_the_same(make, by):
         assert all(a.index.equals(b.index) for a, b in zip(actual, given))
 
 
+def test_frames_of_numbers_of_one_or_more_dtypes_exchange_the_same():
+    X = numbered([5, 3, 6, 4, 5])
+    frames = pandas_frames(X)
+    mixed = [frame.astype({"a": int}) for frame in frames]
+    assert all(isinstance(x, np.ndarray) for x in SequenceList(frames).sequences)
+    assert not any(isinstance(x, np.ndarray) for x in SequenceList(mixed).sequences)
+    for by in ("feature", "step", "window"):
+        one, several = exchanged(frames, by, 1), exchanged(mixed, by, 1)
+        for a, b, before, mixed_before in zip(one, several, frames, mixed, strict=True):
+            pd.testing.assert_frame_equal(a, b.astype(float))
+            assert (a.dtypes == before.dtypes).all()
+            assert (b.dtypes == mixed_before.dtypes).all()
+        assert any(not a.equals(before) for a, before in zip(one, frames, strict=True))
+
+
 def test_categories_of_frames_keep_their_dtype():
     words = ["on", "off", "idle"]
     frames = [
