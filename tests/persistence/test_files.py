@@ -130,6 +130,7 @@ WITH_TEXT = np.array([["a", 1.0], ["a", np.nan], [np.nan, 3.0]], object)
     ids=lambda value: value if isinstance(value, str) else value.dtype.name,
 )
 @pytest.mark.filterwarnings("ignore:Skipping features without any observed values:UserWarning")
+@pytest.mark.filterwarnings("ignore:Currently, when `keep_empty_feature=False`:FutureWarning")  # scikit-learn 1.6
 def test_an_imputer_fills_in_the_same_values(strategy, values, params, path):
     imputer = SimpleImputer(strategy=strategy, **params).fit(values)
     vars(imputer).pop("_fill_dtype", None)  # as scikit-learn 1.6 fits it
