@@ -18,6 +18,7 @@ from sklearn_rnn._data.reading import check_n_features, is_real_array, naming_se
 from sklearn_rnn._data.sequences import Sequences
 
 FRAMES = ("pandas.DataFrame", "polars.DataFrame", "pyarrow.Table")
+ROWS_SEARCHED = 1000  # for text: in the first row it may be missing
 
 
 @dataclass
@@ -47,19 +48,19 @@ class RawSequences(Sequences):
         """Whether all steps are numbers: then they can be checked as those of arrays."""
         if isinstance(self.rows, np.ndarray):
             return False
-        return np.asarray(self._first_row).dtype.kind in "biuf"
+        return np.asarray(self._first(1)).dtype.kind in "biuf"
 
     @property
-    def columns_of_text(self) -> list[Any]:
-        """Labels of the columns that have text in the first row; places if there are no labels."""
-        first = np.asarray(self._first_row, dtype=object)[0]
-        labels = labels_of(self.rows) or range(len(first))
-        return [label for label, cell in zip(labels, first) if isinstance(cell, (str, bytes))]
+    def columns_of_text(self) -> tuple[list[Any], list[Any]]:
+        """Labels of the columns that have text in the first rows, and of the others; places if there are no labels."""
+        cells = np.asarray(self._first(ROWS_SEARCHED), dtype=object)
+        labels = labels_of(self.rows) or range(cells.shape[1])
+        text = [label for label, column in zip(labels, cells.T) if any(isinstance(c, (str, bytes)) for c in column)]
+        return text, [label for label in labels if label not in text]
 
-    @property
-    def _first_row(self) -> Any:
+    def _first(self, n_rows: int) -> Any:
         is_table = hasattr(self.rows, "slice") and not hasattr(self.rows, "dtypes")  # of pyarrow
-        return self.rows.slice(0, 1) if is_table else self.rows[:1]
+        return self.rows.slice(0, n_rows) if is_table else self.rows[:n_rows]
 
 
 def raw_sequences(X: Any, name: str = "X", expected: np.ndarray | None = None) -> RawSequences | None:

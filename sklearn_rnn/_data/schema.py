@@ -227,8 +227,20 @@ class InputSchema:
         if x.shape not in shapes:
             raise ValueError(
                 f"x has shape {x.shape}, but a step of {n_sequences} sequence{'s' * (n_sequences > 1)} has shape "
-                f"{' or '.join(map(str, shapes))}."
+                f"{' or '.join(map(str, shapes))}{self._reason_of_patches}."
             )
+
+    @property
+    def _reason_of_patches(self) -> str:
+        """The reason why a network step is more than one step of data, for the end of a message."""
+        size, stride = self.patches
+        if stride == 1:
+            return ""
+        apart = f", {stride} apart" if self.patches.n_shared else ""
+        return (
+            f", because this network reads patches of {size} steps{apart}. To predict after every step, fit with "
+            "patch_size=1"
+        )
 
     def _shapes_of_step(self, n_sequences: int) -> list[tuple[int, ...]]:
         """Return the accepted shapes of one network step of data."""

@@ -18,6 +18,7 @@ from sklearn_rnn._data.feature_scale import ScaleCheck
 from sklearn_rnn._data.ids import IdCheck
 from sklearn_rnn._data.mixed_steps import names_of_step, read_new_sequences, without_unseen
 from sklearn_rnn._data.patches import Patches, choose_patches
+from sklearn_rnn._data.readings import warn_of_readings
 from sklearn_rnn._data.schema import InputSchema
 from sklearn_rnn._data.target_readers import TargetReader
 from sklearn_rnn._data.targets import warn_of_steps
@@ -152,7 +153,7 @@ def read_sequences(
 ) -> tuple[InputSchema, Any]:
     """Return the schema, learned from X but for the patches if it is None, and the steps of X, not yet in patches.
 
-    With ``warns``, X that a schema is learned from may get warnings about the scale of features and about ids.
+    With ``warns``, X that a schema is learned from may get warnings about the scale of features, ids and rows.
     """
     if schema is not None:
         return schema, schema.read(estimator, X, name)
@@ -173,6 +174,8 @@ def read_sequences(
         feature_names=None if is_table else getattr(estimator, "feature_names_in_", None),
         categories=categories,
     )
+    if warns and categories is None:
+        warn_of_readings(estimator, sequences)
     scale_check.warn(sequences, schema.owner, names_of_step(estimator, sequences))
     if categories is None:
         id_check.warn(sequences)

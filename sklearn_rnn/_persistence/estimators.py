@@ -162,6 +162,8 @@ def _restore_attributes(estimator: Any, attributes: dict[str, Attribute], fitted
         check(is_right(value, fitted), f"{place}.{key} is not what it must be.")
     if "_label_binarizer" in fitted:  # scikit-learn 1.6 has no attribute classes_ besides, and 1.9 needs it
         fitted["classes_"] = fitted["_label_binarizer"].classes_
+    if "_fit_dtype" in fitted:  # of an imputer: scikit-learn 1.6 has no _fill_dtype besides, and 1.9 needs it
+        fitted["_fill_dtype"] = fitted["_fit_dtype"]
     vars(estimator).update(fitted)
     if fitted and type(estimator).__name__ == "RecurrentFeatures":
         from sklearn_rnn.preprocessing._recurrent_features import check_layers  # not at the top: it takes a while

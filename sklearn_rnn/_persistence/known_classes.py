@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from sklearn_rnn._utils.plain import Field, Items, Object
+from sklearn_rnn._utils.plain import Field, Items, Object, refuse_unless
 
 # Whether a value of an attribute is right, given all attributes of the object.
 Check = Callable[[Any, dict[str, Any]], bool]
@@ -75,6 +75,20 @@ def number() -> Attribute:
     return Attribute(lambda value, _: value is None or type(value) in (int, float))
 
 
+class _DTypeOfX(Field):
+    """The dtype of X, as its name: of numbers or of objects, without strings of a fixed length and times."""
+
+    NAMES = ("object", "float16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32",
+             "uint64")  # fmt: skip
+
+    def to_plain(self, value: Any) -> str:
+        return np.dtype(value).name
+
+    def from_plain(self, value: Any, place: str, thorough: bool) -> np.dtype:
+        refuse_unless(isinstance(value, str) and value in self.NAMES, place, "must be the name of a dtype")
+        return np.dtype(value)
+
+
 def array(*shape: str | int | None, kinds: str = "f", or_none: bool = False, or_number: bool = False) -> Attribute:
     """Return an attribute that is an array.
 
@@ -102,14 +116,32 @@ def names() -> Attribute:
     return Attribute(is_right)
 
 
+def places_of_features() -> Attribute:
+    """Return an attribute that is an array of places of features."""
+    of_places = array(None, kinds="i")
+
+    def is_right(value: Any, others: dict[str, Any]) -> bool:
+        n_features = others.get(N_FEATURES, others.get("_n_features", 0))
+        is_right = type(n_features) is int and of_places.is_right(value, others)
+        return is_right and bool(((value >= 0) & (value < n_features)).all())
+
+    return Attribute(is_right)
+
+
 def labels() -> Attribute:
     """Return an attribute that is an array of labels."""
     return Attribute(lambda value, _: isinstance(value, np.ndarray) and value.ndim == 1 and len(value) > 0)
 
 
-def estimator(*allowed: str) -> Attribute:
+def estimator(*allowed: str, or_none: bool = False) -> Attribute:
     """Return an attribute that is an estimator, of one of these classes."""
-    return Attribute(lambda value, _: hasattr(value, "get_params") and (not allowed or type(value).__name__ in allowed))
+
+    def is_right(value: Any, _: dict[str, Any]) -> bool:
+        if value is None:
+            return or_none
+        return hasattr(value, "get_params") and (not allowed or type(value).__name__ in allowed)
+
+    return Attribute(is_right)
 
 
 def nested() -> Attribute:
@@ -154,7 +186,7 @@ def _is_span(value: Any, others: dict[str, Any]) -> bool:
 
 
 def plain(field: Field) -> Attribute:
-    """Return an attribute that is a private object of this package."""
+    """Return an attribute that a file has in a plain form, which checks it: a private object, or a dtype."""
     return Attribute(lambda value, _: True, field)
 
 
@@ -257,6 +289,21 @@ KNOWN: dict[str, KnownClass] = {
         | dict.fromkeys(
             ("explained_variance_", "explained_variance_ratio_", "singular_values_"), array("n_components_")
         ),
+    ),
+    # Imputers
+    "SimpleImputer": KnownClass(
+        "sklearn.impute",
+        INPUT
+        | {
+            "statistics_": array(N_FEATURES, kinds="biufO"),  # with text it is an array of objects
+            "indicator_": estimator("MissingIndicator", or_none=True),
+            "_fit_dtype": plain(_DTypeOfX()),
+            "_fill_dtype": plain(_DTypeOfX()),  # the same, from scikit-learn 1.7 on
+        },
+    ),
+    "MissingIndicator": KnownClass(
+        "sklearn.impute",
+        INPUT | {"features_": places_of_features(), "_n_features": whole(1), "_precomputed": flag()},
     ),
     # Linear models, after RecurrentFeatures
     "Ridge": KnownClass("sklearn.linear_model", INPUT | RIDGE | linear(of_classes=False)),

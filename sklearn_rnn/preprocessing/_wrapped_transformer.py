@@ -46,11 +46,24 @@ def naming_text(transformer, sequences) -> Iterator[None]:
     try:
         yield
     except (ValueError, TypeError) as error:
-        columns = sequences.columns_of_text if isinstance(sequences, RawSequences) else []
-        if not columns or "could not convert string" not in str(error):
+        text, others = sequences.columns_of_text if isinstance(sequences, RawSequences) else ([], [])
+        if not text or "could not convert string" not in str(error):
             raise
         raise ValueError(
-            f"X has text in the columns {columns}, which transformer={transformer} does not take: {error}. Encode "
-            "them, and name the columns of each transformer: TimeDistributed(ColumnTransformer([('text', "
-            f"OneHotEncoder(), {columns}), ('numbers', {transformer}, [...])]))."
+            f"X has text in the columns {text}, which transformer={transformer} does not take: {error}. "
+            f"{_remedy(transformer, text, others)}"
         ) from error
+
+
+def _remedy(transformer, text, others):
+    """Return the line that keeps text from a transformer of numbers, as the end of a message."""
+    if not others:
+        return (
+            "RNNClassifier and RNNRegressor learn a vector for each text: leave this transformer out. For other "
+            "estimators, encode the text: TimeDistributed(OneHotEncoder())."
+        )
+    return (
+        f"Name the columns of each transformer: TimeDistributed(ColumnTransformer([('text', 'passthrough', {text}), "
+        f"('numbers', {transformer}, {others})])). RNNClassifier and RNNRegressor learn a vector for each text that "
+        "passes through. For other estimators, encode it: OneHotEncoder() in the place of 'passthrough'."
+    )

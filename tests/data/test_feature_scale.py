@@ -105,7 +105,7 @@ def test_columns_of_a_table_are_named_if_a_row_is_one_step():
     message = message_of(lambda: RNNRegressor(**SMALL, step_features=3).fit(frame, TARGETS))
     assert "1 of 3: 'pressure' (mean " in message
     assert message.endswith("make_pipeline(StandardScaler(), RNNRegressor(step_features=3)).")
-    message = message_of(lambda: RNNRegressor(**SMALL).fit(frame, TARGETS))
+    message = message_of(lambda: RNNRegressor(**SMALL).fit(frame.add_suffix("_0"), TARGETS))
     assert "1 of 1: feature 0 (mean " in message
     assert "make_pipeline(TimeDistributed(StandardScaler()), RNNRegressor()), where a feature has one" in message
     assert message.endswith("make_pipeline(StandardScaler(), RNNRegressor()), where every column of X has its own.")

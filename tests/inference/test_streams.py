@@ -513,11 +513,26 @@ def test_a_number_too_large_for_the_dtype_is_refused():
         stream.step(with_value(1e300))
 
 
-def test_an_error_shows_the_shape_of_a_patch():
-    stream = make_estimator(patch_size=3).stream()
-    message = "x has shape (2,), but a step of 1 sequence has shape (1, 6) or (1, 3, 2) or (6,) or (3, 2)."
-    with pytest.raises(ValueError, match=re.escape(message)):
+@pytest.mark.parametrize(
+    ("params", "patches"),
+    [({"patch_size": 3}, "patches of 3 steps"), ({"patch_size": 4, "patch_stride": 3}, "patches of 4 steps, 3 apart")],
+    ids=["side by side", "overlapping"],
+)
+def test_an_error_shows_the_shape_of_a_patch_and_its_steps(params, patches):
+    stream = make_estimator(**params).stream()
+    message = (
+        "x has shape (2,), but a step of 1 sequence has shape (1, 6) or (1, 3, 2) or (6,) or (3, 2), because this "
+        f"network reads {patches}. To predict after every step, fit with patch_size=1."
+    )
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         stream.step([0.0, 1.0])
+
+
+def test_patches_that_are_one_step_apart_are_no_reason_for_an_error():
+    stream = make_estimator(patch_size=3, patch_stride=1).stream()
+    message = "x has shape (3,), but a step of 1 sequence has shape (1, 2) or (2,)."
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        stream.step([0.0, 1.0, 2.0])
 
 
 BAD_CHUNKS = {

@@ -3,6 +3,7 @@
 import numpy as np
 from sklearn.compose import ColumnTransformer
 from sklearn.decomposition import PCA
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, Ridge, RidgeClassifierCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, RobustScaler, StandardScaler
@@ -80,6 +81,12 @@ MODELS = {
     "columns": lambda: (
         make_pipeline(TimeDistributed(scaled_columns()), classifier(patch_size=2)).fit(sequences(), LABELS == "now"),
         sequences(),
+    ),
+    "imputed": lambda: (
+        make_pipeline(TimeDistributed(SimpleImputer(strategy="median", add_indicator=True)), regressor()).fit(
+            with_gaps(), VALUES
+        ),
+        with_gaps(),
     ),
     "layout": lambda: (
         make_pipeline(

@@ -11,6 +11,7 @@ from mutations import SIGNED, UNSIGNED, bytes_of, parts_of, with_digest
 from numpy.testing import assert_array_equal
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.exceptions import InconsistentVersionWarning
+from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from small_files import LABELS, MODELS, classifier, regressor, sequences
@@ -114,6 +115,32 @@ def test_parameters_of_many_types_survive(path):
     assert not hasattr(loaded, "classes_")
 
 
+GAPS = np.array([[1.0, np.nan, 5.0], [2.0, np.nan, np.nan], [2.0, np.nan, 4.0]])
+WITH_TEXT = np.array([["a", 1.0], ["a", np.nan], [np.nan, 3.0]], object)
+
+
+@pytest.mark.parametrize("params", [{}, {"add_indicator": True}, {"keep_empty_features": True}], ids=str)
+@pytest.mark.parametrize(
+    ("strategy", "values"),
+    [
+        *((strategy, GAPS) for strategy in ("mean", "median", "most_frequent", "constant")),
+        *((strategy, WITH_TEXT) for strategy in ("most_frequent", "constant")),
+        ("median", GAPS.astype(np.float32)),
+    ],
+    ids=lambda value: value if isinstance(value, str) else value.dtype.name,
+)
+@pytest.mark.filterwarnings("ignore:Skipping features without any observed values:UserWarning")
+@pytest.mark.filterwarnings("ignore:Currently, when `keep_empty_feature=False`:FutureWarning")  # scikit-learn 1.6
+def test_an_imputer_fills_in_the_same_values(strategy, values, params, path):
+    imputer = SimpleImputer(strategy=strategy, **params).fit(values)
+    vars(imputer).pop("_fill_dtype", None)  # as scikit-learn 1.6 fits it
+    filled, expected = saved(imputer, path).transform(values), SimpleImputer(strategy=strategy, **params)
+    expected = expected.fit_transform(values)
+    assert filled.dtype == expected.dtype
+    assert filled.tolist() == expected.tolist()
+    assert not any(value != value for value in filled.ravel())
+
+
 def test_names_of_features_survive(path):
     pd = pytest.importorskip("pandas", reason="pandas is not installed")
     frames = [pd.DataFrame(x, columns=["speed", "height"]) for x in X]
@@ -188,6 +215,7 @@ def scaler_with_note():
 
 
 REFUSED = {
+    "a function of an imputer": (lambda: SimpleImputer(strategy=np.max).fit(X[0]), TypeError, "strategy is a function"),
     "a forest": (lambda: make_pipeline(RandomForestClassifier()), TypeError, r"RandomForestClassifier, which files"),
     "a subclass": (lambda: type("Mine", (RNNClassifier,), {})(), TypeError, r"class .*\.Mine, which files"),
     "a function": (lambda: classifier(scoring=a_scorer), TypeError, r"RNNClassifier|scoring is a function, but"),
@@ -323,6 +351,30 @@ EDITS = [
 @pytest.mark.parametrize(("edit", "message"), EDITS, ids=lambda value: str(value)[:50])
 def test_an_edited_header_is_refused_by_its_place(edit, message, path, original):
     path.write_bytes(edited(original[1], edit))
+    with pytest.raises(ModelFileError, match=message):
+        load(path)
+
+
+@pytest.mark.parametrize(
+    ("keys", "value", "message"),
+    [
+        (("statistics_",), {"$objects": ["a", [1]], "shape": [2]}, "statistics_ has items that are no labels"),
+        (("statistics_",), {"$objects": ["a"], "shape": [1]}, "statistics_ is not what it must be"),
+        (("statistics_",), None, "statistics_ is not what it must be"),
+        (("_fit_dtype",), "M8[s]", "_fit_dtype must be the name of a dtype"),
+        (("_fit_dtype",), ["f8"], "_fit_dtype must be the name of a dtype"),
+        (("indicator_", "$estimator", "fitted", "features_"), [9], "features_ is not what it must be"),
+        (("indicator_", "$estimator", "fitted", "_n_features"), 0, "_n_features is not what it must be"),
+    ],
+)
+def test_an_edited_imputer_is_refused_by_its_place(keys, value, message, path):
+    save(SimpleImputer(add_indicator=True).fit(WITH_TEXT[:, [1, 1]]), path)
+    header, arrays = parts_of(path.read_bytes())
+    if keys[-1] == "features_":
+        place = header["estimator"]["fitted"]["indicator_"]["$estimator"]["fitted"]["features_"]["$array"]
+        path.write_bytes(bytes_of(header, arrays | {f"{place}.npy": np.array(value)}))
+    else:
+        path.write_bytes(edited(path.read_bytes(), (*FITTED, *keys, value)))
     with pytest.raises(ModelFileError, match=message):
         load(path)
 

@@ -178,16 +178,31 @@ def test_strings_in_2d_data_are_refused_with_the_remedy(as_frame):
 @pytest.mark.parametrize("transformer", [StandardScaler(), SimpleImputer()])
 @pytest.mark.parametrize("library", ["pandas", "polars", "pyarrow", "lists"])
 def test_text_that_a_transformer_does_not_take_is_named_with_the_remedy(library, transformer, method):
-    columns = {"amount": [1.0, 2.0], "kind": ["view", "buy"], "device": ["ios", "web"]}
+    columns = {"amount": [1.0, 2.0], "kind": [None, "buy"], "device": ["ios", "web"], "price": [2.0, 1.0]}
     if library == "lists":
-        sequence, names = [list(step) for step in zip(*columns.values())], "[1, 2]"
+        sequence, names, numbers = [list(step) for step in zip(*columns.values())], "[1, 2]", "[0, 3]"
     else:
         make = {"pandas": "DataFrame", "polars": "DataFrame", "pyarrow": "table"}[library]
         module = pytest.importorskip(library, reason=f"{library} is not installed")
         sequence, names = getattr(module, make)(columns), "['kind', 'device']"
+        numbers = "['amount', 'price']"
     by_step = TimeDistributed(transformer)
     with pytest.raises(ValueError, match=re.escape(f"X has text in the columns {names}, which transformer=")) as error:
         getattr(by_step, method)([sequence, sequence])
     name = type(transformer).__name__
-    assert f"[('text', OneHotEncoder(), {names}), ('numbers', {name}(), [...])]" in str(error.value)
+    line = f"TimeDistributed(ColumnTransformer([('text', 'passthrough', {names}), ('numbers', {name}(), {numbers})]))"
+    assert f": {line}. RNNClassifier" in str(error.value)
     assert vars(by_step) == vars(TimeDistributed(transformer))
+    if library in ("pandas", "lists"):  # ColumnTransformer selects the columns of others in new versions alone
+        steps = eval(line).fit_transform([sequence, sequence])[1]
+        assert [steps[1, 0], *steps[:, 1]] == ["buy", "ios", "web"]
+        assert_allclose(steps[:, 2:].astype(float), transformer.fit_transform([[1.0, 2.0], [2.0, 1.0]]), rtol=1e-12)
+
+
+@pytest.mark.filterwarnings("ignore:max_iter:sklearn.exceptions.ConvergenceWarning")
+def test_text_alone_needs_no_transformer():
+    X = [[["ios", "view"], ["web", "buy"]]] * 4
+    message = "learn a vector for each text: leave this transformer out. For other estimators, encode the text: Time"
+    with pytest.raises(ValueError, match=message):
+        TimeDistributed(StandardScaler()).fit(X)
+    assert len(classifier(max_iter=1).fit(X, [0, 1, 0, 1]).categories_) == 2
