@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-INSTALL = {"onnx": "sklearn-rnn[onnx]", "skl2onnx": "skl2onnx", "torch": "torch"}
+INSTALL = {"onnx": '"sklearn-rnn[onnx]"', "skl2onnx": "skl2onnx", "torch": "torch"}
 
 
 def import_library(module: str, function: str) -> Any:

@@ -12,7 +12,7 @@ from sklearn_rnn.export import from_torch, register_skl2onnx, to_onnx, to_torch
 @pytest.mark.parametrize(
     ("library", "call", "message"),
     [
-        ("onnx", to_onnx, r"export.to_onnx needs onnx, which is not installed: pip install sklearn-rnn\[onnx\]"),
+        ("onnx", to_onnx, r'export.to_onnx needs onnx, which is not installed: pip install "sklearn-rnn\[onnx\]"'),
         ("torch", to_torch, r"export.to_torch needs torch, which is not installed: pip install torch"),
         ("torch", lambda est: from_torch(est, est), r"export.from_torch needs torch, which is not installed"),
         ("skl2onnx", lambda est: register_skl2onnx(), r"export.register_skl2onnx needs skl2onnx, which is not"),
