@@ -34,6 +34,12 @@ SEARCHES = {  # what people look for: pages that answer, of which the search mus
     "imbalanced": ["user_guide/imbalance"],
     "categorical": ["user_guide/categories"],
     "progress": ["user_guide/training_curves", "user_guide/training"],
+    "class weight": ["user_guide/imbalance"],
+    "confidence interval": ["user_guide/forecasting"],
+    "deploy": ["user_guide/streams"],
+    "pandas": ["user_guide/tables"],
+    "pickle": ["user_guide/saving"],
+    "SHAP values": ["user_guide/explaining"],
     "GPU": ["install", "user_guide/speed"],
     "missing values": ["user_guide/imbalance", "user_guide/sequences"],
 }

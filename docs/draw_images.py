@@ -141,7 +141,7 @@ def network():
 
 CHOICES = (
     ("Do you need a prediction\nat every step?", 'readout="each"'),
-    ("Must it answer while the\nsequence still comes in?", "bidirectional=False\nand .stream()"),
+    ("Must it answer while the\nsequence still comes in?", "bidirectional=False,\npatch_size=1,\nthen .stream()"),
     ("Only some hundred sequences,\nor no time?", "RecurrentFeatures\n+ linear model"),
     ("A short event among several\nthousand steps?", "RecurrentFeatures\n+ linear model"),
     ("Do exact values at single\nsteps decide, in 75 or more?", "patch_size=1"),

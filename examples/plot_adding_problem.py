@@ -87,4 +87,4 @@ plt.show()
 #
 # .. rubric:: References
 #
-# .. [1] S. Hochreiter and J. Schmidhuber (1997). Long short-term memory. Neural Computation 9(8), 1735-1780.
+# .. [1] \S. Hochreiter and J. Schmidhuber (1997). Long short-term memory. Neural Computation 9(8), 1735-1780.

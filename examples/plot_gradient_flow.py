@@ -162,7 +162,7 @@ assert bias.relative_bias[-1] == 0
 #
 # .. rubric:: References
 #
-# .. [1] S. Hochreiter (1991). Untersuchungen zu dynamischen neuronalen Netzen. Diploma thesis, TU München.
+# .. [1] \S. Hochreiter (1991). Untersuchungen zu dynamischen neuronalen Netzen. Diploma thesis, TU München.
 #
 # .. [2] R. Pascanu, T. Mikolov and Y. Bengio (2013). On the difficulty of training recurrent neural networks.
 #        ICML, PMLR 28(3), 1310-1318.

@@ -262,4 +262,4 @@ plt.show()
 # .. [1] C. Aicher, N. J. Foti and E. B. Fox (2019). Adaptively truncating backpropagation through time to
 #        control gradient bias. UAI, PMLR 115, 799-808.
 #
-# .. [2] C. Tallec and Y. Ollivier (2017). Unbiasing truncated backpropagation through time. arXiv:1705.08209.
+# .. [2] \C. Tallec and Y. Ollivier (2017). Unbiasing truncated backpropagation through time. arXiv:1705.08209.

@@ -301,7 +301,8 @@ feature_names_in_ : ndarray of shape (`n_features_in_`,)
 """
 
 REFERENCES = """\
-.. [1] J. L. Elman, "Finding structure in time", Cognitive Science 14 (1990), 179-211.
+.. [1] J. L. Elman, "Finding structure in time", Cognitive Science 14
+   (1990), 179-211.
 .. [2] P. J. Werbos, "Backpropagation through time: what it does and how to do it", Proceedings of the
    IEEE 78 (1990), 1550-1560.
 .. [3] F. A. Gers, J. Schmidhuber, F. Cummins, "Learning to forget: continual prediction with LSTM",
@@ -312,10 +313,12 @@ REFERENCES = """\
    network trajectories", Neural Computation 2 (1990), 490-501.
 .. [6] R. Pascanu, T. Mikolov, Y. Bengio, "On the difficulty of training recurrent neural networks",
    ICML 2013, algorithm 1.
-.. [7] D. P. Kingma, J. Ba, "Adam: a method for stochastic optimization", ICLR 2015, algorithm 1.
+.. [7] D. P. Kingma, J. Ba, "Adam: a method for stochastic optimization", ICLR 2015,
+   algorithm 1.
 .. [8] Y. Gal, Z. Ghahramani, "A theoretically grounded application of dropout in recurrent neural
    networks", NIPS 2016.
-.. [9] C. Tallec, Y. Ollivier, "Unbiasing truncated backpropagation through time", arXiv:1705.08209 (2017).
+.. [9] C. Tallec, Y. Ollivier, "Unbiasing truncated backpropagation through time",
+   arXiv:1705.08209 (2017).
 .. [10] T. Chen, B. Xu, C. Zhang, C. Guestrin, "Training deep nets with sublinear memory cost",
    arXiv:1604.06174 (2016).
 .. [11] A. Gruslys, R. Munos, I. Danihelka, M. Lanctot, A. Graves, "Memory-efficient backpropagation

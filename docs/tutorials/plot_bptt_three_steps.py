@@ -337,4 +337,4 @@ for truncation in (None, 2, 1):
 # R. J. Williams and J. Peng, "An efficient gradient-based algorithm for on-line training of recurrent network
 # trajectories", Neural Computation 2 (1990), 490-501.
 #
-# R. Pascanu, T. Mikolov and Y. Bengio, "On the difficulty of training recurrent neural networks", ICML 2013.
+# \R. Pascanu, T. Mikolov and Y. Bengio, "On the difficulty of training recurrent neural networks", ICML 2013.

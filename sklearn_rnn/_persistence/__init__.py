@@ -100,8 +100,8 @@ def load(path):
     """Load an estimator from a file of :func:`save`.
 
     No code of the file runs: it has none, and names no module. Every shape, dtype, range and name is checked, and a
-    digest finds changed bits. Memory is about twice the size of the file. Only :func:`save` can tell who wrote a file:
-    somebody who may change it can change what it predicts.
+    digest finds changed bits. Memory is about twice the size of the file. Nothing in a file
+    proves who wrote it: somebody who may change it can change what it predicts.
 
     Parameters
     ----------

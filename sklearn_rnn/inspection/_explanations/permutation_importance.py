@@ -106,7 +106,8 @@ def permutation_importance(
 
     References
     ----------
-    .. [1] L. Breiman (2001). Random forests. Machine Learning 45(1), 5-32, section 10.
+    .. [1] L. Breiman (2001). Random forests. Machine Learning 45(1), 5-32,
+       section 10.
 
     Examples
     --------
