@@ -204,6 +204,8 @@ class BaseRNN(DocumentationLinkMixin, PlainStateMixin, CallbackSupportMixin, Bas
         return self
 
     def _fit_chunk(self, X, y, sample_weight, new_sequence, classes, tasks):
+        if hasattr(self, "_model"):
+            self._validate_params()  # _fit_context does so in the first call alone, and parameters may change
         check_settings(self)
         earlier, data = self._known(), (X, y, sample_weight, self._target_reader())
         known, dataset = read_training_data(self, *data, known=earlier, classes=classes, is_chunk=self.stateful)

@@ -197,6 +197,8 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
         """Return the classes in order, each once."""
         try:
             if np.ndim(classes) == 1 and len(classes):
+                if any(isinstance(label, float | np.floating) and not np.isfinite(label) for label in classes):
+                    raise ValueError("NaN and infinity are no labels.")
                 return unique_labels(classes)
         except (TypeError, ValueError) as error:
             raise type(error)(f"classes={classes!r} must be labels of one type: {error}") from error

@@ -9,6 +9,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklearn_rnn._base import BaseRNN
 from sklearn_rnn._data.coding import PositiveCoding, ValueCoding
+from sklearn_rnn._data.reading import naming_argument
 from sklearn_rnn._data.target_readers import ValueReader
 from sklearn_rnn._documentation import document_rnn
 from sklearn_rnn._settings import CONSTRAINTS, can_partial_fit
@@ -258,7 +259,8 @@ class RNNRegressor(RegressorMixin, BaseRNN):
         check_is_fitted(self)
         self._check_order(X, y, sample_weight)
         if not self._model.is_per_step:
-            return super().score(X, y, sample_weight)
+            with naming_argument("y or sample_weight"):
+                return super().score(X, y, sample_weight)
         from sklearn.metrics import r2_score  # here: importing it takes longer than all of this package
 
         y_true, y_pred, weights = self._join_steps(X, y, sample_weight)

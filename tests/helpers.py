@@ -23,6 +23,7 @@ from sklearn_rnn._network.network import RecurrentNetwork
 from sklearn_rnn._training.bptt import Backpropagation
 from sklearn_rnn._training.dropout import NO_MASKS
 from sklearn_rnn._training.truncation.fixed import FixedTruncation
+from sklearn_rnn.utils._sequence_checks.data import random_sequences
 
 # The NumPy engine, and the compiled engine if kernels were compiled.
 ENGINES = {"numpy": NumpyEngine()} | ({} if kernels.name == "numpy" else {"compiled": CompiledEngine()})
@@ -108,8 +109,7 @@ def plain_regressor(*sizes, **settings):
 
 def make_sequences(lengths=RAGGED, n_features=2, *, seed=0, dtype=np.float64):
     """One standard normal array (n_steps_i, n_features) for each length."""
-    generator = np.random.default_rng(seed)
-    return [generator.normal(size=(n, n_features)).astype(dtype) for n in lengths]
+    return random_sequences(lengths, n_features, seed=seed, dtype=dtype)
 
 
 def make_recurrence(engine, cell, activation="tanh"):

@@ -53,6 +53,7 @@ MAY_IMPORT = {
         "_base",
         "preprocessing",
     },
+    "utils": {"preprocessing"},
 }
 # Of scikit-learn, of Python, or of a draft of the object itself.
 PRIVATE_NAMES_OF_OTHERS = {"_validate_params", "_init_callback_context", "_getframe", "_at_fork_reinit", "_replace"}

@@ -24,8 +24,8 @@ FLAGS = doctest.ELLIPSIS
 
 def public_modules():
     """The package, and its modules whose names have no underscore."""
-    names = [module.name for module in pkgutil.iter_modules(sklearn_rnn.__path__) if not module.name.startswith("_")]
-    return [sklearn_rnn, *(importlib.import_module(f"sklearn_rnn.{name}") for name in names)]
+    names = [module.name for module in pkgutil.walk_packages(sklearn_rnn.__path__, "sklearn_rnn.")]
+    return [sklearn_rnn, *(importlib.import_module(name) for name in names if "._" not in name)]
 
 
 def public_names():
@@ -63,6 +63,7 @@ def test_the_names_are_found():
         "sklearn_rnn.PredictionStream.state",
         "sklearn_rnn.datasets.make_copy_memory",
         "sklearn_rnn.inspection.AttributionDisplay.from_estimator",
+        "sklearn_rnn.utils.estimator_checks.check_sequence_estimator",
     } <= set(NAMES)
     assert "sklearn_rnn.RNNClassifier.get_params" not in NAMES
 

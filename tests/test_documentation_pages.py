@@ -11,7 +11,16 @@ import pytest
 from sklearn_rnn import MemoryEstimate, RNNClassifier
 
 DOCS = Path(__file__).parent.parent / "docs"
-PACKAGES = ["", "preprocessing", "metrics", "model_selection", "inspection", "datasets", "export"]
+PACKAGES = [
+    "",
+    "preprocessing",
+    "metrics",
+    "model_selection",
+    "inspection",
+    "datasets",
+    "export",
+    "utils.estimator_checks",
+]
 
 pytestmark = pytest.mark.skipif(
     not DOCS.exists(), reason="the tests run without the documentation's sources, as with an installed wheel"

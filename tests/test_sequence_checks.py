@@ -1,19 +1,19 @@
-"""The suite of sequence_checks.py, over the ways in which the estimators can be configured."""
+"""The sequence checks, over the ways in which the estimators can be configured."""
+
+from unittest.mock import patch
 
 import numpy as np
 import pytest
 from helpers import PLAIN
-from sequence_checks import (
-    applicable_checks,
-    assert_bits_do_not_depend_on_n_jobs,
-    make_data,
-)
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sklearn_rnn import RNNClassifier, RNNRegressor
 from sklearn_rnn._network import blocks
 from sklearn_rnn.preprocessing import ForwardFill, RecurrentFeatures, TimeDistributed, ToSequences
+from sklearn_rnn.utils._sequence_checks.subject import Subject
+from sklearn_rnn.utils._sequence_checks.training import assert_bits_do_not_depend_on_n_jobs
+from sklearn_rnn.utils.estimator_checks import parametrize_with_sequence_checks
 
 TWO_EPOCHS = {"max_iter": 2, "n_iter_no_change": np.inf}
 SMALL = PLAIN | {"hidden_layer_sizes": (4,), "random_state": 0} | TWO_EPOCHS
@@ -71,16 +71,22 @@ CONFIGURATIONS = {
 }
 
 
+# With the real sizes, only batches of dozens of wide sequences are divided into blocks for threads.
+SMALL_BLOCKS = {"SMALLEST_BLOCK": 2, "USUAL_BLOCK": 2, "LARGEST_BLOCK": 4, "SMALLEST_WORK": 1}
+
+
+@parametrize_with_sequence_checks(CONFIGURATIONS)
+def test_an_estimator_does_with_sequences_what_the_check_says(estimator, check):
+    check(estimator)
+
+
 @pytest.mark.parametrize(
-    ("configuration", "check"),
-    [
-        pytest.param(configuration, check, id=f"{configuration}-{check.__name__}")
-        for configuration, estimator in CONFIGURATIONS.items()
-        for check in applicable_checks(estimator)
-    ],
+    "configuration", [name for name, estimator in CONFIGURATIONS.items() if Subject(estimator).can("n_jobs")]
 )
-def test_an_estimator_does_with_sequences_what_the_check_says(configuration, check):
-    check(configuration, CONFIGURATIONS[configuration])
+def test_n_jobs_does_not_change_a_bit_of_small_blocks(configuration):
+    subject = Subject(CONFIGURATIONS[configuration])
+    with patch.multiple("sklearn_rnn._network.blocks", **SMALL_BLOCKS):
+        assert_bits_do_not_depend_on_n_jobs(subject, subject.lengths)
 
 
 @pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
@@ -99,5 +105,5 @@ def test_n_jobs_does_not_change_a_bit_of_a_batch_that_is_cut_into_blocks(cell, m
     monkeypatch.setattr("sklearn_rnn._inference.prediction.prediction_blocks", counting(blocks.prediction_blocks))
     lengths = (2, 3, 1) * 100
     estimator = classifier(cell=cell, hidden_layer_sizes=(200,), batch_size=len(lengths))
-    assert_bits_do_not_depend_on_n_jobs(estimator, *make_data(estimator, lengths))
+    assert_bits_do_not_depend_on_n_jobs(Subject(estimator), lengths)
     assert min(numbers_of_blocks) > 1

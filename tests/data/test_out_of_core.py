@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from helpers import make_sequences, plain_classifier, plain_regressor, run_python
 from numpy.testing import assert_array_equal
-from sequence_checks import assert_same_bits, assert_same_weights, object_array, outputs
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 
@@ -18,6 +17,8 @@ from sklearn_rnn._data.batches import Dataset
 from sklearn_rnn._data.patches import Patches
 from sklearn_rnn._data.reading import as_dtype, check_sequences
 from sklearn_rnn._data.sequences import MappedSequences
+from sklearn_rnn.utils._sequence_checks.comparisons import assert_same_bits, assert_same_weights, outputs
+from sklearn_rnn.utils._sequence_checks.data import object_array
 
 N_SEQUENCES, N_STEPS, N_FEATURES = 40, 10, 3
 SMALL = {

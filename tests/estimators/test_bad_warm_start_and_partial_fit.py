@@ -16,6 +16,7 @@ from refusals import (
     regressor,
     sequences,
 )
+from sklearn.utils._param_validation import InvalidParameterError
 
 # ---- classes -----------------------------------------------------------------------------------------
 
@@ -25,6 +26,19 @@ def test_the_first_partial_fit_needs_the_classes():
     message = "classes must be passed on the first call to partial_fit"
     assert_refuses(estimator, "partial_fit", sequences(), LABELS, message=message)
     assert_is_unfitted(estimator)
+
+
+@pytest.mark.parametrize("label", [np.nan, np.inf])
+def test_numbers_that_are_not_finite_are_no_classes(label):
+    message = re.escape(f"classes=[{label!r}, 1.0] must be labels of one type")
+    assert_refuses(classifier(), "partial_fit", sequences(), LABELS, classes=[label, 1.0], message=message)
+
+
+@pytest.mark.parametrize(("name", "value"), [("clip_value", []), ("batch_size", np.inf), ("early_stopping", "no")])
+def test_later_calls_of_partial_fit_refuse_parameters_that_became_wrong(name, value):
+    estimator = regressor().partial_fit(sequences(), TARGETS).set_params(**{name: value})
+    message = f"The '{name}' parameter of RNNRegressor must be"
+    assert_refuses(estimator, "partial_fit", sequences(), TARGETS, error=InvalidParameterError, message=message)
 
 
 def test_later_calls_of_partial_fit_refuse_other_classes():

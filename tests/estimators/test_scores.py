@@ -49,3 +49,13 @@ def test_the_score_is_accuracy_or_r2(weights):
     assert clf.score(X, labels, sample_weight=weights) == accuracy
     r2 = r2_score(targets, reg.predict(X), sample_weight=weights)
     assert reg.score(X, targets, sample_weight=weights) == r2
+
+
+@pytest.mark.parametrize("readout", ["last", "each"])
+def test_scores_of_integers_beyond_all_floats_are_refused(readout):
+    X = [[0.1, 0.5], [0.8, 0.3, 0.2]]
+    steps = [[0.1, 0.5], [0.8, 0.3, 0.2]]
+    is_each = readout == "each"
+    estimator = regressor(readout=readout).fit(X, steps if is_each else [1.0, 2.0])
+    with pytest.raises(ValueError, match=r"^y( or sample_weight)? contains a number that is too large"):
+        estimator.score(X, [[10**400, 1], [1, 2, 3]] if is_each else [10**400, 1])

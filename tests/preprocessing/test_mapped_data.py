@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from helpers import make_sequences, plain_classifier, run_python
 from numpy.testing import assert_allclose, assert_array_equal
-from sequence_checks import object_array
 from sklearn.base import clone
 from sklearn.decomposition import PCA, IncrementalPCA
 from sklearn.feature_selection import SelectKBest
@@ -29,6 +28,7 @@ from sklearn_rnn import RNNClassifier
 from sklearn_rnn._data.reading import check_sequences
 from sklearn_rnn._data.sequences import MappedSequences
 from sklearn_rnn.preprocessing import ForwardFill, TimeDistributed, ToSequences
+from sklearn_rnn.utils._sequence_checks.data import object_array
 
 N_SEQUENCES, N_STEPS, N_FEATURES = 30, 10, 3
 RAGGED = tuple(range(1, 13)) * 2

@@ -1,0 +1,3 @@
+"""Utilities for those who write estimators of sequences."""
+
+__all__: list[str] = []
