@@ -13,6 +13,7 @@ from sklearn_rnn import MemoryEstimate, RNNClassifier
 DOCS = Path(__file__).parent.parent / "docs"
 PACKAGES = [
     "",
+    "callbacks",
     "preprocessing",
     "metrics",
     "model_selection",

@@ -102,7 +102,11 @@ def check_sequence_estimator(
     >>> results = check_sequence_estimator(scaler, on_skip=None)
     >>> [r["check_name"] for r in results if r["status"] == "passed"][:2]
     ['check_a_list_a_tuple_and_object_array_and_3d_array_are_the_same_data', 'check_ragged_forms_are_the_same_data']
-    >>> next(r["exception"] for r in results if r["check_name"] == "check_grid_search_splits_lists")
+    >>> next(
+    ...     r["exception"]
+    ...     for r in results
+    ...     if r["check_name"] == "check_grid_search_splits_lists"
+    ... )
     SkipTest('the estimator has no predictor and no random_state')
     """
     check_choices(on_skip, on_fail, callback)
