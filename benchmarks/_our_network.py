@@ -12,8 +12,10 @@ from sklearn_rnn._network.network import RecurrentNetwork
 from sklearn_rnn._training.losses import SquaredError
 from sklearn_rnn._training.monitor import History, Monitor
 from sklearn_rnn._training.optimizers import Adam
+from sklearn_rnn._training.progress import Progress
 from sklearn_rnn._training.settings import TrainingSettings
 from sklearn_rnn._training.trainer import Trainer
+from sklearn_rnn._utils.callbacks import FitTasks
 from sklearn_rnn._utils.threads import threads
 
 
@@ -44,7 +46,16 @@ def train_step(network, sequences, targets, n_threads):
     """Yield a function that makes one train step on all sequences: forward, backward, clip to norm 1, Adam."""
     n_sequences, parameters = len(sequences), network.parameters.vector
     dataset = Dataset(sequences, targets, np.ones(n_sequences, network.dtype))
-    monitor = Monitor(History(), parameters, tol=0, n_iter_no_change=1, early_stopping=False, verbose=False)
+    monitor = Monitor(
+        History(),
+        parameters,
+        tol=0,
+        n_iter_no_change=1,
+        early_stopping=False,
+        progress=Progress(verbose=False),
+        tasks=FitTasks(None, "fit", 1, X=None),
+        snapshot=lambda history, best: {},
+    )
     monitor.begin_epoch()
     optimizer = Adam(len(parameters), network.dtype, 0.9, 0.999, 1e-8)
     settings = TrainingSettings(batch_size=n_sequences, clip_norm=1.0)
