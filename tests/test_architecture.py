@@ -40,7 +40,17 @@ MAY_IMPORT = {
     },
     "_classifier": {"_data", "_training", "_settings", "_documentation", "_base"},
     "_regressor": {"_data", "_training", "_settings", "_documentation", "_base"},
-    "export": {"_data", "_network", "_model", "_settings", "_base", "_classifier", "_regressor", "preprocessing"},
+    "export": {
+        "_data",
+        "_network",
+        "_model",
+        "_inference",
+        "_settings",
+        "_base",
+        "_classifier",
+        "_regressor",
+        "preprocessing",
+    },
     "_persistence": {"_utils", "_training", "_base", "preprocessing", "callbacks"},
     "inspection": {
         "_utils",

@@ -11,12 +11,13 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_rnn._base import model_of
 from sklearn_rnn._classifier import RNNClassifier
 from sklearn_rnn._data.coding import ClassCoding
+from sklearn_rnn._inference.scalers import flat_steps
 from sklearn_rnn._regressor import RNNRegressor
 from sklearn_rnn.export._graph import OPSET, Graph
 from sklearn_rnn.export._libraries import import_library
 from sklearn_rnn.export._outputs import label_array
 from sklearn_rnn.export._to_onnx import add_network, in_dtype
-from sklearn_rnn.export._transformers import add_step_transformer, flat_steps
+from sklearn_rnn.export._transformers import add_step_transformer
 from sklearn_rnn.preprocessing import TimeDistributed
 
 

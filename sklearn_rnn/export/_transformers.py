@@ -6,11 +6,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.compose import ColumnTransformer
-from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, MaxAbsScaler, MinMaxScaler, RobustScaler, StandardScaler
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_rnn._base import BaseRNN, model_of
+from sklearn_rnn._inference.scalers import flat_steps
 from sklearn_rnn.export._graph import Graph
 from sklearn_rnn.preprocessing import TimeDistributed
 
@@ -70,15 +70,6 @@ def network_of(estimator: Any) -> NetworkInPipeline:
             "network alone, and transform X before you pass it to the model."
         )
     return NetworkInPipeline(network, transformers)
-
-
-def flat_steps(name: str, estimator: Any) -> list[tuple[str, Any]]:
-    """Return the steps of a pipeline, and those of pipelines in it, without those that do nothing."""
-    if not isinstance(estimator, Pipeline):
-        return [(name, estimator)]
-    check_is_fitted(estimator)
-    steps = [(name, step) for name, step in estimator.steps if step is not None and step != "passthrough"]
-    return [flat for name, step in steps for flat in flat_steps(name, step)] or [(name, None)]
 
 
 # ---- Nodes -------------------------------------------------------------------------------------------
