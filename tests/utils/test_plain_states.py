@@ -227,7 +227,7 @@ def test_states_whose_parts_do_not_go_together_are_refused_by_place(path, value,
         (RandomBits(), {"bit_generator": "SFC64"}, "MT19937"),
         (Optional(Named({"a": 1})), "b", "this version knows a"),
     ],
-    ids=str,
+    ids=lambda value: type(value).__name__ if hasattr(value, "to_plain") else str(value),
 )
 def test_a_field_refuses_what_is_none(field, value, message):
     with pytest.raises(ValueError, match=f"^place.*{message}"):
