@@ -72,7 +72,8 @@ def make_step_scorer(score, **kwargs):
     >>> rng = np.random.default_rng(0)
     >>> X = [rng.normal(size=(n_steps, 1)) for n_steps in rng.integers(5, 20, size=40)]
     >>> y = [(x[:, 0] > 0).astype(int) for x in X]
-    >>> clf = RNNClassifier((8,), readout="each", learning_rate_init=0.01, max_iter=50, random_state=0)
+    >>> settings = {"learning_rate_init": 0.01, "max_iter": 50, "random_state": 0}
+    >>> clf = RNNClassifier((8,), readout="each", **settings)
     >>> scoring = {"f1": make_step_scorer("f1_macro"), "auc": make_step_scorer("roc_auc")}
     >>> scores = cross_validate(clf, X, y, scoring=scoring, cv=3)
     >>> bool(scores["test_f1"].mean() > 0.9), bool(scores["test_auc"].mean() > 0.9)

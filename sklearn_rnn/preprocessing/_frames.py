@@ -154,7 +154,8 @@ def frame_from_sequences(values, frame, by, order=None, *, name="prediction", in
     --------
     >>> import pandas as pd
     >>> from sklearn_rnn.preprocessing import frame_from_sequences, sequences_from_frame
-    >>> log = pd.DataFrame({"machine": [7, 7, 3, 7], "hour": [1, 0, 0, 2], "load": [0.2, 0.1, 0.9, 0.3]})
+    >>> log = pd.DataFrame({"machine": [7, 7, 3, 7], "hour": [1, 0, 0, 2]})
+    >>> log["load"] = [0.2, 0.1, 0.9, 0.3]
     >>> X, _, _ = sequences_from_frame(log, by="machine", order="hour")
     >>> running_maximum = [x["load"].cummax() for x in X]
     >>> frame_from_sequences(running_maximum, log, by="machine", order="hour", name="highest")

@@ -207,7 +207,8 @@ class GradientFlowDisplay:
         >>> from sklearn_rnn.datasets import make_adding_problem
         >>> from sklearn_rnn.inspection import GradientFlowDisplay
         >>> X, y = make_adding_problem(20, 30, random_state=0)
-        >>> regressor = RNNRegressor((8,), bidirectional=False, max_iter=2, random_state=0).fit(X, y)
+        >>> regressor = RNNRegressor((8,), bidirectional=False, max_iter=2)
+        >>> regressor = regressor.set_params(random_state=0).fit(X, y)
         >>> display = GradientFlowDisplay.from_estimator(regressor, X, y)
         >>> display.plot(quantity="singular_values").ax_.get_ylabel()
         'largest factor of a step (mean)'

@@ -163,7 +163,8 @@ class TruncationBiasDisplay:
         >>> from sklearn_rnn.datasets import make_adding_problem
         >>> from sklearn_rnn.inspection import TruncationBiasDisplay
         >>> X, y = make_adding_problem(20, 30, random_state=0)
-        >>> regressor = RNNRegressor((8,), bidirectional=False, max_iter=2, random_state=0).fit(X, y)
+        >>> regressor = RNNRegressor((8,), bidirectional=False, max_iter=2)
+        >>> regressor = regressor.set_params(random_state=0).fit(X, y)
         >>> display = TruncationBiasDisplay.from_estimator(regressor, X, y, truncations=[5, 30])
         >>> display.plot(quantities=["cosine"]).ax_.get_ylabel()
         'cosine'
