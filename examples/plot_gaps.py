@@ -177,7 +177,7 @@ ax.axvline(
 ax.bar_label(bars, padding=3)
 ax.invert_yaxis()
 ax.set(xlabel=f"failing bearings found by {N_VISITS} visits", xlim=(0, N_VISITS))
-ax.legend(loc="lower right")
+ax.legend(loc="upper right")
 plt.show()
 
 # %%

@@ -56,7 +56,7 @@ for name, X, y in (("training", X_train, y_train), ("test", X_test, y_test)):
 fig, axes = plt.subplots(1, 4, figsize=(7.2, 2.6), sharey=True, layout="constrained")
 for ax, i in zip(axes, (0, 1, 30, 31)):
     image = ax.imshow(X_train[i].T, aspect="auto", cmap="RdBu_r", vmin=-2, vmax=2)
-    ax.set(title=f"speaker {y_train[i]}, {len(X_train[i])} steps", xlabel="step")
+    ax.set(title=f"speaker {y_train[i]},\n{len(X_train[i])} steps", xlabel="step")
 axes[0].set_ylabel("coefficient")
 fig.colorbar(image, ax=axes)
 plt.show()
