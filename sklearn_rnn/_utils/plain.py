@@ -169,7 +169,7 @@ class Whole(Field):
 class Number(Field):
     """A number from ``low`` to ``high``; infinite only if a limit is, and NaN only if ``may_be_nan``.
 
-    Ints stay ints.
+    Ints stay ints; they are below 2^63, so that NumPy can read them.
     """
 
     def __init__(self, low: float = -math.inf, high: float = math.inf, may_be_nan: bool = False) -> None:
@@ -179,7 +179,7 @@ class Number(Field):
         return value if type(value) in (int, float) else float(value)
 
     def from_plain(self, value: Any, place: str, thorough: bool) -> float:
-        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        is_number = isinstance(value, float) or (type(value) is int and abs(value) < 2**63)
         is_right = is_number and (self.low <= value <= self.high or (self.may_be_nan and value != value))
         refuse_unless(is_right, place, f"is {_shown(value)}, but it must be a number from {self.low} to {self.high}")
         return value

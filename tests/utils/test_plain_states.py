@@ -219,6 +219,7 @@ def test_states_whose_parts_do_not_go_together_are_refused_by_place(path, value,
     [
         (Whole(1), True, "must be an integer"),
         (Number(0, 1), float("nan"), "must be a number"),
+        (Number(), 10**400, "must be a number"),
         (Text(), 1, "must be a string"),
         (Array(1), np.zeros((1, 1)), "1 axes"),
         (Array(1), np.array([np.inf]), "NaN or infinity"),
