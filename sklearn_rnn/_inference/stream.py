@@ -186,7 +186,7 @@ class PredictionStream:
         name = type(self).__name__
         state, has_stamp = without_stamp(state, name)
         model = from_plain(state["model"], ("model",), f"{name}.model") if has_stamp else state["model"]
-        self._set_up(model, len(state["state"]["n_steps"]), state["n_jobs"], state.get("transformers", []))
+        self._set_up(model, len(state["state"]["n_steps"]), state["n_jobs"], state.get("transformers", ()))
         self._running.assign(state["state"])
 
     def _new_state(self, n_sequences: int) -> RunningState:
