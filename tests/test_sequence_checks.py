@@ -106,4 +106,4 @@ def test_n_jobs_does_not_change_a_bit_of_a_batch_that_is_cut_into_blocks(cell, m
     lengths = (2, 3, 1) * 100
     estimator = classifier(cell=cell, hidden_layer_sizes=(200,), batch_size=len(lengths))
     assert_bits_do_not_depend_on_n_jobs(Subject(estimator), lengths)
-    assert min(numbers_of_blocks) > 1
+    assert max(numbers_of_blocks) > 1  # fit also predicts a few sequences, in one block

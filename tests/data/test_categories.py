@@ -388,13 +388,13 @@ BAD = {
     "NaN beside categories": (
         [x.assign(amount=np.nan) for x in pandas_frames()],
         {},
-        "X contains NaN in sequence 0, step 0, feature 0: RNNClassifier does not accept NaN. Fill gaps by .* at the "
+        "X contains NaN in sequence 0, step 0, feature 'amount': RNNClassifier does not accept NaN. Fill gaps by .* at the "
         r"start of a sequence in X itself \(a data frame has fillna\)",
     ),
     "NaN in the last steps beside categories": (
         [x.assign(amount=[*x.amount[:-1], np.nan]) for x in pandas_frames()],
         {},
-        "X contains NaN in sequence 0, step 1, feature 0: RNNClassifier does not accept NaN. Fill gaps by ",
+        "X contains NaN in sequence 0, step 1, feature 'amount': RNNClassifier does not accept NaN. Fill gaps by ",
     ),
     "padding of ids and numbers": (
         [np.array([[1, 2.0], [3, 4.0], [np.nan, np.nan]])] * 2,

@@ -121,7 +121,7 @@ def test_steps_of_a_stream_in_any_form():
         (["buy"], r"x has shape \(1,\), but a step of 1 sequence has shape"),
         ([1.0, 2.0], r"x\[0\] has 1.0 in the categorical feature 'kind', whose categories are strings"),
         (["buy", "two"], r"x\[0\] is not numeric: it has the string 'two'"),
-        (["buy", np.nan], "x contains NaN in sequence 0, step 0, feature 1"),
+        (["buy", np.nan], "x contains NaN in sequence 0, step 0, feature 'amount'"),
         (pd.DataFrame({"amount": [1.0], "kind": ["buy"]}), "x: The feature names should match"),
     ],
 )
