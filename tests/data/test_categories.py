@@ -388,8 +388,8 @@ BAD = {
     "NaN beside categories": (
         [x.assign(amount=np.nan) for x in pandas_frames()],
         {},
-        "X contains NaN in sequence 0, step 0, feature 'amount': RNNClassifier does not accept NaN. Fill gaps by .* at the "
-        r"start of a sequence in X itself \(a data frame has fillna\)",
+        "X contains NaN in sequence 0, step 0, feature 'amount': RNNClassifier does not accept NaN. Fill gaps by .* at "
+        r"the start of a sequence in X itself \(a data frame has fillna\)",
     ),
     "NaN in the last steps beside categories": (
         [x.assign(amount=[*x.amount[:-1], np.nan]) for x in pandas_frames()],
