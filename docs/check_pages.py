@@ -156,7 +156,9 @@ class Check:
         for words, answers in SEARCHES.items():
             await tab.goto(f"{self.address}search.html?q={words}")
             # Sphinx writes the number of pages below the title when it has looked at all of them.
-            await tab.wait_for_function("document.querySelector('#search-results > p')?.innerText.match(/\\d|did not/)")
+            await tab.wait_for_function(
+                "document.querySelector('#search-results > p')?.innerText.match(/\\d|one page|did not/)"
+            )
             await tab.wait_for_timeout(500)
             hits = await tab.evaluate("[...document.querySelectorAll('#search-results li > a')].map((e) => e.href)")
             found = [urldefrag(hit).url.removeprefix(self.address).removesuffix(".html").split("?")[0] for hit in hits]
