@@ -669,7 +669,7 @@ def test_a_pickle_has_no_state_of_training():
     assert len(pickle.dumps(clf.stream(N))) < 8 * n_weights + 20_000 < len(pickle.dumps(clf))
 
 
-@pytest.mark.parametrize("kernel", kernels.available())
+@pytest.mark.parametrize("kernel", sorted({kernels.available()[0], "numpy"}))
 def test_a_pickled_stream_goes_on_in_a_new_process_bit_for_bit(tmp_path, kernel):
     make = """
         import pickle, sys

@@ -126,11 +126,11 @@ def test_the_mean_over_many_draws_approaches_the_full_gradient_and_that_of_fixed
 
     generator = np.random.RandomState(0)
     draws = np.array(
-        [flat(gradient_of(network, dataset, UnbiasedTruncation(4).draw(60, generator))) for _ in range(2000)]
+        [flat(gradient_of(network, dataset, UnbiasedTruncation(4).draw(60, generator))) for _ in range(1000)]
     )
     standard_error = draws.std(axis=0) / np.sqrt(len(draws))
     assert np.all(np.abs(draws.mean(axis=0) - full) <= 5 * standard_error + 1e-9)
-    distances = [np.linalg.norm(draws[:n].mean(axis=0) - full) for n in (20, 2000)]
+    distances = [np.linalg.norm(draws[:n].mean(axis=0) - full) for n in (20, 1000)]
     assert distances[1] < 0.3 * distances[0]
     fixed = updates_of(network, SquaredError(), dataset, 4)
     fixed = sum(np.concatenate([gradient.ravel() for gradient in update.gradient.values()]) for update in fixed)
