@@ -219,8 +219,8 @@ random_state : int, RandomState instance or None, default=None
 
 n_jobs : int or None, default=None
     Number of threads, which compute blocks of sequences. None is 1 unless a
-    :func:`joblib.parallel_config` sets another number, -1 is all processors. The results have the same
-    bits for any number.
+    :func:`joblib.parallel_config` sets another number for this machine (those of dask and ray count the
+    cores of a cluster). -1 is all processors. The results have the same bits for any number.
 
 warm_start : bool, default=False
     Whether ``fit`` continues from the current weights (with a new optimizer) instead of new ones.

@@ -20,7 +20,13 @@ from queue import SimpleQueue
 from typing import Any, cast
 from weakref import ref
 
-from joblib import effective_n_jobs
+from joblib.parallel import (
+    LokyBackend,
+    MultiprocessingBackend,
+    SequentialBackend,
+    ThreadingBackend,
+    get_active_backend,
+)
 from threadpoolctl import ThreadpoolController
 
 Map = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
@@ -32,9 +38,33 @@ def threads(n_jobs: int | None) -> AbstractContextManager[Map]:
     BLAS uses one thread inside of the with statement. The blocks of sequences run in parallel already, and the bits of
     a product must not depend on the number of free threads.
     """
-    n_threads = effective_n_jobs(n_jobs)
+    n_threads = number_of_threads(n_jobs)
     run = map if n_threads == 1 else partial(_map_with_helpers, n_threads - 1)
     return cast(AbstractContextManager[Map], _WithOneBlasThread(run))
+
+
+def number_of_threads(n_jobs: int | None) -> int:
+    """Return the number of threads that ``n_jobs`` stands for, by joblib's rules for threads.
+
+    None is the number of the joblib context, if its backend works on this machine. The backends of dask and ray count
+    the cores of a whole cluster, also inside of their workers, where each of many fits would start as many threads.
+    There None is one thread.
+
+    joblib's own ``effective_n_jobs`` is not used: it counts what the backend can start. With dask that is the cluster's
+    cores for any ``n_jobs``, and with processes it is 1, and a warning, in a daemon such as dask's worker.
+    """
+    if n_jobs == 1:  # the look at the context takes as long as a small prediction
+        return 1
+    backend, n_jobs_of_context = get_active_backend()
+    if isinstance(backend, SequentialBackend):  # inside of nested parallel calls
+        return cast(int, backend.effective_n_jobs(n_jobs))
+    if n_jobs is None and type(backend) in _BACKENDS_OF_THIS_MACHINE:
+        n_jobs = n_jobs_of_context
+    return cast(int, ThreadingBackend().effective_n_jobs(n_jobs))
+
+
+# Not their subclasses: ray's backend is one.
+_BACKENDS_OF_THIS_MACHINE = (LokyBackend, MultiprocessingBackend, ThreadingBackend)
 
 
 # ---- The map ---------------------------------------------------------------------------------------------------------

@@ -13,13 +13,15 @@ import numpy as np
 import pytest
 import threadpoolctl
 from helpers import make_sequences, run_python
+from joblib import cpu_count, parallel_config
+from joblib.parallel import MultiprocessingBackend, SequentialBackend
 from numpy.testing import assert_array_equal
 from threadpoolctl import ThreadpoolController
 
 from sklearn_rnn import RNNClassifier, RNNRegressor
 from sklearn_rnn._inference import prediction
 from sklearn_rnn._training import trainer
-from sklearn_rnn._utils.threads import threads
+from sklearn_rnn._utils.threads import number_of_threads, threads
 
 SETTINGS = {
     "rnn": {"cell": "rnn"},
@@ -136,6 +138,40 @@ def test_one_estimator_predicts_in_several_threads_at_once():
             assert_array_equal(actual, alone)
 
 
+# ---- The number of threads ------------------------------------------------------------------------------------------
+
+
+class ClusterBackend(MultiprocessingBackend):
+    """Counts the cores of a cluster, as the backends of dask and ray do: for any ``n_jobs``, as that of dask."""
+
+    def effective_n_jobs(self, n_jobs):
+        return 640
+
+
+@pytest.mark.parametrize(
+    ("context", "expected"),
+    [
+        ({}, [1, 3]),
+        ({"n_jobs": 2}, [2, 3]),
+        ({"backend": "loky", "n_jobs": 2}, [2, 3]),
+        ({"backend": "threading", "n_jobs": 2}, [2, 3]),
+        ({"backend": "multiprocessing", "n_jobs": 2}, [2, 3]),
+        ({"backend": SequentialBackend(), "n_jobs": 2}, [1, 1]),
+        ({"backend": ClusterBackend()}, [1, 3]),
+        ({"backend": ClusterBackend(), "n_jobs": 640}, [1, 3]),
+    ],
+    ids=str,
+)
+def test_the_number_of_threads_is_that_of_the_context_unless_it_counts_a_cluster(context, expected):
+    with parallel_config(**context):
+        assert [number_of_threads(None), number_of_threads(3)] == expected
+        with pytest.raises(ValueError, match="n_jobs == 0"):
+            number_of_threads(0)
+    if expected[1] == 3:
+        with parallel_config(**context):
+            assert number_of_threads(-1) == cpu_count()
+
+
 # ---- BLAS ------------------------------------------------------------------------------------------------------------
 
 
@@ -225,7 +261,7 @@ def test_the_number_of_waiting_threads_is_at_most_the_largest_n_jobs():
     program = """
         import os, sys, threading, time
 
-        from sklearn_rnn._utils.threads import threads
+        from sklearn_rnn._utils.threads import number_of_threads, threads
 
         all_at_work = threading.Barrier(8)
         for n_jobs in range(2, 9):
@@ -416,7 +452,6 @@ def test_children_forked_after_a_fit_can_fit_as_well(n_jobs):
                 assert_same_bits(fit(cell), alone)
 
         expected = {cell: fit(cell) for cell in ("rnn", "lstm", "gru")}
-        # Not daemons: joblib forbids threads in them.
         children = [multiprocessing.get_context("fork").Process(target=fit_again) for _ in range(2)]
         for child in children:
             child.start()
@@ -426,6 +461,27 @@ def test_children_forked_after_a_fit_can_fit_as_well(n_jobs):
         print(*[child.exitcode for child in children])
     """
     assert run_python(program, n_jobs, timeout=200) == "0 0\n"
+
+
+@needs_fork
+def test_daemons_may_have_threads():
+    # Workers of dask and of multiprocessing.Pool are daemons: they may not start processes.
+    program = """
+        import multiprocessing
+        import warnings
+
+        def count():
+            warnings.simplefilter("error")
+            from sklearn_rnn._utils.threads import number_of_threads
+
+            raise SystemExit(10 * number_of_threads(None) + number_of_threads(3))
+
+        daemon = multiprocessing.get_context("fork").Process(target=count, daemon=True)
+        daemon.start()
+        daemon.join(60)
+        print(daemon.exitcode)
+    """
+    assert run_python(program) == "13\n"
 
 
 @needs_fork
@@ -480,7 +536,7 @@ def test_a_child_forked_inside_keeps_blas_at_one_thread_until_it_leaves():
     program = """
         import os
 
-        from sklearn_rnn._utils.threads import threads
+        from sklearn_rnn._utils.threads import number_of_threads, threads
         from test_threads import blas_threads
 
         before = blas_threads()
