@@ -426,6 +426,10 @@ class BaseRNN(DocumentationLinkMixin, PlainStateMixin, CallbackSupportMixin, Bas
             check_alignment(X, y, "y")
             check_alignment(X, sample_weight, "sample_weight")
 
+    def _weights_of_sequences(self, X, sample_weight):
+        """Return checked weights for the score of whole sequences, or None."""
+        return None if sample_weight is None else check_weights(sample_weight, self._read_new(X), np.float64)
+
     def _join_steps(self, X, y, sample_weight):
         """Return true and predicted values, and the weights, of all steps with a known target (readout "each")."""
         sequences = self._read_new(X)

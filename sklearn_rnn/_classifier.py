@@ -332,7 +332,7 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
         check_is_fitted(self)
         self._check_order(X, y, sample_weight)
         if not self._model.is_per_step:
-            return super().score(X, y, sample_weight)
+            return super().score(X, y, self._weights_of_sequences(X, sample_weight))
         from sklearn.metrics import accuracy_score  # here: importing it takes longer than all of this package
 
         y_true, y_pred, weights = self._join_steps(X, y, sample_weight)

@@ -259,8 +259,9 @@ class RNNRegressor(RegressorMixin, BaseRNN):
         check_is_fitted(self)
         self._check_order(X, y, sample_weight)
         if not self._model.is_per_step:
-            with naming_argument("y or sample_weight"):
-                return super().score(X, y, sample_weight)
+            weights = self._weights_of_sequences(X, sample_weight)
+            with naming_argument("y"):
+                return super().score(X, y, weights)
         from sklearn.metrics import r2_score  # here: importing it takes longer than all of this package
 
         y_true, y_pred, weights = self._join_steps(X, y, sample_weight)

@@ -68,7 +68,7 @@ NAMES = {"x"}.union(
 # Messages that check_estimator asks for, and those of scikit-learn's metrics in ``score``.
 OF_SCIKIT_LEARN = (
     "Expected 2D array, got|Found array with|Complex data not supported|Unknown label type"
-    "|Expected array-like|Found input variables with inconsistent|Sample weights must contain"
+    "|Expected array-like|Found input variables with inconsistent"
     "|Input contains|The 'y_true' parameter"
 )
 MISSING = object()  # what a refused call returns
