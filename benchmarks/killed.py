@@ -3,8 +3,9 @@
     python benchmarks/killed.py 100
 
 The cases are those of ``tests/training/checkpoint_cases.py``, with more units and epochs, and a grid search with two
-processes. Each trial starts a process, kills it at a random moment of the time that a whole fit takes, or not at all if
-it ends before, and starts it again; after ``MOST_KILLS`` kills it may end. A trial is "the same" if all weights, curves
+processes. Each trial starts a process, kills it after a random part of the time that a whole fit takes, or not at all
+if it ends before, and starts it again; after ``MOST_KILLS`` kills it may end. For most kills the time begins when there
+is a checkpoint, for the others at the start of the process. A trial is "the same" if all weights, curves
 and the state of training have the same bits as those of a fit without a checkpoint, if every file that a kill left
 could be read, and if none of them had fewer epochs than the file before. For Linux and macOS.
 """
@@ -33,7 +34,8 @@ from sklearn_rnn.callbacks import Checkpoint  # noqa: E402
 
 MOST_KILLS = 3
 INTERVALS = (1, 3, "0.01s", "0.000000001s")
-LONGER = {"hidden_layer_sizes": 12, "max_iter": 40}
+SHARE_AT_START = 0.25  # of the kills whose time begins at the start of the process
+LONGER = {"hidden_layer_sizes": 12, "max_iter": 120, "n_iter_no_change": 15}
 SEARCH = "grid search, two processes"
 
 
@@ -68,24 +70,31 @@ def start(name, path, every, result):
         os._exit(1)
 
 
-def ends_within(process, seconds):
-    """Whether a process ends by itself; otherwise its group is killed."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
+def ends_within(process, seconds, checkpoint=None):
+    """Whether a process ends by itself so many seconds from now, or from its first checkpoint; else kill its group."""
+    deadline = None if checkpoint else time.monotonic() + seconds
+    while deadline is None or time.monotonic() < deadline:
         if os.waitpid(process, os.WNOHANG)[0]:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process, signal.SIGKILL)  # workers that wait for more
             return True
+        if deadline is None and files_of(checkpoint):
+            deadline = time.monotonic() + seconds
         time.sleep(0.0005)
     os.killpg(process, signal.SIGKILL)
     os.waitpid(process, 0)
     return False
 
 
+def files_of(path):
+    """The complete files of a checkpoint: one, or those in a folder."""
+    files = sorted(path.iterdir()) if path.is_dir() else [path]
+    return [file for file in files if file.exists() and file.suffix != ".tmp"]
+
+
 def epochs_in(path):
     """Number of complete epochs in the files of a checkpoint."""
-    files = sorted(path.iterdir()) if path.is_dir() else [path]
-    states = [read_archive(file.read_bytes())[0]["state"] for file in files if file.exists() and file.suffix != ".tmp"]
+    states = [read_archive(file.read_bytes())[0]["state"] for file in files_of(path)]
     return sum(state["monitor"]["history"]["n_epochs"] for state in states)
 
 
@@ -101,22 +110,32 @@ def whole(name, folder):
 
 
 def trial(name, folder, expected, seconds, generator):
-    """Kill and start again; return the number of kills, of those before an epoch was kept, and whether all is right."""
+    """Kill and start again; count the kills, those with a checkpoint or an epoch in it, and whether all is right.
+
+    Returns
+    -------
+    Counter
+        "trials" (1), "kills", "checkpoint", "epoch" and "same".
+    """
     path, result = folder / "checkpoint", folder / "result"
     every = INTERVALS[generator.integers(len(INTERVALS))]
-    n_kills = n_epochs = n_early = 0
-    while not ends_within(
-        start(name, path, every, result), generator.uniform(0, seconds) if n_kills < MOST_KILLS else 600
-    ):
-        n_kills += 1
-        before, n_epochs = n_epochs, epochs_in(path) if path.exists() else 0
-        n_early += n_epochs == 0
+    counts, n_epochs = Counter(trials=1), 0
+    for _ in range(MOST_KILLS):
+        since = None if generator.random() < SHARE_AT_START else path
+        if ends_within(start(name, path, every, result), generator.uniform(0, seconds), since):
+            break
+        before, n_epochs = n_epochs, epochs_in(path)
+        counts.update(kills=1, checkpoint=bool(files_of(path)), epoch=n_epochs > 0)
         if n_epochs < before:
-            return n_kills, n_early, False
-    return n_kills, n_early, result.exists() and pickle.loads(result.read_bytes()) == expected
+            return counts
+    else:
+        ends_within(start(name, path, every, result), 600)
+    counts["same"] = result.exists() and pickle.loads(result.read_bytes()) == expected
+    return counts
 
 
 def main(n_trials):
+    """Run so many trials; return the number of those with another result."""
     names = [*CASES, SEARCH]
     generator = np.random.default_rng()
     counts = {name: Counter() for name in names}
@@ -128,13 +147,16 @@ def main(n_trials):
             folder.mkdir()
             if name not in wholes:
                 wholes[name] = whole(name, folder)
-            n_kills, n_early, is_same = trial(name, folder, *wholes[name], generator)
-            counts[name].update(trials=1, kills=n_kills, early=n_early, same=is_same)
-            print(f"{i + 1}: {name}, {n_kills} kills, {'the same' if is_same else 'ANOTHER RESULT'}", flush=True)
-    print(f"{'case':40} {'trials':>6} {'kills':>6} {'no epoch yet':>12} {'the same':>9}")
+            outcome = trial(name, folder, *wholes[name], generator)
+            counts[name].update(outcome)
+            answer = "the same" if outcome["same"] else "ANOTHER RESULT"
+            print(f"{i + 1}: {name}, {outcome['kills']} kills, {answer}", flush=True)
+    print(f"{'case':36} {'trials':>6} {'kills':>6} {'with a checkpoint':>18} {'with an epoch':>14} {'the same':>9}")
     for name, count in [*counts.items(), ("all", sum(counts.values(), Counter()))]:
-        print(f"{name:40} {count['trials']:6} {count['kills']:6} {count['early']:12} {count['same']:9}")
+        kills = f"{count['kills']:6} {count['checkpoint']:18} {count['epoch']:14}"
+        print(f"{name:36} {count['trials']:6} {kills} {count['same']:9}")
+    return sum(count["trials"] - count["same"] for count in counts.values())
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 100)
+    sys.exit(main(int(sys.argv[1]) if len(sys.argv) > 1 else 100) > 0)

@@ -17,7 +17,7 @@ from sklearn_rnn._data.batches import Dataset
 from sklearn_rnn._data.patches import choose_patches
 from sklearn_rnn._data.schema import InputSchema
 from sklearn_rnn._data.target_readers import TargetReader
-from sklearn_rnn._data.targets import check_y, known_targets
+from sklearn_rnn._data.targets import check_labels, check_y, known_targets
 from sklearn_rnn._data.training_data import Known, read_sequences, read_training_data
 from sklearn_rnn._data.validation import hold_out, read_validation_data
 from sklearn_rnn._data.weights import check_weights
@@ -426,13 +426,19 @@ class BaseRNN(DocumentationLinkMixin, PlainStateMixin, CallbackSupportMixin, Bas
             check_alignment(X, y, "y")
             check_alignment(X, sample_weight, "sample_weight")
 
-    def _join_steps(self, X, y, sample_weight):
-        """Return true and predicted values, and the weights, of all steps with a known target (readout "each")."""
-        sequences = self._read_new(X)
-        y = check_y(y, sequences, per_step=True, numeric=is_regressor(self), dtype=np.float64)
-        weights = check_weights(sample_weight, sequences, np.float64, per_step=True)
-        y, is_known = known_targets(y, sequences)
-        predicted = np.concatenate(list(self.predict(X)))
+    def _read_scored(self, X, y, sample_weight):
+        """Return true and predicted values, and weights, of all sequences or, for readout "each", of known steps."""
+        check_is_fitted(self)
+        self._check_order(X, y, sample_weight)
+        model, sequences = self._model, self._read_new(X)
+        per_step = model.is_per_step
+        y = check_y(y, sequences, per_step=per_step, numeric=is_regressor(self), dtype=np.float64)
+        y, is_known = known_targets(y, sequences) if per_step else (y, None)
+        y = y if is_regressor(self) else check_labels(y, per_step)
+        model.coding.check_outputs(y, type(self).__name__)
+        weights = check_weights(sample_weight, sequences, np.float64, per_step=per_step)
+        predicted = self.predict(sequences.of_data)
+        predicted = np.concatenate(list(predicted)) if per_step else predicted
         if is_known is not None:
             predicted, weights = predicted[is_known], weights[is_known]
         if not weights.any():

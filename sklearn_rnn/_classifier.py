@@ -7,11 +7,11 @@ from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import unique_labels
-from sklearn.utils.validation import check_is_fitted
 
 from sklearn_rnn._base import BaseRNN
 from sklearn_rnn._data.coding import ClassCoding
 from sklearn_rnn._data.target_readers import LabelReader
+from sklearn_rnn._data.targets import naming_targets
 from sklearn_rnn._documentation import document_rnn
 from sklearn_rnn._settings import CONSTRAINTS, can_partial_fit
 from sklearn_rnn._training.losses import BinaryLogLoss, MulticlassLogLoss
@@ -329,11 +329,8 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
         >>> print(clf.score([[0.3, 0.6], [0.7, 0.2]], ["up", "up"]))
         0.5
         """
-        check_is_fitted(self)
-        self._check_order(X, y, sample_weight)
-        if not self._model.is_per_step:
-            return super().score(X, y, sample_weight)
         from sklearn.metrics import accuracy_score  # here: importing it takes longer than all of this package
 
-        y_true, y_pred, weights = self._join_steps(X, y, sample_weight)
-        return accuracy_score(y_true, y_pred, sample_weight=weights)
+        y, predicted, weights = self._read_scored(X, y, sample_weight)
+        with naming_targets("y"):
+            return accuracy_score(y, predicted, sample_weight=weights)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
 from sklearn.base import RegressorMixin, _fit_context
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted
 
 from sklearn_rnn._base import BaseRNN
 from sklearn_rnn._data.coding import PositiveCoding, ValueCoding
-from sklearn_rnn._data.reading import naming_argument
 from sklearn_rnn._data.target_readers import ValueReader
+from sklearn_rnn._data.targets import check_squares, naming_targets
 from sklearn_rnn._documentation import document_rnn
 from sklearn_rnn._settings import CONSTRAINTS, can_partial_fit
 from sklearn_rnn._training.losses import REGRESSION_LOSSES
@@ -256,12 +256,9 @@ class RNNRegressor(RegressorMixin, BaseRNN):
         >>> reg.score(X, y) > 0.9
         True
         """
-        check_is_fitted(self)
-        self._check_order(X, y, sample_weight)
-        if not self._model.is_per_step:
-            with naming_argument("y or sample_weight"):
-                return super().score(X, y, sample_weight)
         from sklearn.metrics import r2_score  # here: importing it takes longer than all of this package
 
-        y_true, y_pred, weights = self._join_steps(X, y, sample_weight)
-        return r2_score(y_true, y_pred, sample_weight=weights)
+        y, predicted, weights = self._read_scored(X, y, sample_weight)
+        check_squares(y, weights)
+        with naming_targets("y"), np.errstate(over="ignore"):  # squared errors may be infinite: R^2 is -inf
+            return r2_score(y, predicted, sample_weight=weights)

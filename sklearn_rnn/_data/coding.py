@@ -58,11 +58,15 @@ class ClassCoding:
         n_classes = len(self.classes)
         return 1 if n_classes == 2 and not self.is_multilabel else n_classes
 
-    def encode(self, y: np.ndarray, dtype: Any, owner: str, name: str = "y") -> np.ndarray:
-        """Return checked labels as targets, (n, n_outputs)."""
+    def check_outputs(self, y: np.ndarray, owner: str, name: str = "y") -> None:
+        """Refuse checked labels that are multilabel where those of the training were not, and the other way round."""
         if self.is_multilabel != (y.ndim == 2) or (y.ndim == 2 and y.shape[1] != len(self.classes)):
             wanted = f"{len(self.classes)} labels a sequence" if self.is_multilabel else "one label each"
             raise ValueError(f"{name} has shape {y.shape}, but {owner} was fitted on {wanted}.")
+
+    def encode(self, y: np.ndarray, dtype: Any, owner: str, name: str = "y") -> np.ndarray:
+        """Return checked labels as targets, (n, n_outputs)."""
+        self.check_outputs(y, owner, name)
         if self.is_multilabel:
             return y.astype(dtype)
         unseen = np.setdiff1d(y, self.classes)
@@ -168,12 +172,16 @@ class ValueCoding:
         """Columns of the targets."""
         return len(self.mean)
 
-    def encode(self, y: np.ndarray, dtype: Any, owner: str, name: str = "y") -> np.ndarray:
-        """Return checked values as targets, (n, n_outputs)."""
+    def check_outputs(self, y: np.ndarray, owner: str, name: str = "y") -> None:
+        """Refuse checked values with another number of outputs than those of the training."""
         n_outputs = 1 if y.ndim == 1 else y.shape[1]
         if n_outputs != self.n_outputs:
             raise ValueError(f"{name} has {n_outputs} outputs, but {owner} was fitted on {self.n_outputs}.")
-        y = y.reshape(-1, n_outputs)
+
+    def encode(self, y: np.ndarray, dtype: Any, owner: str, name: str = "y") -> np.ndarray:
+        """Return checked values as targets, (n, n_outputs)."""
+        self.check_outputs(y, owner, name)
+        y = y.reshape(-1, self.n_outputs)
         if not self.is_normalized:
             return y.astype(dtype, copy=False)
         with np.errstate(over="ignore"):

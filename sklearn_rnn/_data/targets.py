@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from numbers import Number
 from typing import Any
 
@@ -123,6 +125,28 @@ def known_targets(y: np.ndarray, sequences: BaseSequences, name: str = "y") -> t
     return known, None if len(known) == len(y) else is_known
 
 
+def check_squares(y: np.ndarray, weights: np.ndarray) -> None:
+    """Refuse checked values of sequences or steps, with weights (n,), whose squares are too large for float64."""
+    with np.errstate(over="ignore"):
+        total = (weights @ np.square(y)).sum()
+    if not np.isfinite(total):
+        raise ValueError(
+            f"y is too large: R^2 squares it, and it has values up to {np.abs(y).max():.2g}. Divide it by the same "
+            "number in fit and here."
+        )
+
+
+@contextmanager
+def naming_targets(name: str) -> Iterator[None]:
+    """Prefix errors of scikit-learn's metrics with the argument that has the true targets."""
+    try:
+        with np.errstate(invalid="ignore"):  # they try whether all labels are integers
+            yield
+    except (TypeError, ValueError) as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"{name} cannot be compared with the predictions: {error}") from error
+
+
 def check_labels(y: Any, per_step: bool, name: str = "y") -> np.ndarray:
     """Check class labels; return them as (n,), or multilabel indicators as (n, n_labels).
 
@@ -137,8 +161,10 @@ def check_labels(y: Any, per_step: bool, name: str = "y") -> np.ndarray:
         return np.empty(0)
     refuse_missing(y, name)
     y = check_array(y, ensure_2d=False, dtype=None, ensure_all_finite=True, input_name=name, allow_nd=True)
-    check_classification_targets(y)
-    kind = type_of_target(y, input_name=name)
+    _refuse_unordered(y, name)
+    with np.errstate(invalid="ignore"):  # of floats that no integer holds
+        check_classification_targets(y)
+        kind = type_of_target(y, input_name=name)
     if kind == "multilabel-indicator":
         if not np.isin(y, (0, 1)).all():
             raise ValueError(f"{name} is multilabel with values {np.unique(y).tolist()}: indicators must be 0 or 1.")
@@ -151,6 +177,17 @@ def check_labels(y: Any, per_step: bool, name: str = "y") -> np.ndarray:
             "(sklearn.multioutput.MultiOutputClassifier), or give multilabel indicators."
         )
     return column_or_1d(y, warn=True)
+
+
+def _refuse_unordered(labels: np.ndarray, name: str) -> None:
+    """Refuse a string with labels of other types: classes have an order.
+
+    scikit-learn finds an unknown type of labels where the first one is no string, and nothing where it is.
+    """
+    if labels.dtype == object and isinstance(labels.flat[0], str):
+        types = sorted({type(label).__name__ for label in labels.flat if not isinstance(label, str)})
+        if types:
+            raise ValueError(f"{name} has strings and labels of type {', '.join(types)}: use labels of one type.")
 
 
 def warn_of_steps(y: np.ndarray, sequences: BaseSequences, name: str = "y") -> None:

@@ -87,7 +87,7 @@ def _read(sample_weight: Any, sequences: BaseSequences, per_step: bool, name: st
         if sample_weight.ndim == 0:
             with naming_argument(name):
                 weight = sample_weight.astype(np.float64).reshape(1)
-            _check_values(weight, lambda _: name)
+            check_values(weight, lambda _: name)
             return np.repeat(weight, n_sequences)
     if _is_per_step(sample_weight, name):
         if not per_step:
@@ -96,7 +96,7 @@ def _read(sample_weight: Any, sequences: BaseSequences, per_step: bool, name: st
                 "weight for each sequence."
             )
         weights = _join_steps(sample_weight, sequences, name)
-        _check_values(weights, lambda row: "{}[{}][{}]".format(name, *sequences.place_of(row)))
+        check_values(weights, lambda row: "{}[{}][{}]".format(name, *sequences.place_of(row)))
         return weights
     with naming_argument(name):
         weights = check_array(
@@ -107,7 +107,7 @@ def _read(sample_weight: Any, sequences: BaseSequences, per_step: bool, name: st
             f"{name} has shape {weights.shape}, but {sequences.name} has {n_sequences} sequences: pass a weight for "
             "each sequence."
         )
-    _check_values(weights, lambda i: f"{name}[{i}]")
+    check_values(weights, lambda i: f"{name}[{i}]")
     return weights
 
 
@@ -139,7 +139,7 @@ def _join_steps(sample_weight: list | tuple | np.ndarray, sequences: BaseSequenc
     return np.concatenate(parts)
 
 
-def _check_values(weights: np.ndarray, place_of: Callable[[int], str]) -> None:
+def check_values(weights: np.ndarray, place_of: Callable[[int], str]) -> None:
     """Refuse NaN, infinity and negative weights; ``place_of`` names the i-th weight."""
     is_bad = ~((weights >= 0) & (weights < np.inf))
     if is_bad.any():

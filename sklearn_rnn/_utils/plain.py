@@ -152,7 +152,7 @@ class Flag(Field):
 
 
 class Whole(Field):
-    """An int, from ``low`` on."""
+    """An int, from ``low`` on; below 2^63, so that NumPy and the kernels can read it."""
 
     def __init__(self, low: int = 0) -> None:
         self.low = low
@@ -161,8 +161,8 @@ class Whole(Field):
         return int(value)
 
     def from_plain(self, value: Any, place: str, thorough: bool) -> int:
-        is_right = isinstance(value, int) and not isinstance(value, bool) and value >= self.low
-        refuse_unless(is_right, place, f"is {_shown(value)}, but it must be an integer of at least {self.low}")
+        is_right = isinstance(value, int) and not isinstance(value, bool) and self.low <= value < 2**63
+        refuse_unless(is_right, place, f"is {_shown(value)}, but it must be an integer from {self.low} to 2^63 - 1")
         return value
 
 

@@ -11,7 +11,9 @@ from sklearn.utils import get_tags
 
 from sklearn_rnn._data.alignment import check_alignment
 from sklearn_rnn._data.missing import known_steps
+from sklearn_rnn._data.reading import naming_argument
 from sklearn_rnn._data.step_values import check_per_step, join, parts_of, target_parts, without_objects
+from sklearn_rnn._data.weights import check_sum, check_values
 
 RESPONSES = ("predict", "predict_proba", "decision_function")
 
@@ -49,7 +51,8 @@ def make_step_scorer(score, **kwargs):
             True targets. None, NaN and pandas.NA are unknown: all outputs of a step, or none.
         sample_weight : array-like of shape (n_sequences,) or (n_sequences, n_steps), or a list or object array of \
                 per-sequence arrays of shape (n_steps_i,), default=None
-            Weights of the sequences, repeated for each step, or of the steps. None: 1 for each step.
+            Weights of the sequences, repeated for each step, or of the steps: finite and not negative, some above
+            0. None: 1 for each step.
 
         The scorer has ``set_score_request``, for scikit-learn's metadata routing.
 
@@ -180,6 +183,7 @@ class KnownSteps:
         """Return the weights of the known steps, from weights of sequences or of steps."""
         parts = parts_of(sample_weight, "sample_weight")
         self._check_number(parts, "sample_weight")
+        parts = [_read_weights(part, f"sample_weight[{i}]") for i, part in enumerate(parts)]
         n_axes = sorted({part.ndim for part in parts})
         if n_axes == [0]:
             parts = [np.full(length, part) for part, length in zip(parts, self.lengths)]
@@ -188,11 +192,25 @@ class KnownSteps:
                 f"sample_weight has entries with numbers of dimensions {n_axes}: pass one weight for each sequence, or "
                 "one array (n_steps_i,) for each."
             )
-        return self.take(parts, "sample_weight", "weights")
+        weights = self.take(parts, "sample_weight", "weights")
+        check_sum(weights, np.float64, "sample_weight")
+        if not weights.any():
+            raise ValueError(
+                "sample_weight is zero for every step whose target is known: at least one must be positive."
+            )
+        return weights
 
     def _check_number(self, parts: list[np.ndarray], name: str) -> None:
         if len(parts) != len(self.lengths):
             raise ValueError(f"{name} is for {len(parts)} sequences, but y is for {len(self.lengths)}.")
+
+
+def _read_weights(part: np.ndarray, name: str) -> np.ndarray:
+    """Return the weight of a sequence, or those of its steps, as floats that are finite and not negative."""
+    with naming_argument(name):
+        weights = part.astype(np.float64)
+    check_values(weights.ravel(), lambda i: name + "".join(f"[{k}]" for k in np.unravel_index(i, weights.shape)))
+    return weights
 
 
 class JoinedPredictions:

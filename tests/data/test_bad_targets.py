@@ -11,10 +11,12 @@ from refusals import (
     MULTILABEL,
     TARGETS,
     assert_continues_like,
+    assert_is_unfitted,
     assert_refuses,
     assert_training_refuses,
     classifier,
     default_y,
+    object_array,
     per_step,
     regressor,
     sequences,
@@ -230,8 +232,60 @@ def test_scoring_refuses_targets_of_another_length(readout):
     for estimator in (classifier(readout=readout), regressor(readout=readout)):
         y = default_y(estimator)
         estimator.fit(sequences(), y)
-        message = r"(y has|Found input variables with inconsistent numbers of samples)"
-        assert_refuses(estimator, "score", sequences(), y[:5], message=message)
+        assert_refuses(estimator, "score", sequences(), y[:5], message="y has (5 entries|targets for 5 sequences), but")
+
+
+BAD_LABELS_OF_SCORES = {
+    "None": (None, ValueError, "requires y to be passed"),
+    "a number": (1, TypeError, "y is 1, but it must have one entry for each sequence"),
+    "a dict": ({0: 1}, TypeError, r"y is \{0: 1\}, but it must have one entry"),
+    "one is missing": ([0, 1, np.nan, 0, 1, 0], ValueError, r"y\[2\] is nan: every sequence needs a label"),
+    "other labels": (list("xyxyxy"), ValueError, "y cannot be compared with the predictions: Mix of label input types"),
+    "two types": (object_array(["a", 0, 1, 0, 1, 0]), ValueError, "y has strings and labels of type int: use"),
+    "multilabel": (MULTILABEL, ValueError, r"y has shape \(6, 3\), but RNNClassifier was fitted on one label each"),
+    "large floats": ([1e300, 1, 0, 1, 0, 1], ValueError, "Unknown label type: continuous"),
+}
+
+
+@pytest.mark.parametrize(("y", "error", "message"), BAD_LABELS_OF_SCORES.values(), ids=BAD_LABELS_OF_SCORES)
+def test_scoring_refuses_bad_labels(y, error, message):
+    estimator = classifier().fit(sequences(), LABELS)
+    assert_refuses(estimator, "score", sequences(), y, error=error, message=message)
+
+
+def test_scoring_refuses_labels_where_indicators_were_fitted():
+    estimator = classifier().fit(sequences(), MULTILABEL)
+    message = r"y has shape \(6,\), but RNNClassifier was fitted on 3 labels a sequence"
+    assert_refuses(estimator, "score", sequences(), LABELS, message=message)
+
+
+BAD_VALUES_OF_SCORES = {
+    "a number": (1.0, TypeError, "y is 1.0, but it must have one entry for each sequence"),
+    "one is missing": ([0, 1, np.nan, 0, 1, 0], ValueError, "Input y contains NaN"),
+    "two outputs": (np.ones((6, 2)), ValueError, "y has 2 outputs, but RNNRegressor was fitted on 1"),
+    "squares that overflow": ([1e300, 1, 0, 1, 0, 1], ValueError, r"y is too large: R\^2 squares it, and"),
+}
+
+
+@pytest.mark.parametrize(("y", "error", "message"), BAD_VALUES_OF_SCORES.values(), ids=BAD_VALUES_OF_SCORES)
+def test_scoring_refuses_bad_values(y, error, message):
+    estimator = regressor().fit(sequences(), TARGETS)
+    assert_refuses(estimator, "score", sequences(), y, error=error, message=message)
+
+
+@pytest.mark.parametrize("readout", ["last", "each"])
+def test_labels_of_several_types_are_refused(readout):
+    estimator = classifier(readout=readout)
+    mixed = [object_array(["a", *[1] * (length - 1)]) for length in LENGTHS]
+    y = mixed if readout == "each" else object_array(["a", 0, 1, 0, 1, 0])
+    message = "y has strings and labels of type int: use labels of one type"
+    assert_refuses(estimator, "fit", sequences(), y, message=message)
+    assert_is_unfitted(estimator)
+
+
+def test_labels_that_no_integer_holds_are_refused():
+    message = "Unknown label type: continuous"
+    assert_refuses(classifier(), "fit", sequences(), [1e300, 1, 0, 1, 0, 1], message=message)
 
 
 def test_targets_beyond_float32_are_refused_for_float32_sequences():

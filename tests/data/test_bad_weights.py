@@ -93,6 +93,26 @@ def test_training_refuses_bad_weights(weights, message):
         assert_training_refuses(estimator, sequences(), y, error=error, sample_weight=weights, message=message)
 
 
+@pytest.mark.parametrize(("weights", "message"), BAD_WEIGHTS.values(), ids=BAD_WEIGHTS)
+def test_scores_refuse_the_weights_that_training_refuses(weights, message):
+    error = TypeError if isinstance(weights, dict) else ValueError
+    for make in (classifier, regressor):
+        for readout in ("last", "each"):
+            estimator = make(readout=readout)
+            y = default_y(estimator)
+            estimator.fit(sequences(), y)
+            assert_refuses(estimator, "score", sequences(), y, error=error, sample_weight=weights, message=message)
+
+
+def test_scores_of_sequences_refuse_weights_of_steps():
+    message = "sample_weight has a weight for each step, but only readout='each' has a target for each step: pass one"
+    for weights in (step_weights(), np.ones((6, 4))):
+        for estimator in (classifier(), regressor()):
+            y = default_y(estimator)
+            estimator.fit(sequences(), y)
+            assert_refuses(estimator, "score", sequences(), y, sample_weight=weights, message=message)
+
+
 @pytest.mark.parametrize("weights", [1e38, [1, 1, 1e30, 1, 1, 1]])
 def test_weights_that_are_too_large_for_float32_are_refused(weights):
     X = [x.astype(np.float32) for x in sequences()]

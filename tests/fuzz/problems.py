@@ -140,6 +140,8 @@ ODD_Y = {
     "NaN": lambda y: [*y[:-1], np.nan],
     "infinity": lambda y: [*y[:-1], np.inf],
     "a large integer": lambda y: [10**400] * len(y),
+    "a large number": lambda y: [1e300, *y[1:]],
+    "several types": lambda y: object_array(["a", *[1] * (len(y) - 1)]),
     "negative": lambda y: [-1.5] * len(y),
     "strings": lambda y: ["x", *["y"] * (len(y) - 1)],
     "None inside": lambda y: [None, *y[1:]],

@@ -381,6 +381,12 @@ BAD_WEIGHTS = [
     ([*STEP_WEIGHTS[:-1], np.ones(3)], r"^sample_weight\[9\] has 3 weights, but y\[9\] has 4 targets"),
     ([*STEP_WEIGHTS[:-1], 1.0], r"^sample_weight has entries with numbers of dimensions \[0, 1\]: pass one weight"),
     ([part[:, None] for part in STEP_WEIGHTS], r"^sample_weight has entries with numbers of dimensions \[2\]"),
+    ([-1.0] * 10, r"^sample_weight\[0\] is -1.0: weights must be finite and not negative"),
+    ([*STEP_WEIGHTS[:-1], [1, 1, np.nan, 1]], r"^sample_weight\[9\]\[2\] is nan: weights must be finite"),
+    (["heavy"] * 10, r"^sample_weight\[0\] is not numeric: could not convert"),
+    ([10**400] * 10, r"^sample_weight\[0\] contains a number that is too large for float64"),
+    ([1e308] * 10, r"^sample_weight is too large: the weights sum to inf"),
+    ([0] * 10, r"^sample_weight is zero for every step whose target is known: at least one must be positive"),
 ]
 
 

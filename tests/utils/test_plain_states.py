@@ -186,7 +186,7 @@ def changed(state, path, value):
 BAD = [
     (("_model", "network", "n_outputs"), 2, r"_model\.network\.parameters has \d+ numbers, but must have"),
     (("_model", "network", "n_outputs"), 2.0, r"n_outputs is 2\.0, but it must be an integer"),
-    (("_model", "network", "hidden_layer_sizes"), [2**70], r"parameters has \d+ numbers, but must have"),
+    (("_model", "network", "hidden_layer_sizes"), [2**62], r"parameters has \d+ numbers, but must have"),
     (("_model", "network", "hidden_layer_sizes"), [], "must have a layer"),
     (("_model", "network", "cell"), "gus", "cell is 'gus', but this version knows gru, lstm, rnn"),
     (("_model", "network", "kind"), "model", "network is 'model', but it must be one of network"),
@@ -218,6 +218,7 @@ def test_states_whose_parts_do_not_go_together_are_refused_by_place(path, value,
     ("field", "value", "message"),
     [
         (Whole(1), True, "must be an integer"),
+        (Whole(1), 2**63, r"must be an integer from 1 to 2\^63 - 1"),
         (Number(0, 1), float("nan"), "must be a number"),
         (Number(), 10**400, "must be a number"),
         (Text(), 1, "must be a string"),
