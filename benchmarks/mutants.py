@@ -86,6 +86,7 @@ OPERATORS = [
     "AddNot", "ReplaceTrueWithFalse", "ReplaceFalseWithTrue", "ReplaceAndWithOr", "ReplaceOrWithAnd",
     "ReplaceBreakWithContinue", "ReplaceContinueWithBreak", "NumberReplacer", "ZeroIterationForLoop",
 ]  # fmt: skip
+LEFT_OUT = "left out"
 
 
 class Mutant:
@@ -99,7 +100,7 @@ class Mutant:
     code : CodeType
         Of the changed function; the function is the one that begins in the same line.
     text : str
-        The changed line.
+        The changed line, or the one that is left out.
     """
 
     def __init__(self, path, line, operator, code, text):
@@ -147,7 +148,8 @@ def mutants_of(path, share, chooser):
         # Annotations, docstrings and what runs at import leave all functions as they are.
         different = [code for key, code in changed.items() if code != originals.get(key)]
         if len(different) == 1 and changed.keys() == originals.keys():
-            yield Mutant(path, line, operator, different[0], changed_source.splitlines()[line - 1])
+            shown = source if operator == LEFT_OUT else changed_source
+            yield Mutant(path, line, operator, different[0], shown.splitlines()[line - 1])
 
 
 def functions_of(module):
@@ -187,7 +189,7 @@ def places_of_statements(source):
             def change(first=first, last=last, passed=passed):
                 return "".join([*lines[:first], passed, *lines[last + 1 :]])
 
-            yield node.lineno, "left out", change
+            yield node.lineno, LEFT_OUT, change
 
 
 # ---- The tests -------------------------------------------------------------------------------------------------------
