@@ -44,7 +44,7 @@ PACKAGE = ROOT / "sklearn_rnn"
 
 # The modules, with the tests that concern each.
 GRADIENTS = ["tests/training/test_gradients.py", "tests/training/truncation", "tests/training/test_stateful.py"]
-CELLS = ["tests/network/test_cells.py", "tests/network/test_extending.py"]
+CELLS = ["tests/network/test_cells.py", "tests/network/test_extending.py", "tests/training/test_gradients.py"]
 FITS = [
     "tests/estimators/test_early_stopping.py", "tests/estimators/test_solvers_and_schedules.py",
     "tests/estimators/test_training_reports.py", "tests/estimators/test_weights_of_steps.py",
@@ -279,7 +279,8 @@ class Runner:
         status = self.status_of_child(mutant, chosen, 10 + 5 * seconds)
         if status == 0:
             self.survivors.append((mutant, len(chosen)))
-            print(f"{mutant}\n        survived {len(chosen)} tests", flush=True)
+            outcome = f"survived {len(chosen)} tests" if chosen else "no test runs this line"
+            print(f"{mutant}\n        {outcome}", flush=True)
         else:
             self.n_killed[module] += 1
             self.n_timeouts += status != 1
