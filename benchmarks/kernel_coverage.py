@@ -30,8 +30,11 @@ def read(folder):
             name = file["file"].rpartition(KERNELS)[2]
             if KERNELS not in file["file"] or name == "_kernels.cpp":
                 continue
+            n_lines = len((Path(report["current_working_directory"]) / KERNELS / name).read_text().splitlines())
             for line in file["lines"]:
                 number = line["line_number"]
+                if number > n_lines:  # Cython's own code, behind the last line that it names
+                    continue
                 lines[name][number] += line["count"]
                 ways = [way["count"] for way in line["branches"] if not way["throw"]]
                 for i, count in enumerate(ways if not name.endswith(".pyx") else ()):
