@@ -24,7 +24,7 @@ FLAGS = ["-std=c++17", "-O3", "-fno-math-errno", "-fno-trapping-math", "-ffp-con
 # sanitizers have checks of their own, which the C library's would hide.
 HARDENED = ["-U_FORTIFY_SOURCE", "-D_FORTIFY_SOURCE=2", "-fstack-protector-strong"]
 RELRO = ["-Wl,-z,relro", "-Wl,-z,now"]
-if platform.system() != "Linux" or "-fsanitize" in os.environ.get("CFLAGS", ""):
+if platform.system() != "Linux" or "-fsanitize" in os.environ.get("CXXFLAGS", ""):
     HARDENED = RELRO = []
 FLAGS += HARDENED
 LEVELS = {"generic": []}

@@ -418,3 +418,28 @@ def test_the_digest_covers_all_bytes(original):
     assert with_digest(original[1]) == original[1]
     assert issubclass(ModelFileError, ValueError)
     assert sklearn_rnn.load is load
+
+
+@pytest.mark.parametrize(
+    ("dtype", "shape", "message"),
+    [
+        ("<i3", "(1,)", r"of an unknown dtype"),
+        ("<U0", "(1,)", r"whose items have no bytes"),
+        ("<f8", "(2,)", r"of shape \(2,\), but other bytes"),
+        ("<f8", "(0, 9999999999999999999)", r"of shape \(0, 9999999999999999999\): "),
+    ],
+)
+def test_members_that_are_no_arrays_are_refused(dtype, shape, message, path, original):
+    described = f"{{'descr': '{dtype}', 'fortran_order': False, 'shape': {shape}, }}\n".encode()
+    member = b"\x93NUMPY\x01\x00" + len(described).to_bytes(2, "little") + described
+    header, arrays = parts_of(original[1])
+    path.write_bytes(bytes_of(header, arrays | {"more.npy": member}))
+    with pytest.raises(ModelFileError, match=message):
+        load(path)
+
+
+def test_a_header_with_nan_is_refused(path, original):
+    header, arrays = parts_of(original[1])
+    path.write_bytes(bytes_of(header | {"sklearn_rnn": np.nan}, arrays))
+    with pytest.raises(ModelFileError, match="has NaN in header"):
+        load(path)

@@ -126,6 +126,8 @@ def test_integer_weights_are_repetitions_and_zero_is_removal(kind):
     gradient = loss.gradient(scores, targets, weights)
     once = loss.gradient(scores, targets, np.ones(N))
     assert_allclose(gradient, repeats[:, None] * once, rtol=1e-14, atol=0)
+    twice = loss.gradient(scores, targets, np.full(N, 2.0))  # no weight is zero
+    assert_allclose(twice, 2 * once, rtol=1e-14, atol=0)
 
 
 @pytest.mark.parametrize("loss", [MulticlassLogLoss(), BinaryLogLoss()])
@@ -293,3 +295,8 @@ def test_absent_classes_start_as_rare_ones(kind, score):
 
 def test_counts_that_are_all_0_start_as_rare_ones():
     assert_allclose(Poisson().start_scores(np.zeros((2, 1)), np.ones(2)), [np.log(1e-3)], rtol=1e-12, atol=0)
+
+
+def test_rare_counts_start_from_their_mean():
+    counts = np.array([[1.0], [0.0], [0.0], [0.0]])
+    assert_allclose(Poisson().start_scores(counts, np.ones(4)), [np.log(0.25)], rtol=1e-12, atol=0)

@@ -158,6 +158,22 @@ def test_copies_go_on_where_the_original_stood(name, duplicate):
     assert_allclose(first[-1] + rest[-1], expected[-1], rtol=1e-12, atol=1e-15)
 
 
+@each_optimizer
+def test_after_a_reset_nothing_of_earlier_updates_is_left(name):
+    optimizer, gradients = OPTIMIZERS[name](np.float64), draw_gradients(4)
+    take_steps(optimizer, gradients[:2])
+    optimizer.reset()
+    assert_array_equal(take_steps(optimizer, gradients[2:]), take_steps(OPTIMIZERS[name](np.float64), gradients[2:]))
+
+
+@each_optimizer
+def test_a_restored_optimizer_goes_on_where_the_earlier_one_stood(name):
+    earlier, later, gradients = OPTIMIZERS[name](np.float64), OPTIMIZERS[name](np.float64), draw_gradients(4)
+    take_steps(earlier, gradients[:2])
+    later.restore(earlier)
+    assert_array_equal(take_steps(later, gradients[2:]), take_steps(earlier, gradients[2:]))
+
+
 # ---- Learning rates ----------------------------------------------------------------------------------
 
 
@@ -201,3 +217,32 @@ def test_other_rates_cannot_be_reduced(schedule):
     rate = LearningRate(schedule, 0.8, 0.5, 4)
     assert rate.reduce() is False
     assert rate.next_epoch() == 0.8
+
+
+def test_only_a_cosine_ends_and_alone_becomes_constant_for_single_epochs():
+    for schedule in ("constant", "invscaling", "adaptive", "cosine"):
+        rate = LearningRate(schedule, 0.8, 0.5, 4)
+        endless = rate.for_single_epochs()
+        assert rate.has_end == (schedule == "cosine")
+        assert (endless is rate) == (schedule != "cosine")
+        assert not endless.has_end
+        assert endless.next_epoch() == 0.8
+
+
+def test_a_power_beyond_all_numbers_gives_a_rate_of_zero():
+    assert rates("invscaling", power_t=1e308) == [0.8, 0.0, 0.0, 0.0]
+
+
+def test_a_restored_rate_has_the_epoch_and_the_reductions_of_the_earlier_one():
+    earlier, later = LearningRate("adaptive", 0.8, 0.5, 100), LearningRate("adaptive", 0.8, 0.5, 100)
+    for _ in range(3):
+        earlier.next_epoch()
+        earlier.reduce()
+    later.restore(earlier)
+    assert (later.epoch, later.of_epoch()) == (3, earlier.of_epoch())
+
+
+def test_a_rate_that_no_reduction_gives_is_not_restored():
+    later = LearningRate("adaptive", 0.8, 0.5, 100)
+    with pytest.raises(ValueError, match=r"^checkpoint has the learning rate 0\.5, which is none of this schedule"):
+        later.restore(LearningRate("adaptive", 0.5, 0.5, 100))
