@@ -45,6 +45,7 @@ from sklearn_rnn._training.losses import Loss
 from sklearn_rnn._training.memory.model import memory_estimate
 from sklearn_rnn._training.monitor import Best
 from sklearn_rnn._training.session import ClosedSession, TrainingSession
+from sklearn_rnn._training.source import LocalSource
 from sklearn_rnn._utils.atomic import draft_of
 from sklearn_rnn._utils.callbacks import CallbackSupportMixin, FitTasks
 from sklearn_rnn._utils.diagram import block_with_caption
@@ -270,21 +271,26 @@ class BaseRNN(DocumentationLinkMixin, PlainStateMixin, CallbackSupportMixin, Bas
             )
         return None
 
-    def _train(self, dataset, validation=None, **options):
-        """Train the draft's own model and session, and set the fitted attributes; see TrainingSession.train."""
-        model, session = self._model, self._session
+    def _train(self, dataset, validation=None, state=None, **options):
+        """Train the draft's own model and session on data of this process; see LocalSource."""
+        self._restore(options)
+        has_scorer = validation is not None and self.scoring is not None
+        score = validation_scorer(self._while_training(), self._model) if has_scorer else None
+        self._train_on(LocalSource(dataset, validation, state, score), **options)
+
+    def _restore(self, options):
+        """Bring the session to the state that training continues from, if the keeper in the options has one."""
         keeper = options.get("keeper")
         if keeper is not None and keeper.earlier is not None:
-            session.restore(keeper.earlier.session, model.network, keeper.place)
+            self._session.restore(keeper.earlier.session, self._model.network, keeper.place)
             options["begins"] = False
-        settings = training_settings(
-            self, session.truncation, len(dataset), in_one_batch=options.get("state") is not None
-        )
+
+    def _train_on(self, source, **options):
+        """Train the draft's own model and session, and set the fitted attributes; see TrainingSession.train."""
+        model, session = self._model, self._session
+        settings = training_settings(self, session.truncation, len(source), in_one_batch=source.state is not None)
         loss = self._make_loss(model.coding)
-        has_scorer = validation is not None and self.scoring is not None
-        score = validation_scorer(self._while_training(), model) if has_scorer else None
-        data = (settings, dataset, validation)
-        best = session.train(model, loss, *data, score=score, snapshot=self._snapshot, **options)
+        best = session.train(model, loss, settings, source, snapshot=self._snapshot, **options)
         self._set_fitted_attributes(best)
 
     def _while_training(self):
