@@ -21,7 +21,7 @@ from sklearn_rnn._data.targets import check_y, known_targets
 from sklearn_rnn._data.training_data import Known, read_sequences, read_training_data
 from sklearn_rnn._data.validation import hold_out, read_validation_data
 from sklearn_rnn._data.weights import check_weights
-from sklearn_rnn._identity import identity_of
+from sklearn_rnn._identity import identity_of, texts_of_data
 from sklearn_rnn._inference.prediction import hidden_states, predict_scores
 from sklearn_rnn._inference.stream import PredictionStream
 from sklearn_rnn._model import Model
@@ -181,8 +181,13 @@ class BaseRNN(DocumentationLinkMixin, PlainStateMixin, CallbackSupportMixin, Bas
 
     def _keeper(self, checkpoint, known, dataset, validation, begins):
         """Return what keeps the states of this training, and has the one to continue from."""
+        texts = texts_of_data(dataset, known)
+        return self._keeper_of(checkpoint, texts, validation and texts_of_data(validation, known), begins)
+
+    def _keeper_of(self, checkpoint, texts, texts_of_validation, begins):
+        """Return the same for data with these texts, which identify them."""
         start = None if begins else (self._model, self._session)
-        return KEEPERS["file"](checkpoint, identity_of(self, known, dataset, validation, start))
+        return KEEPERS["file"](checkpoint, identity_of(self, texts, texts_of_validation, start))
 
     def _first_random_state(self, keeper):
         """Return the generator of a new network; that of a training which continues is as it was at its start."""
@@ -552,6 +557,11 @@ def with_weights(estimator: BaseRNN, schema: InputSchema, coding: Any, weights: 
     estimator.n_features_in_ = schema.step_features
     estimator._set_fitted_attributes(Best())
     return estimator
+
+
+def reader_of(estimator: BaseRNN) -> TargetReader:
+    """Return how an estimator reads y."""
+    return estimator._target_reader()
 
 
 def training_problem(estimator: BaseRNN, X: Any, y: Any) -> tuple[Loss, Dataset]:

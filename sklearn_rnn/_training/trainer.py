@@ -57,6 +57,8 @@ class Trainer:
 
     Attributes
     ----------
+    random_state_of_windows : RandomState
+        Draws windows of truncation: ``random_state``, unless another one is assigned.
     is_updating : bool
         Whether the optimizer is at work. An exception in the middle leaves its averages half updated. It changes the
         parameters by one operation at its end, which no exception interrupts.
@@ -78,7 +80,7 @@ class Trainer:
         self.loss = loss
         self.optimizer = optimizer
         self.settings = settings
-        self.random_state = random_state
+        self.random_state = self.random_state_of_windows = random_state
         self.state = state
         self._run = run
         self._prepared = network.prepare()
@@ -159,7 +161,7 @@ class Trainer:
         """Yield a batch's updates, each with the weight to divide it by; the parameters may change between them."""
         lengths, truncation = dataset.sequences.lengths, self.settings.truncation
         n_steps = dataset.sequences.common_length or int(lengths[indices].max())
-        windows = truncation.draw(n_steps, self.random_state)
+        windows = truncation.draw(n_steps, self.random_state_of_windows)
         steps_at_once = truncation.length if dataset.per_step else None
         batches = [dataset.pack(part) for part in training_blocks(self.network, lengths, indices, steps_at_once)]
         blocks = self._blocks_for(batches, windows)
