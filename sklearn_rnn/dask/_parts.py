@@ -96,7 +96,9 @@ def parts_of(
             f"{names.X} is a data frame, but by=None: name the column that tells its sequences apart, such as "
             "by='patient', and in order the column that orders their steps."
         )
-    if kind != "frame" and (target is not None or weight is not None):
+    if kind == "frame":
+        _check_columns(X, names, {"by": by, "order": order, names.y: target, names.sample_weight: weight})
+    elif target is not None or weight is not None:
         raise TypeError(
             f"{names.y if target is not None else names.sample_weight} names a column, but {names.X} is no data frame."
         )
@@ -125,6 +127,17 @@ def parts_of(
                 f"{name} has {len(others[-1])} parts, but {names.X} has {len(pieces)}: pass a part of {name} for each."
             )
     return Parts(layout, list(zip(pieces, *others)), X)
+
+
+def _check_columns(X: Any, names: Names, roles: dict[str, Any]) -> None:
+    """Refuse names of columns that a frame does not have; the index counts as a column."""
+    known = [*X.columns, X.index.name]
+    for role, columns in roles.items():
+        for column in _as_tuple(columns):
+            if column not in known:
+                raise ValueError(
+                    f"{role}={column!r} is no column of {names.X}, whose columns are {list(map(str, X.columns))}."
+                )
 
 
 def _kind_of(X: Any) -> str:
