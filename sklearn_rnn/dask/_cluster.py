@@ -10,6 +10,7 @@ from typing import Any
 from uuid import uuid4
 
 import distributed
+from dask.sizeof import sizeof
 from distributed.client import FuturesCancelledError
 from distributed.comm import CommClosedError
 from distributed.scheduler import KilledWorker
@@ -17,6 +18,10 @@ from distributed.scheduler import KilledWorker
 from sklearn_rnn._network import kernels
 from sklearn_rnn._utils.state import package_version
 from sklearn_rnn._utils.warnings import warn_user
+
+# Bytes of a state that is sent with every task: a task to hold it costs milliseconds. Dask does not do it for us: in
+# distributed 2026.8, a large keyword argument of Client.map fails beside arguments that are futures.
+LARGEST_IN_TASK = 2**16
 
 
 @dataclass
@@ -55,12 +60,21 @@ class Cluster:
     def __init__(self, client: distributed.Client) -> None:
         self.client = client
         self.timings = Timings()
+        self._state: Any = None  # of the present tasks
         self.name, self._n_sent = f"sklearn_rnn-{uuid4().hex[:12]}", 0
 
     def check_versions(self) -> None:
         """Refuse workers with another version of this package; warn of workers with other kernels."""
         with self.failing_plainly():
-            of_workers = self.client.run(versions_here)
+            answers = self.client.run(versions_here, on_error="return")
+        # A worker that dies just now does not answer. Others are asked again by their first task.
+        of_workers = {address: answer for address, answer in answers.items() if not isinstance(answer, OSError)}
+        for address, answer in of_workers.items():
+            if isinstance(answer, Exception):
+                raise RuntimeError(
+                    f"client: the worker {address} cannot import sklearn_rnn ({answer!r}). Install the same version on "
+                    "all workers."
+                ) from answer
         version, kernels_here = versions_here()
         other = {address: found for address, (found, _) in of_workers.items() if found != version}
         if other:
@@ -87,8 +101,16 @@ class Cluster:
         """
         return self.client.submit(_same, value, key=self._key("value"), pure=False)
 
-    def map(self, function: Callable[..., Any], items: Sequence[Any], *arguments: Any) -> list[distributed.Future]:
-        """Start a task for each item, with the same further arguments."""
+    def map(
+        self, function: Callable[..., Any], items: Sequence[Any], *arguments: Any, state: Any = None
+    ) -> list[distributed.Future]:
+        """Start a task for each item, with the same further arguments.
+
+        ``state`` is the last argument of all. A large one is held, so that it is sent once, and not with every task.
+        """
+        if state is not None:
+            self._state = self.hold(state) if sizeof(state) > LARGEST_IN_TASK else state
+            arguments = (*arguments, self._state)
         keys = [self._key(f"{function.__name__}-{i}") for i in range(len(items))]
         same = [[argument] * len(items) for argument in arguments]
         return self.client.map(function, items, *same, key=keys, pure=False)
@@ -121,17 +143,17 @@ class Cluster:
             self.client.cancel(list(futures), force=True)
 
     def run(
-        self, function: Callable[..., Any], items: Sequence[Any], what: Sequence[str], *arguments: Any
+        self, function: Callable[..., Any], items: Sequence[Any], what: Sequence[str], *arguments: Any, **state: Any
     ) -> list[Any]:
-        """Return the results of a task for each item."""
-        return self.results(self.map(function, items, *arguments), what)
+        """Return the results of a task for each item; see :meth:`map`."""
+        return self.results(self.map(function, items, *arguments, **state), what)
 
     def run_round(
-        self, function: Callable[..., tuple[float, Any]], items: Sequence[Any], what: Sequence[str], *arguments: Any
+        self, function: Callable[..., Any], items: Sequence[Any], what: Sequence[str], *arguments: Any, **state: Any
     ) -> list[Any]:
         """Return the results of one round of tasks, each of which returns its seconds too; count where time goes."""
         started = time.perf_counter()
-        futures = self.map(function, items, *arguments)
+        futures = self.map(function, items, *arguments, **state)
         sent = time.perf_counter()
         results = self.results(futures, what)
         timings = self.timings

@@ -280,14 +280,14 @@ class Gradient(NamedTuple):
 
 
 @timed
-def gradient(part: Part, job: Job, vector: np.ndarray, epoch: int, update: int) -> Gradient:
+def gradient(part: Part, job: Job, epoch: int, update: int, state: np.ndarray) -> Gradient:
     """Return a part's share of an update of all parts."""
     nothing = Gradient(0.0, 0.0, None)
     if part.dataset is None:
         return nothing
     with threads(job.settings.n_jobs) as run:
         trainer, training = part.take(job.name, lambda: (_gradient_trainer(job, run), split(part, job)[0]))
-        trainer.network.parameters.vector[...] = vector
+        trainer.network.parameters.vector[...] = state
         trainer.random_state = job.generator(part.index, epoch, update)
         trainer.random_state_of_windows = job.generator(epoch, update)
         n, n_updates = len(training), job.n_updates
@@ -340,7 +340,7 @@ class _Recorded(Figures):
 
 @timed
 def train_locally(
-    part: Part, job: Job, state: tuple[np.ndarray, Optimizer, float], epoch: int, first: int, n_updates: int | None
+    part: Part, job: Job, epoch: int, first: int, n_updates: int | None, state: tuple[np.ndarray, Optimizer, float]
 ) -> LocalTraining | None:
     """Train a part by itself: its updates of an epoch from ``first`` on, at most ``n_updates``; None without any."""
     if part.dataset is None:
@@ -385,18 +385,18 @@ def moments_of(part: Part, job: Job) -> Moments | None:
     return None if dataset is None else feature_moments(dataset)
 
 
-def readout_sums_of(part: Part, job: Job, vector: np.ndarray) -> ReadoutSums | None:
+def readout_sums_of(part: Part, job: Job, state: np.ndarray) -> ReadoutSums | None:
     """Return the sums over the inputs of the output layer."""
     dataset = _training_data_of(part, job)
-    return None if dataset is None else readout_sums(_network_of(job, vector), dataset, job.settings.n_jobs)
+    return None if dataset is None else readout_sums(_network_of(job, state), dataset, job.settings.n_jobs)
 
 
-def has_finite_scores(part: Part, job: Job, vector: np.ndarray) -> bool:
+def has_finite_scores(part: Part, job: Job, state: np.ndarray) -> bool:
     """Whether the scores of some of the longest sequences are finite."""
     if part.dataset is None:
         return True
     with threads(job.settings.n_jobs) as run:
-        network = _network_of(job, vector)
+        network = _network_of(job, state)
         trainer = Trainer(network, job.loss, None, job.settings, np.random.RandomState(0), run)
         try:
             trainer.check_scores(part.dataset)
@@ -413,7 +413,7 @@ class Evaluation(NamedTuple):
     score: AccuracySums | R2Sums
 
 
-def evaluate(part: Part, job: Job, vector: np.ndarray) -> Evaluation | None:
+def evaluate(part: Part, job: Job, state: np.ndarray) -> Evaluation | None:
     """Return the figures of the validation data of a part: those held out or, if none are, all."""
     dataset = part.dataset
     if dataset is None:
@@ -423,7 +423,7 @@ def evaluate(part: Part, job: Job, vector: np.ndarray) -> Evaluation | None:
         if not len(held_out):
             return None
         dataset = dataset.subset(held_out)
-    scores = predict_scores(_network_of(job, vector), dataset.sequences, job.settings.n_jobs)
+    scores = predict_scores(_network_of(job, state), dataset.sequences, job.settings.n_jobs)
     targets, weights = dataset.targets, dataset.weights
     with without_overflow_warnings():
         loss = job.loss.value(scores, targets, weights)

@@ -116,15 +116,15 @@ class PartsSource(Source):
         self._job = replace(self._job, **changes)
         self._held_job = self.cluster.hold(self._job)
 
-    def _results(self, function: Any, *arguments: Any, parts: PreparedParts | None = None) -> list[Any]:
+    def _results(self, function: Any, parts: PreparedParts | None = None, **state: Any) -> list[Any]:
         """Return the results of a function of each part."""
         parts = self._parts if parts is None else parts
-        return self.cluster.run(function, parts.futures, parts.places, self._held_job, *arguments)
+        return self.cluster.run(function, parts.futures, parts.places, self._held_job, **state)
 
-    def round(self, function: Any, *arguments: Any) -> list[Any]:
+    def round(self, function: Any, *arguments: Any, **state: Any) -> list[Any]:
         """Return the results of a function of each part, in one round of training."""
         parts = self._parts
-        return self.cluster.run_round(function, parts.futures, parts.places, self._held_job, *arguments)
+        return self.cluster.run_round(function, parts.futures, parts.places, self._held_job, *arguments, **state)
 
     def begin_scaling(self, network: RecurrentNetwork, settings: TrainingSettings) -> Scaling | None:
         def measure_features() -> Moments:
@@ -134,8 +134,8 @@ class PartsSource(Source):
             return first
 
         def measure_readout() -> ReadoutSums:
-            vector = self.cluster.hold(network.parameters.vector.copy())
-            sums = [of_part for of_part in self._results(tasks.readout_sums_of, vector) if of_part is not None]
+            of_parts = self._results(tasks.readout_sums_of, state=network.parameters.vector.copy())
+            sums = [of_part for of_part in of_parts if of_part is not None]
             return reduce(ReadoutSums.plus, sums)
 
         return scaling_by(
@@ -157,12 +157,11 @@ class PartsSource(Source):
 
     def has_finite_scores(self, network: RecurrentNetwork) -> bool:
         """Whether the scores of some of the longest sequences of each part are finite."""
-        return all(self._results(tasks.has_finite_scores, self.cluster.hold(network.parameters.vector.copy())))
+        return all(self._results(tasks.has_finite_scores, state=network.parameters.vector.copy()))
 
     def evaluate(self, model: Model, loss: Loss, n_jobs: int | None) -> tuple[float, float]:
-        vector = self.cluster.hold(model.network.parameters.vector.copy())
-        parts = self._parts if self._validation is None else self._validation
-        first, *others = [e for e in self._results(tasks.evaluate, vector, parts=parts) if e is not None]
+        of_parts = self._results(tasks.evaluate, self._validation, state=model.network.parameters.vector.copy())
+        first, *others = [of_part for of_part in of_parts if of_part is not None]
         total, weight, score = first
         for other in others:
             total, weight = total + other.loss, weight + other.weight
@@ -205,8 +204,7 @@ class SummingTrainer(_PartsTrainer):
 
     def updates(self, dataset: Any, indices: Any) -> Iterator[tuple[Update, float]]:
         """Yield the sum of the parts' shares of an update, and its weight."""
-        cluster = self._source.cluster
-        shares = self._source.round(tasks.gradient, cluster.hold(self.network.parameters.vector.copy()), *indices)
+        shares = self._source.round(tasks.gradient, *indices, state=self.network.parameters.vector.copy())
         total, loss, weight = self.network.parameters.like(), 0.0, 0.0
         has_begun = False
         for share in shares:
@@ -251,11 +249,8 @@ class AveragingTrainer(_PartsTrainer):
         """Train one round."""
         optimizer = self.optimizer
         assert optimizer is not None
-        state = self._source.cluster.hold(
-            (self.network.parameters.vector.copy(), copy.deepcopy(optimizer), learning_rate)
-        )
-        epoch, first = batch
-        results = self._source.round(tasks.train_locally, state, epoch, first, self._n_local)
+        state = (self.network.parameters.vector.copy(), copy.deepcopy(optimizer), learning_rate)
+        results = self._source.round(tasks.train_locally, *batch, self._n_local, state=state)
         rounds = [result for result in results if result is not None]
         vector = self.network.parameters.vector
         if any(result.is_diverged for result in rounds):

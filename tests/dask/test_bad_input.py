@@ -22,6 +22,8 @@ from dask_data import (
 )
 from helpers import import_client
 
+from sklearn_rnn.dask._cluster import versions_here
+
 pytestmark = [announcements_ignored, WARNS_OF_EMPTY]
 X, Y = sequences(), labels()
 
@@ -257,12 +259,15 @@ def test_a_client_is_needed_that_runs():
 
 
 def test_workers_with_another_version_or_other_kernels_are_told(client, monkeypatch):
-    monkeypatch.setattr(client, "run", lambda function: {"tcp://a:1": function(), "tcp://b:2": ("0.0.9", "avx2")})
+    ours, asked = versions_here(), {}
+    monkeypatch.setattr(client, "run", lambda function, on_error: asked)
+    asked |= {"tcp://a:1": ours, "tcp://b:2": ("0.0.9", "avx2"), "tcp://c:3": OSError("died just now")}
     texts = ("1 of 2 workers have another version of sklearn_rnn, such as tcp://b:2 with 0.0.9",)
     assert_refused(classifier(client=client), lazy(X, Y), RuntimeError, *texts)
-    monkeypatch.setattr(
-        client, "run", lambda function: {"tcp://a:1": function(), "tcp://b:2": (function()[0], "other")}
-    )
+    asked["tcp://b:2"] = ModuleNotFoundError("No module named 'sklearn_rnn'")
+    texts = ("the worker tcp://b:2 cannot import sklearn_rnn", "Install the same version")
+    assert_refused(classifier(client=client), lazy(X, Y), RuntimeError, *texts)
+    asked["tcp://b:2"] = (ours[0], "other")
     with pytest.warns(UserWarning, match="machines with different kernels"):
         classifier(client=client).fit(*lazy(X, Y))
 

@@ -22,6 +22,7 @@ from sklearn.base import clone
 
 from sklearn_rnn import RNNClassifier
 from sklearn_rnn._base import model_of
+from sklearn_rnn.dask import _cluster
 
 pytestmark = [announcements_ignored, WARNS_OF_EMPTY]
 
@@ -90,6 +91,15 @@ def test_one_two_and_three_workers_and_many_threads_give_the_same_bits(local_upd
             distributed.Client(cluster, set_as_default=False) as other,
         ):
             assert_same_bits(classifier(client=other, n_jobs=n_threads, **params).fit(*parts), first)
+
+
+@pytest.mark.parametrize("local_updates", [None, 1])
+def test_weights_of_any_size_reach_the_workers(local_updates, client, monkeypatch):
+    _, parts = parts_of(client)
+    params = {"client": client, "local_updates": local_updates, "early_stopping": True}
+    sent_with_tasks = classifier(**params).fit(*parts)
+    monkeypatch.setattr(_cluster, "LARGEST_IN_TASK", 0)
+    assert_same_bits(classifier(**params).fit(*parts), sent_with_tasks)
 
 
 def test_a_copy_for_this_process_predicts_with_the_same_bits(client):

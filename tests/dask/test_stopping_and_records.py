@@ -67,11 +67,11 @@ def test_a_training_that_broke_off_continues_with_the_same_bits(params, client, 
     whole = estimator.fit(*parts).weights_
     path, run_round, n_rounds = tmp_path / "parts.checkpoint", PartsSource.round, []
 
-    def break_off(source, *arguments):
+    def break_off(source, *arguments, **state):
         n_rounds.append(arguments)
         if len(n_rounds) == 6:
             raise MemoryError
-        return run_round(source, *arguments)
+        return run_round(source, *arguments, **state)
 
     monkeypatch.setattr(PartsSource, "round", break_off)
     with pytest.raises(MemoryError):
