@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import distributed
 from dask.sizeof import sizeof
-from distributed.client import FuturesCancelledError
+from distributed.client import FutureCancelledError, FuturesCancelledError
 from distributed.comm import CommClosedError
 from distributed.scheduler import KilledWorker
 
@@ -22,6 +22,10 @@ from sklearn_rnn._utils.warnings import warn_user
 # Bytes of a state that is sent with every task: a task to hold it costs milliseconds. Dask does not do it for us: in
 # distributed 2026.8, a large keyword argument of Client.map fails beside arguments that are futures.
 LARGEST_IN_TASK = 2**16
+
+
+# The errors of a lost connection to the scheduler.
+LOST = (FutureCancelledError, FuturesCancelledError, CommClosedError)
 
 
 @dataclass
@@ -127,7 +131,7 @@ class Cluster:
                     return self.client.gather(list(futures))
                 except KilledWorker as error:
                     raise _killed(error, _failed(futures, what)) from error
-                except (FuturesCancelledError, CommClosedError):
+                except LOST:
                     raise
                 except Exception as error:
                     if hasattr(error, "add_note") and _is_of_user(error):
@@ -168,7 +172,7 @@ class Cluster:
         """Raise the errors of a lost connection as one that says what helps."""
         try:
             yield
-        except (FuturesCancelledError, CommClosedError, distributed.client.TimeoutError) as error:
+        except LOST as error:
             raise ConnectionError(
                 f"client: the connection to the scheduler was lost ({error}). Nothing of this call is kept. Start a "
                 "cluster and call fit again; with fit(..., checkpoint=path), training then continues from its last "

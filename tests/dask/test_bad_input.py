@@ -285,6 +285,7 @@ def test_workers_that_die_and_a_lost_scheduler_are_told_plainly(client, monkeypa
     fail_with(scheduler.KilledWorker("prepare-1", SimpleNamespace(address="tcp://a:1"), 3))
     texts = ("every worker died that computed it", "tcp://a:1", "memory_limit", "allowed-failures")
     assert_refused(classifier(client=client), lazy(X, Y), RuntimeError, *texts)
-    fail_with(of_client.FuturesCancelledError([]))
     texts = ("the connection to the scheduler was lost", "fit(..., checkpoint=path)")
-    assert_refused(classifier(client=client), lazy(X, Y), ConnectionError, *texts)
+    for error in (of_client.FuturesCancelledError([]), of_client.FutureCancelledError("gradient-1", "lost")):
+        fail_with(error)
+        assert_refused(classifier(client=client), lazy(X, Y), ConnectionError, *texts)
