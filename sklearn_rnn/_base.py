@@ -21,7 +21,7 @@ from sklearn_rnn._data.targets import check_labels, check_y, known_targets
 from sklearn_rnn._data.training_data import Known, read_sequences, read_training_data
 from sklearn_rnn._data.validation import hold_out, read_validation_data
 from sklearn_rnn._data.weights import check_weights
-from sklearn_rnn._identity import identity_of
+from sklearn_rnn._identity import identity_of, texts_of_data
 from sklearn_rnn._inference.prediction import hidden_states, predict_scores
 from sklearn_rnn._inference.stream import PredictionStream
 from sklearn_rnn._model import Model
@@ -45,6 +45,7 @@ from sklearn_rnn._training.losses import Loss
 from sklearn_rnn._training.memory.model import memory_estimate
 from sklearn_rnn._training.monitor import Best
 from sklearn_rnn._training.session import ClosedSession, TrainingSession
+from sklearn_rnn._training.source import LocalSource
 from sklearn_rnn._utils.atomic import draft_of
 from sklearn_rnn._utils.callbacks import CallbackSupportMixin, FitTasks
 from sklearn_rnn._utils.diagram import block_with_caption
@@ -180,8 +181,13 @@ class BaseRNN(DocumentationLinkMixin, PlainStateMixin, CallbackSupportMixin, Bas
 
     def _keeper(self, checkpoint, known, dataset, validation, begins):
         """Return what keeps the states of this training, and has the one to continue from."""
+        texts = texts_of_data(dataset, known)
+        return self._keeper_of(checkpoint, texts, validation and texts_of_data(validation, known), begins)
+
+    def _keeper_of(self, checkpoint, texts, texts_of_validation, begins):
+        """Return the same for data with these texts, which identify them."""
         start = None if begins else (self._model, self._session)
-        return KEEPERS["file"](checkpoint, identity_of(self, known, dataset, validation, start))
+        return KEEPERS["file"](checkpoint, identity_of(self, texts, texts_of_validation, start))
 
     def _first_random_state(self, keeper):
         """Return the generator of a new network; that of a training which continues is as it was at its start."""
@@ -270,21 +276,26 @@ class BaseRNN(DocumentationLinkMixin, PlainStateMixin, CallbackSupportMixin, Bas
             )
         return None
 
-    def _train(self, dataset, validation=None, **options):
-        """Train the draft's own model and session, and set the fitted attributes; see TrainingSession.train."""
-        model, session = self._model, self._session
+    def _train(self, dataset, validation=None, state=None, **options):
+        """Train the draft's own model and session on data of this process; see LocalSource."""
+        self._restore(options)
+        has_scorer = validation is not None and self.scoring is not None
+        score = validation_scorer(self._while_training(), self._model) if has_scorer else None
+        self._train_on(LocalSource(dataset, validation, state, score), **options)
+
+    def _restore(self, options):
+        """Bring the session to the state that training continues from, if the keeper in the options has one."""
         keeper = options.get("keeper")
         if keeper is not None and keeper.earlier is not None:
-            session.restore(keeper.earlier.session, model.network, keeper.place)
+            self._session.restore(keeper.earlier.session, self._model.network, keeper.place)
             options["begins"] = False
-        settings = training_settings(
-            self, session.truncation, len(dataset), in_one_batch=options.get("state") is not None
-        )
+
+    def _train_on(self, source, **options):
+        """Train the draft's own model and session, and set the fitted attributes; see TrainingSession.train."""
+        model, session = self._model, self._session
+        settings = training_settings(self, session.truncation, len(source), in_one_batch=source.state is not None)
         loss = self._make_loss(model.coding)
-        has_scorer = validation is not None and self.scoring is not None
-        score = validation_scorer(self._while_training(), model) if has_scorer else None
-        data = (settings, dataset, validation)
-        best = session.train(model, loss, *data, score=score, snapshot=self._snapshot, **options)
+        best = session.train(model, loss, settings, source, snapshot=self._snapshot, **options)
         self._set_fitted_attributes(best)
 
     def _while_training(self):
@@ -552,6 +563,11 @@ def with_weights(estimator: BaseRNN, schema: InputSchema, coding: Any, weights: 
     estimator.n_features_in_ = schema.step_features
     estimator._set_fitted_attributes(Best())
     return estimator
+
+
+def reader_of(estimator: BaseRNN) -> TargetReader:
+    """Return how an estimator reads y."""
+    return estimator._target_reader()
 
 
 def training_problem(estimator: BaseRNN, X: Any, y: Any) -> tuple[Loss, Dataset]:

@@ -4,35 +4,33 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 import scipy
 
 from sklearn_rnn._data.batches import Dataset
-from sklearn_rnn._data.training_data import VALIDATION, Known
+from sklearn_rnn._data.training_data import TRAINING, VALIDATION, Known
 from sklearn_rnn._utils.plain import RandomBits, as_plain_value, to_plain
 from sklearn_rnn._utils.state import package_version
 
 # They change no bit of the result. warm_start does, by the network that training starts from, which is compared.
-NEUTRAL = {"n_jobs", "verbose", "memory_budget", "warm_start"}
+NEUTRAL = {"n_jobs", "verbose", "memory_budget", "warm_start", "client"}
 LONGEST = 200  # characters of a parameter; a longer one is compared by its digest
 N_DIGITS = 16
 
 
 def identity_of(
-    estimator: Any, known: Known, dataset: Dataset, validation: Dataset | None, start: Any = None
+    estimator: Any, texts: Iterable[str], texts_of_validation: Iterable[str] | None, start: Any = None
 ) -> dict[str, str]:
     """Return what identifies a training, each part with a text.
 
     Parameters
     ----------
     estimator : BaseRNN
-    known : Known
-        The schema and the coding of the data.
-    dataset, validation : Dataset
-        Before anything is held out.
+    texts, texts_of_validation : iterable of three str
+        See :func:`texts_of_data`; of the data before anything is held out. None without validation data.
     start : (Model, TrainingSession), or None
         A warm start's.
     """
@@ -42,10 +40,10 @@ def identity_of(
         identity["scipy"] = scipy.__version__  # other versions go other ways
     identity |= {name: _text_of(value) for name, value in sorted(parameters.items())}
     identity["first network"] = "a new one" if start is None else digest_of([to_plain(part) for part in start])
-    identity |= dict(zip(("X", "y", "sample_weight"), _texts_of_data(dataset, known)))
-    if validation is None:
+    identity |= dict(zip(TRAINING, texts))
+    if texts_of_validation is None:
         return identity | dict.fromkeys(VALIDATION, "none")
-    return identity | dict(zip(VALIDATION, _texts_of_data(validation, known)))
+    return identity | dict(zip(VALIDATION, texts_of_validation))
 
 
 def _text_of(value: Any) -> str:
@@ -58,7 +56,8 @@ def _text_of(value: Any) -> str:
     return f"{text[:20]}..., digest {digest_of(text)}"
 
 
-def _texts_of_data(dataset: Dataset, known: Known) -> Iterator[str]:
+def texts_of_data(dataset: Dataset, known: Known) -> Iterator[str]:
+    """Yield a text each for X, y and the weights, which says what they are, read by ``known``."""
     sequences = dataset.sequences.of_data
     digest = hashlib.sha256()
     _add(digest, [to_plain(known.schema), sequences.lengths])

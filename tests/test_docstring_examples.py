@@ -2,6 +2,7 @@
 
 import doctest
 import importlib
+import importlib.util
 import inspect
 import pkgutil
 import re
@@ -18,6 +19,8 @@ LIBRARIES = {
     "pandas": "import pandas",
     "polars": "import polars",
 }
+# Public packages that need a library.
+OPTIONAL = {"sklearn_rnn.dask": "distributed"}
 # show_versions has figures that differ between machines.
 FLAGS = doctest.ELLIPSIS
 
@@ -25,7 +28,8 @@ FLAGS = doctest.ELLIPSIS
 def public_modules():
     """The package, and its modules whose names have no underscore."""
     names = [module.name for module in pkgutil.walk_packages(sklearn_rnn.__path__, "sklearn_rnn.")]
-    return [sklearn_rnn, *(importlib.import_module(name) for name in names if "._" not in name)]
+    missing = {name for name, library in OPTIONAL.items() if importlib.util.find_spec(library) is None}
+    return [sklearn_rnn, *(importlib.import_module(name) for name in names if "._" not in name and name not in missing)]
 
 
 def public_names():

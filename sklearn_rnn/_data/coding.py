@@ -97,11 +97,13 @@ class ClassCoding:
 
     def score(self, scores: np.ndarray, targets: np.ndarray, weights: np.ndarray, activate: Activation) -> float:
         """Accuracy of raw scores against targets."""
+        return float(np.average(self.hits(scores, targets), weights=weights))
+
+    def hits(self, scores: np.ndarray, targets: np.ndarray) -> np.ndarray:
+        """Whether the class, or all labels, of each row of raw scores are those of targets, (n,)."""
         if self.is_multilabel:
-            hits = ((scores > 0) == (targets > 0)).all(axis=1)
-        else:
-            hits = self.codes_of(scores) == self.codes_of(targets)
-        return float(np.average(hits, weights=weights))
+            return ((scores > 0) == (targets > 0)).all(axis=1)
+        return self.codes_of(scores) == self.codes_of(targets)
 
     def strata(self, targets: np.ndarray) -> np.ndarray | None:
         """Class of every row of targets, for a stratified split; None for multilabel targets."""
@@ -148,12 +150,20 @@ class ValueCoding:
     @classmethod
     def learn(cls, y: np.ndarray, weights: np.ndarray, normalize: bool) -> ValueCoding:
         """Make the coding of checked values, (n,) or (n, n_outputs), with weights, (n,)."""
-        is_flat, has_weight = y.ndim == 1, weights > 0
+        is_flat = y.ndim == 1
         y = y[:, None] if is_flat else y
-        mean, scale = np.zeros(y.shape[1]), np.ones(y.shape[1])
-        if normalize and has_weight.any():
-            mean, scale = cls._mean_and_scale(*_statistics(y[has_weight], weights[has_weight]))
-        return cls(mean, scale, is_flat, normalize, is_provisional=normalize and not has_weight.any())
+        statistics = ValueStatistics(y.shape[1])
+        if normalize:
+            statistics.add(y, weights)
+        return cls.of_statistics(statistics, is_flat, normalize)
+
+    @classmethod
+    def of_statistics(cls, statistics: ValueStatistics, is_flat: bool, normalize: bool) -> ValueCoding:
+        """Make the coding of values with these statistics, which nothing is read of without ``normalize``."""
+        mean, scale = np.zeros(statistics.n_outputs), np.ones(statistics.n_outputs)
+        if normalize and statistics.has_weight:
+            mean, scale = cls._mean_and_scale(*statistics.mean_and_spread())
+        return cls(mean, scale, is_flat, normalize, is_provisional=normalize and not statistics.has_weight)
 
     def check_parts(self, place: str) -> None:
         """Refuse a loaded scale that is none."""
@@ -219,9 +229,10 @@ class ValueCoding:
         """R^2 of raw scores against targets. It is the same in all units."""
         from sklearn.metrics import r2_score  # not at the top: this import takes longer than that of the whole package
 
-        return r2_score(targets, self._predicted_targets(scores, activate), sample_weight=weights)
+        return r2_score(targets, self.predicted_targets(scores, activate), sample_weight=weights)
 
-    def _predicted_targets(self, scores: np.ndarray, activate: Activation) -> np.ndarray:
+    def predicted_targets(self, scores: np.ndarray, activate: Activation) -> np.ndarray:
+        """Return the targets, (n, n_outputs), that raw scores predict."""
         return activate(scores)
 
     def strata(self, targets: np.ndarray) -> None:
@@ -251,15 +262,50 @@ class PositiveCoding(ValueCoding):
     def _in_units(self, targets: np.ndarray) -> np.ndarray:
         return targets * np.exp(self.mean)
 
-    def _predicted_targets(self, scores: np.ndarray, activate: Activation) -> np.ndarray:
+    def predicted_targets(self, scores: np.ndarray, activate: Activation) -> np.ndarray:
         return activate(scores * self.scale)
 
 
-def _statistics(y: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Mean and spread of values (n, n_outputs) with positive weights (n,), and whether they are constant."""
-    # In units of a power of two, each output's squares neither overflow nor underflow. The division is exact.
-    exponent = np.frexp(np.abs(y).max(axis=0))[1]
-    moments = Moments(y.shape[1])
-    moments.add(np.ldexp(y, -exponent), weights)
-    is_constant = moments.is_constant(10 * np.finfo(np.float64).eps)
-    return np.ldexp(moments.mean, exponent), np.ldexp(moments.spread, exponent), is_constant
+class ValueStatistics:
+    """Mean and spread of values, which may come in parts.
+
+    Parameters
+    ----------
+    n_outputs : int
+
+    Attributes
+    ----------
+    has_weight : bool
+        Whether any value had a weight above 0.
+    """
+
+    def __init__(self, n_outputs: int) -> None:
+        self.n_outputs, self.has_weight = n_outputs, False
+        self._exponents, self._moments = np.zeros(n_outputs, np.int32), Moments(n_outputs)
+
+    def add(self, y: np.ndarray, weights: np.ndarray) -> None:
+        """Count values, (n, n_outputs), with weights, (n,); those of weight 0 are left out."""
+        counting = weights > 0
+        if not counting.any():
+            return
+        y, part = y[counting], ValueStatistics(self.n_outputs)
+        # In units of a power of two, each output's squares neither overflow nor underflow. The division is exact.
+        part._exponents = np.frexp(np.abs(y).max(axis=0))[1]
+        part._moments.add(np.ldexp(y, -part._exponents), weights[counting])
+        part.has_weight = True
+        self.join(part)
+
+    def join(self, others: ValueStatistics) -> None:
+        """Count the values of other statistics."""
+        if not others.has_weight:
+            return
+        exponents = np.maximum(self._exponents, others._exponents) if self.has_weight else others._exponents
+        self._moments = self._moments.times_power_of_two(self._exponents - exponents)
+        self._moments.join(others._moments.times_power_of_two(others._exponents - exponents))
+        self._exponents, self.has_weight = exponents, True
+
+    def mean_and_spread(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return mean and spread of each output, (n_outputs,), and whether its values are constant."""
+        moments = self._moments
+        is_constant = moments.is_constant(10 * np.finfo(np.float64).eps)
+        return np.ldexp(moments.mean, self._exponents), np.ldexp(moments.spread, self._exponents), is_constant

@@ -31,6 +31,17 @@ class ScaleCheck:
         with np.errstate(over="ignore", invalid="ignore"):  # squares may overflow: then the spread is inf or NaN
             self._moments.add(rows)
 
+    def join(self, others: ScaleCheck) -> None:
+        """Count the rows that another check of the same features has seen."""
+        if others._moments is None:
+            return
+        if self._moments is None:
+            self._moments, self._features = Moments(len(others._features)), others._features
+            self._precision = others._precision
+        self._precision = max(self._precision, others._precision)
+        with np.errstate(over="ignore", invalid="ignore"):
+            self._moments.join(others._moments)
+
     def warn(self, sequences: Sequences | MappedSequences, owner: str, names: Sequence[str] | None = None) -> None:
         """Warn if a feature is far from scale.
 

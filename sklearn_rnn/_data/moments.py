@@ -49,6 +49,28 @@ class Moments:
         self._mean += shift * (weight / total)
         self.weight = total
 
+    def join(self, others: Moments) -> None:
+        """Count the rows of other moments after these, as if they had come here."""
+        if self._origin is None or others._origin is None:
+            if others._origin is not None:
+                vars(self).update(weight=others.weight, _origin=others._origin)
+                self._mean, self._squares = others._mean.copy(), others._squares.copy()
+            return
+        shift = (others._origin - self._origin) + others._mean - self._mean
+        total = self.weight + others.weight
+        self._squares += others._squares + shift * shift * (self.weight * others.weight / total)
+        self._mean += shift * (others.weight / total)
+        self.weight = total
+
+    def times_power_of_two(self, exponents: np.ndarray) -> Moments:
+        """Return the moments of all values times ``2**exponents``, (n_columns,)."""
+        scaled = Moments(len(self._mean))
+        scaled.weight = self.weight
+        scaled._origin = None if self._origin is None else np.ldexp(self._origin, exponents)
+        scaled._mean = np.ldexp(self._mean, exponents)
+        scaled._squares = np.ldexp(self._squares, 2 * exponents)
+        return scaled
+
     @property
     def mean(self) -> np.ndarray:
         """Weighted mean of every column, (n_columns,); 0 before the first row."""

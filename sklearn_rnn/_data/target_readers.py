@@ -68,9 +68,7 @@ class LabelReader:
             raise ValueError(f"class_weight={self.class_weight!r} does not go with multilabel y: use sample_weight.")
         codes = coding.codes_of(targets)
         if self.class_weight == "balanced":
-            counts = np.bincount(codes, weights, minlength=len(coding.classes))
-            present = counts > 0
-            class_weights = np.divide(counts.sum(), present.sum() * counts, out=np.zeros_like(counts), where=present)
+            class_weights = balanced_class_weights(np.bincount(codes, weights, minlength=len(coding.classes)))
         else:
             class_weights = compute_class_weight(self.class_weight, classes=coding.classes, y=coding.classes)
             if not np.isfinite(class_weights).all() or class_weights.min() < 0:
@@ -79,6 +77,12 @@ class LabelReader:
             products = weights * class_weights[codes]
         check_sum(products, weights.dtype, f"class_weight={self.class_weight!r}, times sample_weight,")
         return products.astype(weights.dtype, copy=False)
+
+
+def balanced_class_weights(counts: np.ndarray) -> np.ndarray:
+    """Return the weight of each class, given the weighted number of its samples; 0 for absent classes."""
+    present = counts > 0
+    return np.divide(counts.sum(), present.sum() * counts, out=np.zeros_like(counts), where=present)
 
 
 @dataclass(frozen=True)

@@ -53,6 +53,7 @@ def read_training_data(
     known: Known | None = None,
     classes: np.ndarray | None = None,
     is_chunk: bool = False,
+    is_part: bool = False,
     names: Names = TRAINING,
 ) -> tuple[Known, Dataset]:
     """Check X, y and the weights.
@@ -71,6 +72,8 @@ def read_training_data(
         All classes that there will be, if known.
     is_chunk : bool, default=False
         Whether the sequences may have begun before X. Then X moves the network state even without any weight.
+    is_part : bool, default=False
+        Whether other data are trained on too, so that all of these may be without weight.
     names : Names
         The arguments, for messages.
 
@@ -79,7 +82,87 @@ def read_training_data(
     Known, Dataset
         The dataset has no sequence without weight, except if ``is_chunk``.
     """
-    schema, sequences = read_sequences(estimator, X, names.X, None if known is None else known.schema)
+    schema, sequences, y, is_known, weights = read_samples(
+        estimator,
+        X,
+        y,
+        sample_weight,
+        reader,
+        schema=None if known is None else known.schema,
+        may_be_zero=is_chunk or is_part,
+        names=names,
+    )
+    if is_chunk:
+        schema.check_whole_patches(
+            sequences,
+            f"but with stateful=True a chunk needs a multiple of patch_size={schema.patches.size}: zeros before a "
+            "patch would come in mid-sequence.",
+        )
+    if known is None or known.coding.is_provisional:
+        coding = reader.learn(y, classes, weights if is_known is None else weights[is_known])
+    else:
+        coding = known.coding
+    targets = _in_all_rows(coding.encode(y, schema.dtype, schema.owner, names.y), is_known)
+    if known is None and not reader.per_step:
+        warn_of_steps(y, sequences, names.y)
+    weights = reader.reweigh(weights, targets, coding)
+    if not is_chunk and not is_part and not weights.any():
+        raise ValueError(f"class_weight={estimator.class_weight} leaves every sequence with weight 0.")
+    dataset: Any = Dataset(sequences, targets, weights, reader.per_step)
+    if not is_chunk:
+        dataset = dataset.without_zero_weights()
+        if known is None and schema.categories is not None and len(dataset) < len(sequences):
+            schema, dataset = _without_unseen_categories(schema, dataset)
+    return Known(schema, coding), replace(dataset, sequences=schema.patches.of(dataset.sequences))
+
+
+class Samples(NamedTuple):
+    """X, y and weights, checked.
+
+    Attributes
+    ----------
+    schema : InputSchema
+    sequences : Sequences or MappedSequences
+        Not yet in patches.
+    y : ndarray of shape (n_known,) or (n_known, n_outputs)
+        The known targets.
+    is_known : ndarray of shape (n_rows,), bool, or None
+        Which steps have a known target. None: all, or targets are those of sequences.
+    weights : ndarray of shape (n_sequences,) or (n_rows,)
+        0 where no target is known.
+    """
+
+    schema: InputSchema
+    sequences: Any
+    y: np.ndarray
+    is_known: np.ndarray | None
+    weights: np.ndarray
+
+    @property
+    def weights_of_known(self) -> np.ndarray:
+        """The weights of the known targets."""
+        return self.weights if self.is_known is None else self.weights[self.is_known]
+
+
+def read_samples(
+    estimator: Any,
+    X: Any,
+    y: Any,
+    sample_weight: Any,
+    reader: TargetReader,
+    *,
+    schema: InputSchema | None = None,
+    may_be_zero: bool = False,
+    names: Names = TRAINING,
+    scale_check: ScaleCheck | None = None,
+    warns: bool = True,
+) -> Samples:
+    """Check X, y and the weights, but for the coding of y; see :func:`read_training_data` and :func:`read_sequences`.
+
+    With ``may_be_zero`` all weights may be 0.
+    """
+    known = schema
+    schema, sequences = read_sequences(estimator, X, names.X, known, warns=warns, scale_check=scale_check)
     if sequences.form != "rows":
         check_alignment(X, y, names.y, names.X)
         check_alignment(X, sample_weight, names.sample_weight, names.X)
@@ -89,35 +172,14 @@ def read_training_data(
         sequences,
         schema.dtype,
         per_step=reader.per_step,
-        may_be_zero=is_chunk,
+        may_be_zero=may_be_zero,
         name=names.sample_weight,
     )
-    if known is None:
+    if known is None and (not may_be_zero or weights.any()):
         schema = replace(schema, patches=choose_patches(estimator, sequences.lengths, weights))
-    if is_chunk:
-        schema.check_whole_patches(
-            sequences,
-            f"but with stateful=True a chunk needs a multiple of patch_size={schema.patches.size}: zeros before a "
-            "patch would come in mid-sequence.",
-        )
     if is_known is not None:
-        weights = _weights_of_known(weights, is_known, is_chunk, names)
-    if known is None or known.coding.is_provisional:
-        coding = reader.learn(y, classes, weights if is_known is None else weights[is_known])
-    else:
-        coding = known.coding
-    targets = _in_all_rows(coding.encode(y, schema.dtype, schema.owner, names.y), is_known)
-    if known is None and not reader.per_step:
-        warn_of_steps(y, sequences, names.y)
-    weights = reader.reweigh(weights, targets, coding)
-    if not is_chunk and not weights.any():
-        raise ValueError(f"class_weight={estimator.class_weight} leaves every sequence with weight 0.")
-    dataset: Any = Dataset(sequences, targets, weights, reader.per_step)
-    if not is_chunk:
-        dataset = dataset.without_zero_weights()
-        if known is None and schema.categories is not None and len(dataset) < len(sequences):
-            schema, dataset = _without_unseen_categories(schema, dataset)
-    return Known(schema, coding), replace(dataset, sequences=schema.patches.of(dataset.sequences))
+        weights = _weights_of_known(weights, is_known, may_be_zero, names)
+    return Samples(schema, sequences, y, is_known, weights)
 
 
 def _without_unseen_categories(schema: InputSchema, dataset: Dataset) -> tuple[InputSchema, Dataset]:
@@ -149,21 +211,29 @@ def _in_all_rows(targets: np.ndarray, is_known: np.ndarray | None) -> np.ndarray
 
 
 def read_sequences(
-    estimator: Any, X: Any, name: str = "X", schema: InputSchema | None = None, *, warns: bool = True
+    estimator: Any,
+    X: Any,
+    name: str = "X",
+    schema: InputSchema | None = None,
+    *,
+    warns: bool = True,
+    scale_check: ScaleCheck | None = None,
 ) -> tuple[InputSchema, Any]:
     """Return the schema, learned from X but for the patches if it is None, and the steps of X, not yet in patches.
 
-    With ``warns``, X that a schema is learned from may get warnings about the scale of features, ids and rows.
+    With ``warns``, X that a schema is learned from may get warnings about the scale of features, ids and rows. With
+    ``scale_check`` the scale is left to it: it sees the rows, and warns later.
     """
     if schema is not None:
         return schema, schema.read(estimator, X, name)
-    scale_check, id_check = ScaleCheck(), IdCheck()
+    own_scale_check, id_check = ScaleCheck(), IdCheck()
 
     def observe(rows: np.ndarray, features: np.ndarray) -> None:
-        scale_check(rows, features)
+        (own_scale_check if scale_check is None else scale_check)(rows, features)
         id_check(rows)
 
-    sequences, categories = read_new_sequences(estimator, X, name, observe if warns else None)
+    observes = warns or scale_check is not None
+    sequences, categories = read_new_sequences(estimator, X, name, observe if observes else None)
     is_table = sequences.form == "rows"
     schema = InputSchema(
         owner=type(estimator).__name__,
@@ -176,7 +246,7 @@ def read_sequences(
     )
     if warns and categories is None:
         warn_of_readings(estimator, sequences)
-    scale_check.warn(sequences, schema.owner, names_of_step(estimator, sequences))
-    if categories is None:
+    own_scale_check.warn(sequences, schema.owner, names_of_step(estimator, sequences))
+    if warns and categories is None:
         id_check.warn(sequences)
     return schema, sequences

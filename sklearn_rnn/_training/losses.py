@@ -166,7 +166,7 @@ class Poisson(Loss):
         return derivative.astype(scores.dtype, copy=False)
 
     def start_scores(self, targets: np.ndarray, weights: np.ndarray) -> np.ndarray:
-        mean = _weighted_mean(targets, weights)
+        mean = weighted_mean(targets, weights)
         return np.log(np.where(mean > 0, mean, SMALLEST_SHARE)) / self._scale  # an output of zeros stays possible
 
 
@@ -183,11 +183,11 @@ REGRESSION_LOSSES: dict[str, Callable[[], Loss]] = {
 SMALLEST_SHARE = 1e-3
 
 
-def _weighted_mean(targets: np.ndarray, weights: np.ndarray) -> np.ndarray:
+def weighted_mean(targets: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Mean of targets (n, n_outputs), (n_outputs,), in float64."""
     return np.average(targets, axis=0, weights=weights.astype(np.float64))
 
 
 def _shares(targets: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Weighted share of every class or label, (n_outputs,): a class that is still absent stays possible."""
-    return np.clip(_weighted_mean(targets, weights), SMALLEST_SHARE, 1 - SMALLEST_SHARE)
+    return np.clip(weighted_mean(targets, weights), SMALLEST_SHARE, 1 - SMALLEST_SHARE)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import sqrt
 from typing import Any
 
@@ -32,6 +32,15 @@ class Optimizer(ABC):
     @abstractmethod
     def reset(self) -> None:
         """Forget all earlier updates."""
+
+    def restore_mean_of(self, optimizers: Sequence[Optimizer], shares: Sequence[float]) -> None:
+        """Take over the mean of the averages of optimizers with the same settings; ``shares`` sum to 1.
+
+        The mean is taken in float64, in the given order.
+        """
+        for name, average in vars(self).items():
+            if isinstance(average, np.ndarray):
+                average[...] = weighted_sum([getattr(optimizer, name) for optimizer in optimizers], shares)
 
     def restore(self, earlier: Optimizer) -> None:
         """Take over the averages of an optimizer with the same settings.
@@ -125,6 +134,10 @@ class Adam(Optimizer):
         self.n_updates = 0
         self.mean[...] = self.uncentered_variance[...] = 0
 
+    def restore_mean_of(self, optimizers: Sequence[Adam], shares: Sequence[float]) -> None:  # type: ignore[override]
+        super().restore_mean_of(optimizers, shares)
+        self.n_updates = max(optimizer.n_updates for optimizer in optimizers)
+
     def restore(self, earlier: Adam) -> None:  # type: ignore[override]
         super().restore(earlier)
         self.n_updates = earlier.n_updates
@@ -163,6 +176,14 @@ class RMSprop(Optimizer):
 
     def reset(self) -> None:
         self.uncentered_variance[...] = 0
+
+
+def weighted_sum(vectors: Sequence[np.ndarray], shares: Sequence[float]) -> np.ndarray:
+    """Return the sum of vectors times their shares, in float64 and in the given order."""
+    total = np.zeros(len(vectors[0]))
+    for vector, share in zip(vectors, shares):
+        total += share * vector.astype(np.float64)
+    return total
 
 
 # From a solver's name to a function of the estimator's parameters that makes the optimizer. "lbfgs" has no optimizer:

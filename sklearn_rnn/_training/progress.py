@@ -6,7 +6,6 @@ from textwrap import fill
 
 import numpy as np
 
-from sklearn_rnn._data.batches import Dataset
 from sklearn_rnn._data.coding import ClassCoding
 from sklearn_rnn._model import Model
 from sklearn_rnn._network import kernels
@@ -54,17 +53,15 @@ class Progress:
             print(_wrapped(reason) if self._has_begun else f"{self._header}\n{_wrapped(reason)}")
 
 
-def header_of(model: Model, dataset: Dataset) -> str:
-    """Return two lines: the data, and the model."""
-    sequences = dataset.sequences.of_data
+def header_of(model: Model, n_sequences: int, shortest: int, longest: int) -> str:
+    """Return two lines: the data, with the steps of the shortest and the longest sequence, and the model."""
     schema, network, coding = model.schema, model.network, model.coding
-    shortest, longest = int(sequences.lengths.min()), int(sequences.lengths.max())
     steps = f"{shortest}" if shortest == longest else f"{shortest} to {longest}"
     features = _count(schema.step_features, "feature")
     if schema.categories is not None:
         features += f" ({len(schema.categories.features)} categorical)"
     target = _count(len(coding.classes), "class", "classes") if isinstance(coding, ClassCoding) else "values"
-    where = " at every step" if dataset.per_step else ""
+    where = " at every step" if model.is_per_step else ""
     units = ", ".join(str(layer[0].n_units) for layer in network.layers)
     parts = [f"{model.architecture['cell'].upper()} {units}"]
     if network.is_bidirectional:
@@ -73,7 +70,7 @@ def header_of(model: Model, dataset: Dataset) -> str:
         parts.append(f"patches of {schema.patches.size} steps, stride {schema.patches.stride}")
     engine = "NumPy" if kernels.name == "numpy" else f"kernels {kernels.name}"
     parts.append(f"{len(network.parameters.vector):,} weights; {engine}, {network.dtype}")
-    data = f"{_count(len(dataset), 'sequence')} of {steps} step{'s' * (longest > 1)}, {features}; "
+    data = f"{_count(n_sequences, 'sequence')} of {steps} step{'s' * (longest > 1)}, {features}; "
     return f"{_wrapped(f'{data}target: {target}{where}')}\n{_wrapped(', '.join(parts))}"
 
 

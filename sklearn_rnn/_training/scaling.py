@@ -8,6 +8,7 @@ predictions know nothing of the scaling.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -97,13 +98,29 @@ def begin_scaling(
     of_features, of_readout : bool
         Which layers are scaled, the first one and the output layer.
     """
+    return scaling_by(
+        network,
+        (lambda: feature_moments(dataset)) if of_features else None,
+        (lambda: readout_sums(network, dataset, n_jobs)) if of_readout else None,
+    )
+
+
+def scaling_by(
+    network: RecurrentNetwork,
+    measure_features: Callable[[], Moments] | None,
+    measure_readout: Callable[[], ReadoutSums] | None,
+) -> Scaling | None:
+    """Do what :func:`begin_scaling` does, by functions that measure; None for a layer that is not scaled.
+
+    When the output layer is measured, the network has the new start values of the first layer.
+    """
     layers = []
-    if of_features:
-        statistics = _of_inputs(network, *measure_features(dataset, network.dtype))
+    if measure_features is not None:
+        statistics = _of_inputs(network, *scale_of_features(measure_features(), network.dtype))
         layers = [ScaledLayer(f"{d.name}.input", f"{d.name}.bias", *statistics) for d in network.layers[0]]
         network.parameters.vector[...] = Scaling(layers).as_network(network.parameters)
-    if of_readout:
-        readout = ScaledLayer("readout.weight", "readout.bias", *measure_readout(network, dataset, n_jobs))
+    if measure_readout is not None:
+        readout = ScaledLayer("readout.weight", "readout.bias", *measure_readout().mean_and_scale(network.dtype))
         start = network.parameters.copy()
         start.views["readout.weight"] *= network.dtype.type(START_SHARE)
         network.parameters.vector[...] = Scaling([readout]).as_network(start)
@@ -119,8 +136,8 @@ def _of_inputs(network: RecurrentNetwork, mean: np.ndarray, scale: np.ndarray) -
     return np.tile(mean, n_steps), np.tile(scale, n_steps)
 
 
-def measure_features(dataset: Dataset, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
-    """Return the weighted mean and spread of each feature, over all steps; 0 and 1 for constant features."""
+def feature_moments(dataset: Dataset) -> Moments:
+    """Return the weighted moments of each feature, over all steps."""
     source = dataset.sequences.of_data  # without zeros in front
     weights = dataset.weights if dataset.per_step else np.repeat(dataset.weights, source.lengths)
     moments = Moments(source.n_features)
@@ -129,6 +146,11 @@ def measure_features(dataset: Dataset, dtype: np.dtype) -> tuple[np.ndarray, np.
         counts = of_rows > 0
         with np.errstate(over="ignore", invalid="ignore"):
             moments.add(rows if counts.all() else rows[counts], of_rows if counts.all() else of_rows[counts])
+    return moments
+
+
+def scale_of_features(moments: Moments, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
+    """Return the mean and spread of each feature; 0 and 1 for constant features."""
     with np.errstate(over="ignore", invalid="ignore"):
         mean, spread = moments.mean.astype(dtype), moments.spread.astype(dtype)
         limits = np.finfo(dtype)
@@ -137,16 +159,38 @@ def measure_features(dataset: Dataset, dtype: np.dtype) -> tuple[np.ndarray, np.
     return np.where(is_scaled, mean, dtype.type(0)), np.where(is_scaled, spread, dtype.type(1))
 
 
-def measure_readout(network: RecurrentNetwork, dataset: Dataset, n_jobs: int | None) -> tuple[np.ndarray, np.ndarray]:
-    """Return the weighted mean and spread of each input of the output layer, some sequences at a time."""
-    total, sums, squares = 0.0, np.zeros(network.n_pooled), np.zeros(network.n_pooled)
+class ReadoutSums(NamedTuple):
+    """Weighted sums over the inputs of the output layer.
+
+    Attributes
+    ----------
+    weight : float
+    inputs, squares : ndarray of shape (n_pooled,), float64
+    """
+
+    weight: float
+    inputs: np.ndarray
+    squares: np.ndarray
+
+    def plus(self, others: ReadoutSums) -> ReadoutSums:
+        """Return the sums over these inputs and others."""
+        return ReadoutSums(self.weight + others.weight, self.inputs + others.inputs, self.squares + others.squares)
+
+    def mean_and_scale(self, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
+        """Return the weighted mean and spread of each input."""
+        mean = self.inputs / self.weight
+        scale = np.sqrt(np.maximum(self.squares / self.weight - np.square(mean), 0)) + SMALLEST_SCALE
+        return mean.astype(dtype), scale.astype(dtype)
+
+
+def readout_sums(network: RecurrentNetwork, dataset: Dataset, n_jobs: int | None) -> ReadoutSums:
+    """Return the sums over the inputs of the output layer, some sequences at a time."""
+    sums = ReadoutSums(0.0, np.zeros(network.n_pooled), np.zeros(network.n_pooled))
     longest = dataset.sequences.lengths.max() if dataset.per_step else 1
     n_at_once = max(1, VALUES_AT_ONCE // int(longest * network.n_pooled))
     for start in range(0, len(dataset), n_at_once):
         part = dataset.subset(np.arange(start, min(start + n_at_once, len(dataset))))
         inputs = output_inputs(network, part.sequences, n_jobs).astype(np.float64)
         weights = part.weights.astype(np.float64)
-        total, sums, squares = total + weights.sum(), sums + weights @ inputs, squares + weights @ np.square(inputs)
-    mean = sums / total
-    scale = np.sqrt(np.maximum(squares / total - np.square(mean), 0)) + SMALLEST_SCALE
-    return mean.astype(network.dtype), scale.astype(network.dtype)
+        sums = sums.plus(ReadoutSums(float(weights.sum()), weights @ inputs, weights @ np.square(inputs)))
+    return sums

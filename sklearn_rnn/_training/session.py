@@ -5,13 +5,12 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from sklearn_rnn._data.batches import Dataset
 from sklearn_rnn._data.rows import check_rows
-from sklearn_rnn._inference.prediction import predict_scores
 from sklearn_rnn._model import Model
 from sklearn_rnn._network.network import RecurrentNetwork
 from sklearn_rnn._training.carried_state import reset_rows
@@ -22,15 +21,15 @@ from sklearn_rnn._training.losses import Loss
 from sklearn_rnn._training.memory.model import memory_estimate
 from sklearn_rnn._training.monitor import Best, Monitor
 from sklearn_rnn._training.optimizers import SOLVERS, LearningRate, Optimizer
-from sklearn_rnn._training.progress import Progress, header_of
-from sklearn_rnn._training.scaling import Scaling, begin_scaling
+from sklearn_rnn._training.progress import Progress
+from sklearn_rnn._training.scaling import Scaling
 from sklearn_rnn._training.settings import TrainingSettings
-from sklearn_rnn._training.trainer import Diverged, Trainer, train
+from sklearn_rnn._training.source import Source
+from sklearn_rnn._training.trainer import train
 from sklearn_rnn._training.truncation.policy import Truncation
 from sklearn_rnn._utils.callbacks import FitTasks
 from sklearn_rnn._utils.plain import Array, Items, Object, Optional, RandomBits, Text, plain_form, refuse_unless
 from sklearn_rnn._utils.threads import threads
-from sklearn_rnn._utils.warnings import without_overflow_warnings
 
 
 @plain_form(
@@ -124,26 +123,21 @@ class TrainingSession:
         model: Model,
         loss: Loss,
         settings: TrainingSettings,
-        dataset: Dataset,
-        validation: Dataset | None = None,
+        source: Source,
         *,
         is_partial: bool = False,
         begins: bool = False,
-        state: list[np.ndarray] | None = None,
         tasks: FitTasks,
         snapshot: Callable[[History, Best], dict[str, Any]],
-        score: Callable[[Dataset, float], float] | None = None,
         keeper: Keeper | None = None,
         first_random_state: np.random.RandomState | None = None,
     ) -> Best:
         """Train a model in place; for one epoch if ``is_partial``.
 
-        With ``begins`` the inputs of the layers that are to be scaled are measured first. With ``state`` the sequences
-        continue from there, together in one batch; the arrays are written to. ``tasks`` tell callbacks of the epochs;
-        ``snapshot`` makes attributes for them of the history and the best score so far. ``score`` returns the score of
-        the validation data, given their mean loss; None: accuracy or R^2. ``keeper`` keeps states of the training, and
-        may have one to continue from, which the session was restored to; ``first_random_state`` is the state before
-        the network was drawn.
+        With ``begins`` the inputs of the layers that are to be scaled are measured first. ``tasks`` tell callbacks of
+        the epochs; ``snapshot`` makes attributes for them of the history and the best score so far. ``keeper`` keeps
+        states of the training, and may have one to continue from, which the session was restored to;
+        ``first_random_state`` is the state before the network was drawn.
 
         Returns
         -------
@@ -151,44 +145,47 @@ class TrainingSession:
             The best validation score; its parameters are the model's now.
         """
         if settings.memory_budget is not None:
-            memory_estimate(model.network, dataset.sequences.lengths, settings)
+            memory_estimate(model.network, source.lengths, settings)
         parameters = model.network.parameters.vector
         if begins:
-            scaled = {"of_features": settings.normalize_features, "of_readout": settings.normalize_readout}
-            self.scaling = begin_scaling(model.network, dataset, settings.n_jobs, **scaled)
+            self.scaling = source.begin_scaling(model.network, settings)
         monitor = Monitor(
             self.history,
             parameters,
             tol=settings.tol,
             n_iter_no_change=settings.n_iter_no_change,
             early_stopping=settings.early_stopping,
-            progress=Progress(
-                settings.verbose, "" if is_partial or settings.verbose != 1 else header_of(model, dataset)
-            ),
-            validate=None if validation is None else lambda: evaluate(model, loss, validation, settings.n_jobs, score),
+            progress=Progress(settings.verbose, "" if is_partial or settings.verbose != 1 else source.header_of(model)),
+            validate=partial(source.evaluate, model, loss, settings.n_jobs) if source.has_validation else None,
             tasks=tasks,
             snapshot=snapshot,
             watches_loss=self.solver != "lbfgs" and not is_partial and not self.schedule.has_end,
         )
-        recorder = Recorder(keeper, self, parameters, monitor, len(dataset), first_random_state)
+        recorder = Recorder(keeper, self, parameters, monitor, len(source), first_random_state)
         n_epochs = 1 if is_partial else settings.max_iter
         is_complete = False
         with threads(settings.n_jobs) as run:
-            trainer = Trainer(
-                model.network, loss, self.optimizer, settings, self.random_state, run, state, self.scaling
+            trainer = source.trainer(
+                network=model.network,
+                loss=loss,
+                optimizer=self.optimizer,
+                settings=settings,
+                random_state=self.random_state,
+                run=run,
+                scaling=self.scaling,
             )
             if self.solver == "lbfgs":
-                train_lbfgs(trainer, dataset, n_epochs, settings.max_fun, settings.tol, monitor, recorder)
+                train_lbfgs(trainer, source.data, n_epochs, settings.max_fun, settings.tol, monitor, recorder)
             else:
                 schedule = self.schedule.for_single_epochs() if is_partial else self.schedule
-                checks_scores = not is_partial and validation is None
-                is_complete = train(trainer, dataset, schedule, n_epochs, monitor, recorder, checks_scores)
+                checks_scores = not is_partial and not source.has_validation
+                is_complete = train(trainer, source.data, schedule, n_epochs, monitor, recorder, checks_scores)
         if trainer.is_updating and self.optimizer is not None:  # Ctrl-C left its averages half updated
             self.optimizer.reset()
         if monitor.best.parameters is not None:
             parameters[...] = monitor.best.parameters
-        if is_partial and (is_complete or state is None):  # otherwise the state stays that of the chunk before
-            self.carried_state = state
+        if is_partial and (is_complete or source.state is None):  # otherwise the state stays that of the chunk before
+            self.carried_state = source.state
         self.history = monitor.history
         return monitor.best
 
@@ -208,28 +205,3 @@ class ClosedSession(TrainingSession):
 
     def check_fits(self, network: RecurrentNetwork, place: str) -> None:
         """Nothing here depends on the network."""
-
-
-def evaluate(
-    model: Model,
-    loss: Loss,
-    validation: Dataset,
-    n_jobs: int | None,
-    score: Callable[[Dataset, float], float] | None = None,
-) -> tuple[float, float]:
-    """Return the mean loss and the score of a model on encoded data; raise Diverged for a loss that is not finite."""
-    assert validation.targets is not None
-    assert validation.weights is not None
-    scores = predict_scores(model.network, validation.sequences, n_jobs)
-    targets, weights = validation.targets, validation.weights
-    if not weights.all():  # steps that do not count
-        counting = weights > 0
-        scores, targets, weights = scores[counting], targets[counting], weights[counting]
-    with without_overflow_warnings():
-        losses = loss.value(scores, targets, weights)
-        if not np.isfinite(losses):
-            raise Diverged
-        mean_loss = losses / weights.sum(dtype=np.float64)
-        if score is None:
-            return mean_loss, model.score(scores, targets, weights)
-    return mean_loss, score(validation, mean_loss)

@@ -57,6 +57,8 @@ class Trainer:
 
     Attributes
     ----------
+    random_state_of_windows : RandomState
+        Draws windows of truncation: ``random_state``, unless another one is assigned.
     is_updating : bool
         Whether the optimizer is at work. An exception in the middle leaves its averages half updated. It changes the
         parameters by one operation at its end, which no exception interrupts.
@@ -78,7 +80,7 @@ class Trainer:
         self.loss = loss
         self.optimizer = optimizer
         self.settings = settings
-        self.random_state = random_state
+        self.random_state = self.random_state_of_windows = random_state
         self.state = state
         self._run = run
         self._prepared = network.prepare()
@@ -100,21 +102,29 @@ class Trainer:
         self, dataset: Dataset, epoch: BegunEpoch, learning_rate: float, monitor: Monitor, recorder: Recorder
     ) -> None:
         """Train on the rest of an epoch; raise Diverged, before the update, if a number is not finite."""
-        n, batch_size = len(dataset), self.settings.batch_size
-        order = np.arange(n) if epoch.order is None else epoch.order
-        for start in range(epoch.n_trained, n, batch_size):
-            monitor.begin_batch(1 + start // batch_size)
+        for number, batch, n_trained in self.batches(len(dataset), epoch, 1 + monitor.n_epochs):
+            monitor.begin_batch(number)
             with without_overflow_warnings():
-                self.train_batch(dataset, order[start : start + batch_size], learning_rate, monitor)
-            epoch.n_trained = start + batch_size
+                self.train_batch(dataset, batch, learning_rate, monitor)
+            epoch.n_trained = n_trained
             recorder.end_batch(epoch)
         if not all(np.isfinite(array).all() for array in [self.network.parameters.vector, *(self.state or [])]):
             raise Diverged
 
-    def train_batch(self, dataset: Dataset, indices: np.ndarray, learning_rate: float, monitor: Monitor) -> None:
+    def batches(self, n_sequences: int, epoch: BegunEpoch, n_epochs: int) -> Iterator[tuple[int, Any, int]]:
+        """Yield the rest of an epoch's batches, from 1: number, indices, and trained sequences at its end.
+
+        The epoch is the ``n_epochs``-th one of the estimator.
+        """
+        batch_size = self.settings.batch_size
+        order = np.arange(n_sequences) if epoch.order is None else epoch.order
+        for start in range(epoch.n_trained, n_sequences, batch_size):
+            yield 1 + start // batch_size, order[start : start + batch_size], start + batch_size
+
+    def train_batch(self, dataset: Dataset, batch: Any, learning_rate: float, monitor: Monitor) -> None:
         """One update, or one at every window where each step has a loss."""
         assert self.optimizer is not None
-        for update, divisor in self.updates(dataset, indices):
+        for update, divisor in self.updates(dataset, batch):
             trained = self.trained_parameters()
             loss = self._penalize_and_divide(update, divisor, trained)
             norm, is_clipped = self._clip(update.gradient.vector)
@@ -151,7 +161,7 @@ class Trainer:
         """Yield a batch's updates, each with the weight to divide it by; the parameters may change between them."""
         lengths, truncation = dataset.sequences.lengths, self.settings.truncation
         n_steps = dataset.sequences.common_length or int(lengths[indices].max())
-        windows = truncation.draw(n_steps, self.random_state)
+        windows = truncation.draw(n_steps, self.random_state_of_windows)
         steps_at_once = truncation.length if dataset.per_step else None
         batches = [dataset.pack(part) for part in training_blocks(self.network, lengths, indices, steps_at_once)]
         blocks = self._blocks_for(batches, windows)

@@ -15,8 +15,9 @@ from sklearn_rnn._training.scaling import (
     ScaledLayer,
     Scaling,
     begin_scaling,
-    measure_features,
-    measure_readout,
+    feature_moments,
+    readout_sums,
+    scale_of_features,
 )
 
 READOUTS = ["last", ("max", "mean"), "each"]
@@ -78,7 +79,7 @@ def test_means_and_spreads_of_states_are_weighted(readout, values_at_once, monke
     inputs = scaling_module.output_inputs(network, dataset.sequences)
     expected = np.average(inputs, axis=0, weights=dataset.weights)
     variance = np.average((inputs - expected) ** 2, axis=0, weights=dataset.weights)
-    mean, scale = measure_readout(network, dataset, None)
+    mean, scale = readout_sums(network, dataset, None).mean_and_scale(network.dtype)
     assert_allclose(mean, expected, rtol=1e-12, atol=1e-15)
     assert_allclose(scale, np.sqrt(variance) + SMALLEST_SCALE, rtol=1e-7, atol=0)
 
@@ -93,7 +94,7 @@ def test_means_and_spreads_of_features_are_those_of_all_steps(per_step, patches)
     variance = np.average((rows - expected) ** 2, axis=0, weights=weights)
     if not per_step:
         dataset.sequences = patches.of(dataset.sequences)
-    mean, scale = measure_features(dataset, rows.dtype)
+    mean, scale = scale_of_features(feature_moments(dataset), rows.dtype)
     assert_allclose(mean, expected, rtol=1e-12, atol=1e-15)
     assert_allclose(scale, np.sqrt(variance), rtol=1e-12, atol=0)
 
@@ -106,7 +107,7 @@ def test_features_without_a_usable_spread_are_left_as_they_are(dtype, size):
     X = make_sequences(dtype=dtype)
     for x in X:
         x[:, 1] *= size
-    mean, scale = measure_features(make_dataset(X, np.zeros((len(X), 1))), np.dtype(dtype))
+    mean, scale = scale_of_features(feature_moments(make_dataset(X, np.zeros((len(X), 1)))), np.dtype(dtype))
     assert mean[0] != 0
     assert scale[0] != 1
     assert (mean[1], scale[1]) == (0, 1)

@@ -1,0 +1,226 @@
+"""Cluster: one training's tasks, sent and gathered; their failures as errors that name the part and the remedy."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+import distributed
+from dask.sizeof import sizeof
+from distributed.client import FutureCancelledError, FuturesCancelledError
+from distributed.comm import CommClosedError
+from distributed.scheduler import KilledWorker
+
+from sklearn_rnn._network import kernels
+from sklearn_rnn._utils.state import package_version
+from sklearn_rnn._utils.warnings import warn_user
+
+# Bytes of a state that is sent with every task: a task to hold it costs milliseconds. Dask does not do it for us: in
+# distributed 2026.8, a large keyword argument of Client.map fails beside arguments that are futures.
+LARGEST_IN_TASK = 2**16
+
+
+# The errors of a lost connection to the scheduler.
+LOST = (FutureCancelledError, FuturesCancelledError, CommClosedError)
+
+
+@dataclass
+class Timings:
+    """Where the time of the rounds went.
+
+    Attributes
+    ----------
+    n_rounds : int
+    sending, waiting : float
+        Seconds in which the client sent tasks, and waited for their results.
+    computing : float
+        Seconds of the slowest task of each round, on its worker.
+    """
+
+    n_rounds: int = 0
+    sending: float = 0.0
+    waiting: float = 0.0
+    computing: float = 0.0
+
+
+class Cluster:
+    """The tasks of one call.
+
+    Parameters
+    ----------
+    client : distributed.Client
+
+    Attributes
+    ----------
+    name : str
+        The beginning of the keys of all tasks.
+    timings : Timings
+    """
+
+    def __init__(self, client: distributed.Client) -> None:
+        self.client = client
+        self.timings = Timings()
+        self._state: Any = None  # of the present tasks
+        self.name, self._n_sent = f"sklearn_rnn-{uuid4().hex[:12]}", 0
+
+    def check_versions(self) -> None:
+        """Refuse workers with another version of this package; warn of workers with other kernels."""
+        with self.failing_plainly():
+            answers = self.client.run(versions_here, on_error="return")
+        # A worker that dies just now does not answer. Others are asked again by their first task.
+        of_workers = {address: answer for address, answer in answers.items() if not isinstance(answer, OSError)}
+        for address, answer in of_workers.items():
+            if isinstance(answer, Exception):
+                raise RuntimeError(
+                    f"client: the worker {address} cannot import sklearn_rnn ({answer!r}). Install the same version on "
+                    "all workers."
+                ) from answer
+        version, kernels_here = versions_here()
+        other = {address: found for address, (found, _) in of_workers.items() if found != version}
+        if other:
+            address, found = next(iter(other.items()))
+            raise RuntimeError(
+                f"client: {len(other)} of {len(of_workers)} workers have another version of sklearn_rnn, such as "
+                f"{address} with {found}; here it is {version}. Install the same version on all of them."
+            )
+        names = {found for _, found in of_workers.values()} | {kernels_here}
+        if len(names) > 1:
+            warn_user(
+                f"client: the cluster has machines with different kernels, {', '.join(sorted(names))}: another number "
+                "of workers may give other bits. Set SKLEARN_RNN_KERNEL to the same kernel on all of them."
+            )
+
+    def compute(self, delayed: Sequence[Any]) -> list[distributed.Future]:
+        """Start to compute lazy objects. A result that is lost with its worker is computed again."""
+        return self.client.compute(list(delayed))
+
+    def hold(self, value: Any) -> distributed.Future:
+        """Send a value once; each worker that needs it gets it once.
+
+        It is the result of a task, and not scattered: if all workers that have it die, the scheduler makes it again.
+        """
+        return self.client.submit(_same, value, key=self._key("value"), pure=False)
+
+    def map(
+        self, function: Callable[..., Any], items: Sequence[Any], *arguments: Any, state: Any = None
+    ) -> list[distributed.Future]:
+        """Start a task for each item, with the same further arguments.
+
+        ``state`` is the last argument of all. A large one is held, so that it is sent once, and not with every task.
+        """
+        if state is not None:
+            self._state = self.hold(state) if sizeof(state) > LARGEST_IN_TASK else state
+            arguments = (*arguments, self._state)
+        keys = [self._key(f"{function.__name__}-{i}") for i in range(len(items))]
+        same = [[argument] * len(items) for argument in arguments]
+        return self.client.map(function, items, *same, key=keys, pure=False)
+
+    def _key(self, name: str) -> str:
+        self._n_sent += 1
+        return f"{self.name}-{name.strip('_')}-{self._n_sent}"
+
+    def results(self, futures: Sequence[distributed.Future], what: Sequence[str]) -> list[Any]:
+        """Return the results of tasks, in order; ``what`` names each for errors. An exception cancels them."""
+        try:
+            with self.failing_plainly():
+                try:
+                    return self.client.gather(list(futures))
+                except KilledWorker as error:
+                    raise _killed(error, _failed(futures, what)) from error
+                except LOST:
+                    raise
+                except Exception as error:
+                    if hasattr(error, "add_note") and _is_of_user(error):
+                        error.add_note(f"sklearn_rnn.dask: it was raised for {_failed(futures, what)}.")
+                    raise
+        except BaseException:
+            self.cancel(futures)
+            raise
+
+    def cancel(self, futures: Sequence[distributed.Future]) -> None:
+        """Cancel tasks that are not needed any more, if the scheduler can still be reached."""
+        if self.client.status == "running":
+            self.client.cancel(list(futures), force=True)
+
+    def run(
+        self, function: Callable[..., Any], items: Sequence[Any], what: Sequence[str], *arguments: Any, **state: Any
+    ) -> list[Any]:
+        """Return the results of a task for each item; see :meth:`map`."""
+        return self.results(self.map(function, items, *arguments, **state), what)
+
+    def run_round(
+        self, function: Callable[..., Any], items: Sequence[Any], what: Sequence[str], *arguments: Any, **state: Any
+    ) -> list[Any]:
+        """Return the results of one round of tasks, each of which returns its seconds too; count where time goes."""
+        started = time.perf_counter()
+        futures = self.map(function, items, *arguments, **state)
+        sent = time.perf_counter()
+        results = self.results(futures, what)
+        timings = self.timings
+        timings.n_rounds += 1
+        timings.sending += sent - started
+        timings.waiting += time.perf_counter() - sent
+        timings.computing += max((seconds for seconds, _ in results), default=0.0)
+        return [result for _, result in results]
+
+    @contextmanager
+    def failing_plainly(self) -> Iterator[None]:
+        """Raise the errors of a lost connection as one that says what helps."""
+        try:
+            yield
+        except LOST as error:
+            raise ConnectionError(
+                f"client: the connection to the scheduler was lost ({error}). Nothing of this call is kept. Start a "
+                "cluster and call fit again; with fit(..., checkpoint=path), training then continues from its last "
+                "state."
+            ) from error
+
+
+def versions_here() -> tuple[str, str]:
+    """Return the versions that decide the bits of a task."""
+    return package_version(), kernels.name
+
+
+def client_of(client: Any) -> distributed.Client:
+    """Return the client to use: the one given, or the current one."""
+    if client is None:
+        try:
+            client = distributed.get_client()
+        except ValueError as error:
+            raise ValueError(
+                "client=None, and there is no current client: make one, such as distributed.Client(), or pass it as "
+                "client."
+            ) from error
+    if not isinstance(client, distributed.Client):
+        raise TypeError(f"client={client!r} must be a distributed.Client or None.")
+    if client.asynchronous:
+        raise ValueError("client is asynchronous, but fit waits for results: make it with asynchronous=False.")
+    if client.status != "running":
+        raise ValueError(f"client is {client.status}: make a new one, such as distributed.Client().")
+    return client
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+def _failed(futures: Sequence[distributed.Future], what: Sequence[str]) -> str:
+    """Return the name of the first task that failed."""
+    return next((name for future, name in zip(futures, what) if future.status == "error"), "a task")
+
+
+def _is_of_user(error: Exception) -> bool:
+    """Whether an error has not yet got the name of its part."""
+    return not getattr(error, "has_name_of_part", False)
+
+
+def _killed(error: KilledWorker, name: str) -> RuntimeError:
+    return RuntimeError(
+        f"{name}: every worker died that computed it ({error}). Most often it did not have enough memory: make smaller "
+        "parts, or give workers more (memory_limit). A worker may die as often as the setting "
+        "distributed.scheduler.allowed-failures of Dask says."
+    )
