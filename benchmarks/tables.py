@@ -6,6 +6,7 @@ python benchmarks/scaling.py --json benchmarks/results/scaling.json --plot docs/
 python benchmarks/memory.py --json benchmarks/results/memory.json
 python benchmarks/stream.py --json benchmarks/results/stream.json
 python benchmarks/stream_latency.py --json benchmarks/results/stream_latency.json
+python benchmarks/latency.py --json benchmarks/results/latency.json
 python benchmarks/tables.py
 """
 
@@ -38,7 +39,8 @@ def table(title, header, rows):
 
 def describe(machine):
     """Return a sentence on the machine and the versions of a measurement."""
-    versions = ", ".join(f"{name} {machine[name]}" for name in ("torch", "jax", "skorch", "numpy") if name in machine)
+    names = ("torch", "jax", "skorch", "onnxruntime", "openvino", "numpy")
+    versions = ", ".join(f"{name} {machine[name]}" for name in names if name in machine)
     processor = f"{machine['processors']} cores of an {machine['processor']}"
     return f"Measured on {processor} (kernels {machine['kernels']}), {versions}."
 
@@ -218,6 +220,26 @@ def table_of_latency(latency):
     return table("Microseconds of a step of one sequence, 64 units", header, rows)
 
 
+def table_of_calls(calls):
+    """Return the table of the distributions of calls."""
+    contenders = {"sklearn_rnn": "this package", "onnxruntime": "ONNX Runtime", "openvino": "OpenVINO"}
+    rows = [
+        [
+            row["name"],
+            f"{row['call']}, {row['sequences']} × {1 if row['call'] == 'stream.step' else row['steps']}",
+            *(quantiles(row["microseconds"].get(key)) for key in contenders),
+            "" if row["published"] is None else f"{row['published']:.1f}",
+        ]
+        for row in calls["rows"]
+    ]
+    header = ["network", "call, sequences × steps", *contenders.values(), "published, FPGA"]
+    return table("Microseconds of a call: median / 99 % / 99.9 %", header, rows)
+
+
+def quantiles(figures):
+    return "–" if figures is None else " / ".join(f"{figures[key]:,.1f}" for key in ("p50", "p99", "p99.9"))
+
+
 def long_sequences(memory, stream):
     """Return the tables of the chapter on long sequences."""
     return f"""..
@@ -239,8 +261,8 @@ include the memory that the process held before. Torch runs its module over chun
 {table_of_stream(stream)}"""
 
 
-def streams(latency):
-    """Return the table of the chapter on streams."""
+def streams(latency, calls):
+    """Return the tables of the chapter on streams."""
     return f"""..
    Written by benchmarks/tables.py.
 
@@ -251,7 +273,16 @@ Time of a prediction step
 median over rounds, in which all contenders take turns. The estimators check x and have an output layer. Torch's cell
 has neither. Command: ``python benchmarks/stream_latency.py``.
 
-{table_of_latency(latency)}"""
+{table_of_latency(latency)}Calls one by one
+----------------
+
+{describe(calls["machine"])} One processor, float32,
+{calls["n_features"]} features. ONNX Runtime and OpenVINO run the models of :func:`~sklearn_rnn.export.to_onnx`. Each
+call is timed by itself. The last column has the published times of FPGAs for the layers of STAC-ML's LSTM_A (2 × 128
+units), LSTM_B (3 × 256) and LSTM_C (3 × 480), whose numbers of features are other ones. Command:
+``python benchmarks/latency.py``.
+
+{table_of_calls(calls)}"""
 
 
 # ---- The README ----------------------------------------------------------------------------------------
@@ -298,7 +329,7 @@ def main():
     peers, end_to_end, scaling = read("peers"), read("end_to_end"), read("scaling")
     (GUIDE / "speed_tables.inc").write_text(guide(peers, end_to_end, scaling))
     (GUIDE / "long_sequences_tables.inc").write_text(long_sequences(read("memory"), read("stream")))
-    (GUIDE / "streams_tables.inc").write_text(streams(read("stream_latency")))
+    (GUIDE / "streams_tables.inc").write_text(streams(read("stream_latency"), read("latency")))
     before, rest = README.read_text().split(BEGIN)
     README.write_text(before + BEGIN + readme(peers, end_to_end) + END + rest.split(END)[1])
 

@@ -421,7 +421,8 @@ class BaseRNN(DocumentationLinkMixin, PlainStateMixin, CallbackSupportMixin, Bas
 
     def _read_new(self, X):
         """Check X as the fitted network reads it, not by the current parameters; return its network steps."""
-        check_is_fitted(self)
+        if "_model" not in vars(self):  # check_is_fitted looks at more, and takes longer than a short prediction
+            check_is_fitted(self)
         schema = self._model.schema
         return schema.patches.of(schema.read(self, X))
 

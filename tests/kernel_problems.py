@@ -376,7 +376,10 @@ def run_outputs_and_steps_between_guards(level):
                     arguments = stepper_arguments(*problem, new)
                     x = new((3, 2), dtype)
                     x[...] = 0.5
-                    assert np.isfinite(Stepper(**arguments).step(x)).all()
+                    stepper, several = Stepper(**arguments), new((6, 2), dtype)
+                    several[...] = 0.5
+                    assert np.isfinite(stepper.step(x)).all()
+                    assert np.isfinite(stepper.run_steps(several, 2, not pools)).all()
 
 
 def run_embeddings_between_guards(level):

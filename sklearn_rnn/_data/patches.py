@@ -101,11 +101,17 @@ class Patches(NamedTuple):
             The steps before these; overwritten by the last ones of these.
         sequences : Sequences
         """
-        parts = [np.concatenate(pair) for pair in zip(previous, np.split(sequences.rows, sequences.starts[1:]))]
-        for steps, part in zip(previous, parts):
-            steps[...] = part[len(part) - len(steps) :]
-        n_patches = self.count_in(sequences.lengths)
-        return replace(sequences, rows=self._cut(np.concatenate(parts), n_patches), lengths=n_patches)
+        lengths, n_sequences = sequences.lengths, len(sequences)
+        # Rows of all sequences, each after its previous steps; the places of these, (n_sequences, n_shared).
+        rows = np.empty((sequences.n_rows + n_sequences * self.n_shared, sequences.n_features), sequences.dtype)
+        shared = np.arange(self.n_shared) + (sequences.starts + np.arange(n_sequences) * self.n_shared)[:, np.newaxis]
+        rows[shared] = previous
+        rows[np.arange(sequences.n_rows) + np.repeat(np.arange(1, n_sequences + 1) * self.n_shared, lengths)] = (
+            sequences.rows
+        )
+        previous[...] = rows[shared + lengths[:, np.newaxis]]
+        n_patches = self.count_in(lengths)
+        return replace(sequences, rows=self._cut(rows, n_patches), lengths=n_patches)
 
     def _cut(self, padded: np.ndarray, n_patches: np.ndarray) -> np.ndarray:
         """Return the patches of rows that fill them, (n_rows, n_features), as (n_patches, size * n_features)."""

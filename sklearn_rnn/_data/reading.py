@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from mmap import mmap
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +14,7 @@ from sklearn_rnn._data.containers.libraries import as_array, refuse_times
 from sklearn_rnn._data.containers.refused import refuse_text
 from sklearn_rnn._data.names import common_names, compare_names, labels_of, record_names
 from sklearn_rnn._data.padding import remedy_for_nan
+from sklearn_rnn._data.ready import has_finite_sum, is_compact, is_mapped
 from sklearn_rnn._data.sequences import MappedSequences, Sequences
 
 FLOATS = (np.float64, np.float32)
@@ -158,7 +158,7 @@ def refuse_form(reader: Reader, form: str, n: int, X: Any) -> None:
 
 def _check_rows(estimator: Any, X: Any, reset: bool, step_features: int, reader: Reader) -> Sequences | MappedSequences:
     """Check 2-D X: each row is a sequence of n_columns / step_features steps."""
-    stays_mapped = reader.may_stay_mapped and _is_mapped(X) and X.ndim == 2
+    stays_mapped = reader.may_stay_mapped and is_mapped(X) and X.ndim == 2
     _check_feature_names(estimator, X, reset=reset)
     if isinstance(X, (list, tuple)) and any(isinstance(row, (list, tuple)) and _has_strings(row) for row in X):
         refuse_text(np.array(X), reader.name)
@@ -202,7 +202,7 @@ def n_steps_of_rows(n_columns: int, step_features: int, name: str) -> int:
 def check_table(X: Any, reader: Reader) -> np.ndarray:
     """Return 2-D X as an array of floats. They may be infinite or NaN."""
     with naming_argument(reader.name):
-        return check_array(
+        X = check_array(
             X,
             dtype=list(reader.dtypes),
             order="C",
@@ -210,6 +210,7 @@ def check_table(X: Any, reader: Reader) -> np.ndarray:
             estimator=reader.owner,
             input_name=reader.name,
         )
+    return np.require(X, requirements="A")  # aligned, as the kernels read rows
 
 
 # ---- 3-D X, and lists --------------------------------------------------------------------------------
@@ -242,9 +243,9 @@ def check_n_features(sequences: Sequences | MappedSequences, owner: str, n_featu
 
 
 def _check_array_3d(X: Any, reader: Reader) -> Sequences | MappedSequences:
-    if reader.may_stay_mapped and _is_mapped(X):
+    if reader.may_stay_mapped and is_mapped(X):
         return _map_sequences(X, np.full(len(X), X.shape[1]), "array", X.dtype, reader)
-    is_ready = type(X) is np.ndarray and X.dtype in reader.dtypes and X.flags.c_contiguous and X.size > 0
+    is_ready = type(X) is np.ndarray and X.dtype in reader.dtypes and is_compact(X) and X.size > 0
     if not is_ready:  # check_array takes longer than the prediction of a sequence
         refuse_text(X, reader.name)
         with naming_argument(reader.name):
@@ -257,6 +258,7 @@ def _check_array_3d(X: Any, reader: Reader) -> Sequences | MappedSequences:
                 estimator=reader.owner,
                 input_name=reader.name,
             )
+        X = np.require(X, requirements="A")  # aligned, as the kernels read rows
     n_sequences, n_steps, n_features = X.shape
     for axis, size in (("steps", n_steps), ("features", n_features)):
         if size == 0:
@@ -269,9 +271,14 @@ def _check_array_3d(X: Any, reader: Reader) -> Sequences | MappedSequences:
 def _check_ragged(X: Any, form: str, reader: Reader) -> Sequences | MappedSequences:
     """Check a list of (n_steps_i, n_features) or (n_steps_i,) arrays."""
     name = reader.name
-    arrays = [_as_2d(item, f"{name}[{i}]") for i, item in enumerate(X)]
+    # Arrays skip the checks, which take longer than the rest of the reading.
+    arrays = [
+        item if is_real_array(item) and item.ndim == 2 else _as_2d(item, f"{name}[{i}]") for i, item in enumerate(X)
+    ]
     n_features = arrays[0].shape[1]
-    for i, array in enumerate(arrays):
+    shapes = {array.shape for array in arrays}  # a few: looked at in the place of thousands of arrays
+    is_right = all(n_steps > 0 and width == n_features for n_steps, width in shapes)
+    for i, array in enumerate([] if is_right else arrays):
         if len(array) == 0:
             raise ValueError(f"{name}[{i}] has no steps: every sequence needs at least one.")
         if array.shape[1] != n_features:
@@ -282,7 +289,7 @@ def _check_ragged(X: Any, form: str, reader: Reader) -> Sequences | MappedSequen
     if n_features == 0:
         raise ValueError(f"{name}[0] has shape {arrays[0].shape}, with 0 features per step: at least one is needed.")
     lengths = np.array([len(array) for array in arrays])
-    if reader.may_stay_mapped and all(map(_is_mapped, arrays)):
+    if reader.may_stay_mapped and all(map(is_mapped, arrays)):
         stored_dtype = np.concatenate([array[:0] for array in arrays]).dtype
         return _map_sequences(arrays, lengths, form, stored_dtype, reader)
     rows = np.concatenate(arrays)
@@ -297,8 +304,6 @@ def is_real_array(item: Any) -> bool:
 
 
 def _as_2d(item: Any, name: str) -> np.ndarray:
-    if is_real_array(item) and item.ndim == 2:
-        return item  # without the checks, which take longer than the rest of the reading
     with naming_sequence(name):
         array = as_array(item, name)
         if array.dtype == object and array.ndim == 1 and not all(map(is_scalar, array[:1])):
@@ -327,16 +332,6 @@ def _as_floats(arrays: list[np.ndarray], reader: Reader) -> np.ndarray:
 
 
 # ---- Memory-mapped files -----------------------------------------------------------------------------
-
-
-def _is_mapped(X: Any) -> bool:
-    """Whether X is an array of at least one real number in a memory-mapped file: numpy.memmap, or a view of one."""
-    if not isinstance(X, np.ndarray) or X.size == 0 or X.dtype.kind not in "biuf":
-        return False
-    owner: Any = X
-    while isinstance(owner, np.ndarray):
-        owner = owner.base
-    return isinstance(owner.obj if isinstance(owner, memoryview) else owner, mmap)
 
 
 def _map_sequences(
@@ -427,10 +422,8 @@ def _check_finite_rows(
     names: np.ndarray | None,
 ) -> None:
     """Refuse NaN and infinity in the checked columns of a chunk. The error names the sequence and step of the first."""
-    # A finite sum means that all values are finite. Otherwise the sum may have overflowed: test every value.
-    with np.errstate(over="ignore", invalid="ignore"):
-        if np.isfinite(np.sum(checked)):
-            return
+    if has_finite_sum(checked):
+        return
     is_bad = np.isinf(checked) if ensure_all_finite == "allow-nan" else ~np.isfinite(checked)
     if not is_bad.any():
         return

@@ -27,6 +27,7 @@ from sklearn_rnn._data.reading import (
     naming_argument,
     refuse_form,
 )
+from sklearn_rnn._data.ready import ready_sequences
 from sklearn_rnn._data.sequences import BaseSequences, Sequences
 from sklearn_rnn._utils.plain import DType, Flag, Labels, Object, Optional, Text, Whole, plain_form, refuse_unless
 
@@ -93,6 +94,10 @@ class InputSchema:
             return X
         if self.categories is not None:
             return read_by_categories(estimator, X, self, name)
+        if not self.is_table and "feature_names_in_" not in vars(estimator):
+            ready = ready_sequences(X, estimator.n_features_in_, self.dtype, name)
+            if ready is not None:
+                return ready
         sequences = check_sequences(
             estimator,
             X,
@@ -115,8 +120,11 @@ class InputSchema:
 
     def read_chunk(self, X: Any, n_sequences: int) -> Any:
         """Check the next steps, any number of them, of every sequence of a stream; return them, not yet in patches."""
-        reader = Reader(self.owner, may_stay_mapped=True)
-        sequences = self._read_mixed_steps(X, reader)
+        is_plain = self.categories is None and self.feature_names is None and self.dtype is not None
+        sequences = ready_sequences(X, self.step_features, self.dtype) if is_plain else None
+        if sequences is None:
+            reader = Reader(self.owner, may_stay_mapped=True)
+            sequences = self._read_mixed_steps(X, reader)
         if sequences is None:
             sequences = self._read_numbers(X, reader)
         if len(sequences) != n_sequences:
@@ -124,6 +132,8 @@ class InputSchema:
                 f"X has {len(sequences)} sequences, but the stream has {n_sequences}: pass the next steps of each."
             )
         name, stride = self._steps_at_a_time
+        if stride == 1:
+            return sequences
         self.check_whole_patches(
             sequences,
             f"but the network reads {name}={stride} steps at a time: pass a multiple of {stride} steps, and pass the "

@@ -63,7 +63,8 @@ class BaseSequences(ABC):
     def common_length(self) -> int | None:
         """Number of steps of every sequence; None if sequences have different numbers of steps."""
         length = int(self.lengths[0]) if len(self) else 0
-        return length if (self.lengths == length).all() else None
+        is_common = self.form in ("rows", "array") or len(self) < 2
+        return length if is_common or (self.lengths == length).all() else None
 
     @property
     def of_data(self) -> Sequences | MappedSequences:
@@ -91,7 +92,12 @@ class BaseSequences(ABC):
         return values[first + within]
 
     def take_steps(self, values: np.ndarray, order: np.ndarray | slice, packing: Packing) -> np.ndarray:
-        """Take the values, (n_rows, ...), of the sequences at ``order``, in the order of the packing's rows."""
+        """Take the values, (n_rows, ...), of the sequences at ``order``, in the order of the packing's rows.
+
+        Those of a single sequence need not move: the result may be ``values`` itself.
+        """
+        if len(self) == packing.n_sequences == 1:
+            return values
         n_steps = self.common_length
         if n_steps is not None:
             by_sequence = values.reshape(len(self), n_steps, *values.shape[1:])

@@ -7,11 +7,14 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from sklearn_rnn._data.batches import Dataset
+from sklearn_rnn._data.packing import packing_of_equal_lengths
 from sklearn_rnn._data.sequences import BaseSequences
-from sklearn_rnn._network.blocks import prediction_blocks
+from sklearn_rnn._network.blocks import prediction_blocks, steps_of_call
 from sklearn_rnn._network.network import NetworkBuffers, PreparedWeights, RecurrentNetwork
 from sklearn_rnn._network.readouts import Pool
 from sklearn_rnn._utils.threads import threads
+
+FIRST = np.zeros(1, np.intp)  # the place of a single sequence
 
 
 class InitialState:
@@ -77,10 +80,10 @@ class RunningState(InitialState):
 
     def begin(self, order: np.ndarray, lengths: np.ndarray) -> tuple[list[np.ndarray], Pool | None]:
         """Return copies of the network state and the pool of some sequences; see :meth:`InitialState.begin`."""
-        _, pool = super().begin(order[:0], self.n_steps[order] + lengths)
+        pool = self.network.pool(self.n_steps[order] + lengths)
         for name, running in ({} if pool is None else pool.running).items():
             running[...] = self.pooled[name][order]
-        return [np.take(states, order, axis=1) for states in self.state], pool
+        return [states.take(order, axis=1) for states in self.state], pool
 
     def end(self, order: np.ndarray, lengths: np.ndarray, state: list[np.ndarray], pool: Pool | None) -> None:
         for states, new in zip(self.state, state):
@@ -99,6 +102,82 @@ class RunningState(InitialState):
         return {name: array.copy() for name, array in self.arrays.items()}
 
 
+class Continuation(InitialState):
+    """The state of some sequences of a :class:`RunningState`, which :meth:`commit` changes when all blocks are done.
+
+    Parameters
+    ----------
+    running : RunningState
+    which : ndarray of shape (n,), int; or None
+        Indices of these sequences; None: all of them.
+    """
+
+    def __init__(self, running: RunningState, which: np.ndarray | None = None) -> None:
+        super().__init__(running.network)
+        self._running, self._which = running, which
+        self._ends: list[tuple[np.ndarray, np.ndarray, list[np.ndarray], Pool | None]] = []
+
+    def begin(self, order: np.ndarray, lengths: np.ndarray) -> tuple[list[np.ndarray], Pool | None]:
+        """See :meth:`RunningState.begin`; ``order`` counts these sequences."""
+        return self._running.begin(self._places(order), lengths)
+
+    def end(self, order: np.ndarray, lengths: np.ndarray, state: list[np.ndarray], pool: Pool | None) -> None:
+        """Keep the network state and the pool after these steps."""
+        self._ends.append((self._places(order), lengths, state, pool))
+
+    def commit(self) -> None:
+        """Store the network state and the pool of all blocks in the running state."""
+        for end in self._ends:
+            self._running.end(*end)
+
+    def _places(self, order: np.ndarray) -> np.ndarray:
+        return order if self._which is None else self._which[order]
+
+
+class SingleSequence:
+    """Runs a sequence from its first step to its last in one call: fast for single sequences.
+
+    Parameters
+    ----------
+    network : RecurrentNetwork
+    weights : PreparedWeights
+        Without ``for_backward``.
+    """
+
+    def __init__(self, network: RecurrentNetwork, weights: PreparedWeights) -> None:
+        self._most_steps, self._is_per_step = steps_of_call(network, 1), network.readout == "each"
+        if self._most_steps:
+            running = RunningState(network, 1)
+            arrays = [*running.state, *running.pooled.values(), running.n_steps]
+            self._starts = [(array, array.copy()) for array in arrays]
+            self._stepper = network.stepper(weights, running.state, running.pooled, running.n_steps)
+            self._most_steps *= self._stepper is not None
+
+    def scores(self, sequences: BaseSequences) -> np.ndarray | None:
+        """Return the raw scores of a single sequence, as ``predict_scores`` does; None if it is too long for a call."""
+        n_steps = int(sequences.lengths[0])
+        if n_steps > self._most_steps:
+            return None
+        assert self._stepper is not None
+        for array, start in self._starts:
+            array[...] = start
+        rows = sequences.packed_rows(FIRST, packing_of_equal_lengths(1, n_steps))
+        return self._stepper.run_steps(rows, n_steps, self._is_per_step)
+
+    @classmethod
+    def scores_of(
+        cls, network: RecurrentNetwork, sequences: BaseSequences, weights: PreparedWeights
+    ) -> np.ndarray | None:
+        """Return the scores by a spare object of the weights; threads never share one."""
+        try:
+            single = weights.spare.pop()
+        except IndexError:
+            single = cls(network, weights)
+        scores = single.scores(sequences)
+        weights.spare.append(single)
+        return scores
+
+
 def predict_scores(
     network: RecurrentNetwork,
     sequences: BaseSequences,
@@ -115,8 +194,8 @@ def predict_scores(
     n_jobs : int or None
     weights : PreparedWeights, default=None
         The network's weights, prepared without ``for_backward``. None: they are prepared here.
-    running : RunningState, default=None
-        State of the sequences, which continue from it; updated in place. None: the sequences begin.
+    running : InitialState, default=None
+        State from which the sequences continue. None: they begin.
 
     Returns
     -------
@@ -124,6 +203,10 @@ def predict_scores(
         The raw scores.
     """
     weights = network.prepare(for_backward=False) if weights is None else weights
+    if running is None and len(sequences) == 1:
+        scores = SingleSequence.scores_of(network, sequences, weights)
+        if scores is not None:
+            return scores
     running = InitialState(network) if running is None else running
     of_each = _for_every_step if network.readout == "each" else _for_every_sequence
     return of_each(network, sequences, network.n_outputs, weights.output, n_jobs, weights, running)

@@ -12,13 +12,15 @@ import numpy as np
 from sklearn.utils.metaestimators import available_if
 
 from sklearn_rnn._data.coding import ClassCoding
+from sklearn_rnn._data.packing import packing_of_equal_lengths
 from sklearn_rnn._data.reading import naming_argument
 from sklearn_rnn._data.rows import check_rows
 from sklearn_rnn._data.sequences import Sequences
 from sklearn_rnn._inference.front import front_of
-from sklearn_rnn._inference.prediction import RunningState, predict_scores
+from sklearn_rnn._inference.prediction import Continuation, RunningState, predict_scores
 from sklearn_rnn._inference.scalers import flat_steps
 from sklearn_rnn._model import Model
+from sklearn_rnn._network.blocks import steps_of_call
 from sklearn_rnn._utils.plain import from_plain, to_plain
 from sklearn_rnn._utils.state import stamped, without_stamp
 
@@ -171,6 +173,7 @@ class PredictionStream:
         if not model.schema.patches.n_shared:
             arrays = (running.state, running.pooled, running.n_steps)
             self._stepper = self._direct_stepper = network.stepper(self._weights, *arrays)
+            self._most_steps = steps_of_call(network, n_sequences)
             if front is not None and front.scaling is not None and not front.stages:
                 scaling = front.scaling.of_patches(model.schema.patches.stride)
                 self._direct_stepper = network.stepper(self._weights, *arrays, scaling)
@@ -304,10 +307,10 @@ class PredictionStream:
 
     def _scores_of_step(self, x: Any, rows: Any) -> np.ndarray:
         """Check and transform a step, then run it; return the raw scores."""
-        which: Any = slice(None) if rows is None else self._different_rows(rows)
-        n_sequences, schema = self.n_sequences if rows is None else len(which), self._model.schema
+        which = None if rows is None else self._different_rows(rows)
+        n_sequences, schema = self.n_sequences if which is None else len(which), self._model.schema
         x, carried = self._read_step(x, which, n_sequences)
-        if rows is None and self._stepper is not None:
+        if which is None and self._stepper is not None:
             scores = self._stepper.step(x)
             for name, array in carried.items():
                 self._running.arrays[name][...] = array
@@ -328,12 +331,15 @@ class PredictionStream:
             )
         return indices
 
-    def _read_step(self, x: Any, which: Any, n_sequences: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    def _read_step(
+        self, x: Any, which: np.ndarray | None, n_sequences: int
+    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """Return a step as the network reads it, (n_sequences, n_values), and the arrays that the front carries on."""
         schema = self._model.schema
         if self._front is None:
             return schema.read_step(x, n_sequences), {}
-        arrays = {name: self._running.arrays[name][which] for name in self._front.start(0)}
+        rows = slice(None) if which is None else which
+        arrays = {name: self._running.arrays[name][rows] for name in self._front.start(0)}
         return self._front.read_step(x, schema, arrays, n_sequences)
 
     def predict(self, X: Any) -> Any:
@@ -413,20 +419,43 @@ class PredictionStream:
             sequences, carried = front.read_chunk(X, schema, self._running.arrays, self.n_sequences)
         return self._model.in_form_of(sequences, function(self._scores(sequences, carried)))
 
-    def _scores(self, sequences: Sequences, carried: dict[str, np.ndarray], which: Any = slice(None)) -> np.ndarray:
+    def _scores(
+        self, sequences: Sequences, carried: dict[str, np.ndarray], which: np.ndarray | None = None
+    ) -> np.ndarray:
         """Raw scores of the next steps of all sequences, or of those at ``which``.
 
         The state changes only after all are computed: an interrupt leaves it unchanged.
         """
-        patches, running = self._model.schema.patches, self._new_state(len(sequences))
-        running.assign({name: array[which] for name, array in self._running.arrays.items()} | carried)
+        patches, arrays, rows = (
+            self._model.schema.patches,
+            self._running.arrays,
+            slice(None) if which is None else which,
+        )
         if patches.n_shared:
-            sequences = patches.continue_from(running.arrays["previous_steps"], sequences)
+            previous = arrays["previous_steps"][rows].copy()
+            sequences = patches.continue_from(previous, sequences)
+            carried = carried | {"previous_steps": previous}
         else:
             sequences = patches.join(sequences)
-        scores = predict_scores(self._model.network, sequences, self._n_jobs, self._weights, running)
-        for name, array in self._running.arrays.items():
-            array[which] = running.arrays[name]
+        n_steps, is_all = sequences.common_length, which is None
+        if self._stepper is not None and is_all and n_steps is not None and n_steps <= self._most_steps:
+            scores = self._scores_in_one_call(sequences, n_steps)
+        else:
+            continuation = Continuation(self._running, which)
+            scores = predict_scores(self._model.network, sequences, self._n_jobs, self._weights, continuation)
+            continuation.commit()
+        for name, array in carried.items():
+            arrays[name][rows] = array
+        return scores
+
+    def _scores_in_one_call(self, sequences: Sequences, n_steps: int) -> np.ndarray:
+        """Raw scores of a few next steps of all sequences, as many of each, by the stepper."""
+        assert self._stepper is not None
+        n_sequences, is_per_step = self.n_sequences, self._model.is_per_step
+        rows = sequences.packed_rows(slice(None), packing_of_equal_lengths(n_sequences, n_steps))
+        scores = self._stepper.run_steps(rows, n_steps, is_per_step)
+        if is_per_step and n_sequences > 1:  # from step after step to sequence after sequence
+            scores = scores.reshape(n_steps, n_sequences, -1).swapaxes(0, 1).reshape(len(scores), -1)
         return scores
 
     # ---- State ---------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sklearn_rnn._network.network import RecurrentNetwork
+from sklearn_rnn._network.network import CHUNK_VALUES, RecurrentNetwork
 
 # Numbers of sequences. In a smaller block than the smallest, matrix products are too slow. A larger block than the
 # usual one is not faster for each sequence.
@@ -17,6 +17,8 @@ LARGEST_BLOCK = 256
 # Numbers of multiplications: the least that is worth a second thread, and those of a usual block of predictions.
 SMALLEST_WORK = 2**23
 USUAL_WORK = 2**24
+# Of a call that one thread may run without a pause: Ctrl-C waits some milliseconds for its end.
+WORK_OF_CALL = 2 * SMALLEST_WORK
 
 
 def training_blocks(
@@ -51,11 +53,20 @@ def training_blocks(
 
 def prediction_blocks(network: RecurrentNetwork, lengths: np.ndarray) -> list[np.ndarray]:
     """Cut all sequences into blocks of similar lengths, longest first. Each thread needs the memory of one block."""
-    if len(lengths) == 0:
-        return []
+    if len(lengths) < 2:  # the usual call of a service
+        return [np.arange(1)] if len(lengths) else []
     work = network.work_per_row * int(lengths.sum())
     usual_block = USUAL_WORK * len(lengths) // work
     return blocks_of_work(lengths, network.work_per_row, min(max(USUAL_BLOCK, usual_block), LARGEST_BLOCK))
+
+
+def steps_of_call(network: RecurrentNetwork, n_sequences: int) -> int:
+    """Return the largest number of steps that a stepper may run in one call; 0 for too large networks or batches."""
+    if network.is_bidirectional:
+        return 0
+    by_work = WORK_OF_CALL // (network.work_per_row * n_sequences)
+    largest_layer = max(direction.n_units for direction in network.directions)
+    return min(by_work, CHUNK_VALUES // (largest_layer * n_sequences))
 
 
 def blocks_of_work(lengths: np.ndarray, work_per_row: int, usual_block: int) -> list[np.ndarray]:

@@ -14,7 +14,7 @@ def aligned_empty(size: int, dtype: DTypeLike) -> np.ndarray:
     """Return ``size`` uninitialised elements. Their memory begins at a cache line."""
     n_bytes = size * np.dtype(dtype).itemsize
     memory = np.empty(n_bytes + ALIGNMENT, np.uint8)
-    start = -memory.ctypes.data % ALIGNMENT
+    start = -memory.__array_interface__["data"][0] % ALIGNMENT  # faster than memory.ctypes
     return memory[start : start + n_bytes].view(dtype)
 
 

@@ -99,8 +99,9 @@ class RecurrentNetwork:
     Notes
     -----
     A network state is a list with one array (n_states, n_sequences, n_units) for each direction of each
-    layer. The network holds no arrays but its parameters: passes over different batches may run
-    side by side in different threads, each with its own buffers and gradient.
+    layer. The network holds no arrays but its parameters, and the weights of the last prediction as its engine reads
+    them: passes over different batches may run side by side in different threads, each with its own buffers and
+    gradient.
     """
 
     recurrence: engines.Recurrence
@@ -154,16 +155,21 @@ class RecurrentNetwork:
 
     def copy(self, dtype: DTypeLike | None = None) -> RecurrentNetwork:
         """Return the same network with parameters of its own; in another dtype if one is given."""
-        twin = type(self).__new__(type(self))
-        vars(twin).update(vars(self))
+        twin = self._twin()
         twin.parameters = self.parameters.copy(dtype)
         return twin
 
     def without_embedding(self) -> RecurrentNetwork:
         """Return the network that reads inputs of the first layer in the place of rows; it shares the parameters."""
+        twin = self._twin()
+        twin.embedding = twin.lookup = None
+        return twin
+
+    def _twin(self) -> RecurrentNetwork:
+        """Return a network with the same attributes, but for prepared weights."""
         twin = type(self).__new__(type(self))
         vars(twin).update(vars(self))
-        twin.embedding = twin.lookup = None
+        twin._kept_weights = None
         return twin
 
     @property
@@ -176,9 +182,11 @@ class RecurrentNetwork:
         self._engine = engine
         self.recurrence = engine.recurrence(self.cell)
         self.lookup = None if self.embedding is None else engine.lookup(self.embedding)
+        self._kept_weights: PreparedWeights | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name not in ("recurrence", "lookup")}
+        made_of_engine = ("recurrence", "lookup", "_kept_weights")
+        return {name: value for name, value in vars(self).items() if name not in made_of_engine}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
@@ -256,10 +264,20 @@ class RecurrentNetwork:
             self.embedding.initialize(self.parameters, random_state)
 
     def prepare(self, for_backward: bool = True) -> PreparedWeights:
-        """Return the weights as the passes read them; ``for_backward=False`` is for predictions alone."""
+        """Return the weights as the passes read them; ``for_backward=False`` is for predictions alone.
+
+        The weights of predictions are kept for the next call: to prepare them takes longer than to predict a sequence.
+        Whoever changes the parameters, training or an assignment to ``weights_``, need not tell: all of them are
+        compared with those that were prepared. Kept weights do not change, so that threads may share them.
+        """
         if notice.pending:
             notice.warn_of_missing_kernels()
-        return PreparedWeights(self, for_backward)
+        if for_backward:
+            return PreparedWeights(self, for_backward)
+        kept = self._kept_weights  # read once: another thread may replace it
+        if kept is None or not kept.are_up_to_date():
+            self._kept_weights = kept = PreparedWeights(self, for_backward)
+        return kept
 
     def initial_state(self, n_sequences: int) -> list[np.ndarray]:
         """Zeros for every sequence, as a network state."""
@@ -275,7 +293,7 @@ class RecurrentNetwork:
         names = pool_names(self.readout)
         if readout is not None:
             names = (readout,) * max(1, len(names))
-        return make_pool(names, lengths, self.n_hidden, self.dtype)
+        return make_pool(names, lengths, self.n_hidden, self.dtype, self.engine.loops)
 
     def final_hidden(self, state: list[np.ndarray]) -> np.ndarray:
         """h of the last layer in a network state, (n_sequences, n_hidden)."""
@@ -613,6 +631,10 @@ class EmbeddingStepper:
         """Return the raw scores after one more step x, (n_sequences, n_features)."""
         return self._stepper.step(self._network.inputs(x, self._buffers))
 
+    def run_steps(self, x: np.ndarray, n_steps: int, of_each: bool) -> np.ndarray:
+        """Return the raw scores after several more steps x, (n_rows, n_features); see :class:`Stepper`."""
+        return self._stepper.run_steps(self._network.inputs(x, self._buffers), n_steps, of_each)
+
 
 class PreparedWeights:
     """A network's weights as its engine reads them; passes in different threads share them.
@@ -627,22 +649,33 @@ class PreparedWeights:
     output : callable
         The output layer of predictions, without ``for_backward``: from pooled states or every step's h to raw
         scores, (n, n_outputs).
+    spare : list
+        Work objects of earlier predictions with these weights. A thread that needs one takes it out.
     """
 
     output: engines.OutputLayer
 
     def __init__(self, network: RecurrentNetwork, for_backward: bool) -> None:
-        self._network, self._for_backward = network, for_backward
+        # Not the network itself, which keeps the weights of predictions.
+        self._engine, self._recurrence, self._parameters = network.engine, network.recurrence, network.parameters
+        self._for_backward, self.spare = for_backward, list[Any]()
         self._prepared: dict[str, Any] = {direction.name: None for direction in network.directions}
+        # Copied before they are prepared: the next call then sees a change by another thread in the meantime.
+        self._vector = None if for_backward else self._parameters.vector.copy()
         self.refresh()
 
     def refresh(self) -> None:
         """Prepare the network's parameters again, after they have changed."""
-        recurrence, parameters = self._network.recurrence, self._network.parameters
+        parameters = self._parameters
         for name, earlier in self._prepared.items():
-            self._prepared[name] = recurrence.prepare(parameters.group(name), self._for_backward, earlier)
+            self._prepared[name] = self._recurrence.prepare(parameters.group(name), self._for_backward, earlier)
         if not self._for_backward:
-            self.output = self._network.engine.output_layer(**parameters.group("readout"))
+            self.output = self._engine.output_layer(**parameters.group("readout"))
+
+    def are_up_to_date(self) -> bool:
+        """Whether the parameters still have the bits from which the weights were prepared, without ``for_backward``."""
+        assert self._vector is not None
+        return self._engine.have_same_bits(self._vector, self._parameters.vector)
 
     def __getitem__(self, name: str) -> Any:
         return self._prepared[name]

@@ -15,12 +15,48 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from sklearn_rnn._data.packing import Packing
+
+
+class LoopsOverSteps(Protocol):
+    """The loops over steps of the pools, as an engine runs them; :class:`NumpyLoops` has them in NumPy."""
+
+    @staticmethod
+    def add_to_sum(total: np.ndarray, hidden: np.ndarray, packing: Packing) -> None:
+        """Add the hidden states, (n_rows, n_units), of each step to ``total``, (n_sequences, n_units)."""
+
+    @staticmethod
+    def add_to_maximum(
+        maximum: np.ndarray, step_of_maximum: np.ndarray, hidden: np.ndarray, packing: Packing, first_step: int
+    ) -> None:
+        """Update the maxima over steps, and the steps of the maxima in int32, both (n_sequences, n_units)."""
+
+
+class NumpyLoops:
+    """One operation for each step."""
+
+    @staticmethod
+    def add_to_sum(total: np.ndarray, hidden: np.ndarray, packing: Packing) -> None:
+        """See :class:`LoopsOverSteps`."""
+        for start, stop in packing.slices:
+            total[: stop - start] += hidden[start:stop]
+
+    @staticmethod
+    def add_to_maximum(
+        maximum: np.ndarray, step_of_maximum: np.ndarray, hidden: np.ndarray, packing: Packing, first_step: int
+    ) -> None:
+        """See :class:`LoopsOverSteps`."""
+        for step, (start, stop) in enumerate(packing.slices, first_step):
+            hidden_t, earlier = hidden[start:stop], maximum[: stop - start]
+            steps = step_of_maximum[: stop - start]
+            # Steps grow, so the later one is the larger one: this is faster than assignments where h is larger.
+            np.maximum(steps, ~(hidden_t <= earlier) * np.int32(step), out=steps)
+            np.maximum(earlier, hidden_t, out=earlier)  # a NaN stays: the error remains visible
 
 
 class Pool(ABC):
@@ -40,9 +76,12 @@ class Pool(ABC):
         for a pool without memory. To continue where another pool ended, copy its values into these arrays.
     needs_hidden : bool
         Whether the pool needs the hidden states of every step, and not only the final state.
+    loops : LoopsOverSteps
+        Loops of the engine that runs the network.
     """
 
     needs_hidden = True
+    loops: LoopsOverSteps = NumpyLoops()
 
     def __init__(self, lengths: np.ndarray, n_units: int, dtype: DTypeLike) -> None:
         self.shape, self.dtype = (len(lengths), n_units), dtype
@@ -108,8 +147,7 @@ class MeanPool(Pool):
         self._share = (1.0 / lengths).astype(dtype)[:, None]
 
     def add(self, hidden: np.ndarray, packing: Packing, first_step: int) -> None:
-        for start, stop in packing.slices:
-            self._sum[: stop - start] += hidden[start:stop]
+        self.loops.add_to_sum(self._sum, hidden, packing)
 
     def finish(self, final_hidden: np.ndarray) -> np.ndarray:
         return self._sum * self._share
@@ -128,12 +166,7 @@ class MaxPool(Pool):
         self._step_of_maximum = np.zeros(self.shape, np.int32)
 
     def add(self, hidden: np.ndarray, packing: Packing, first_step: int) -> None:
-        for step, (start, stop) in enumerate(packing.slices, first_step):
-            hidden_t, maximum = hidden[start:stop], self._maximum[: stop - start]
-            step_of_maximum = self._step_of_maximum[: stop - start]
-            # Steps grow, so the later one is the larger one: this is faster than assignments where h is larger.
-            np.maximum(step_of_maximum, ~(hidden_t <= maximum) * np.int32(step), out=step_of_maximum)
-            np.maximum(maximum, hidden_t, out=maximum)  # a NaN stays: the error remains visible
+        self.loops.add_to_maximum(self._maximum, self._step_of_maximum, hidden, packing, first_step)
 
     def finish(self, final_hidden: np.ndarray) -> np.ndarray:
         return self._maximum
@@ -211,9 +244,13 @@ def pool_names(readout: str | tuple[str, ...]) -> tuple[str, ...]:
     return tuple(name for name in names if READOUTS[name] is not None)
 
 
-def make_pool(names: tuple[str, ...], lengths: np.ndarray, n_units: int, dtype: DTypeLike) -> Pool | None:
+def make_pool(
+    names: tuple[str, ...], lengths: np.ndarray, n_units: int, dtype: DTypeLike, loops: LoopsOverSteps
+) -> Pool | None:
     """Return the pool of these names for a batch; None for none. See :class:`Pool` for the other parameters."""
     pools = [make(lengths, n_units, dtype) for make in map(READOUTS.get, names) if make is not None]
+    for pool in pools:
+        pool.loops = loops
     if len(pools) < 2:
         return pools[0] if pools else None
     return PoolsSideBySide(pools)

@@ -17,7 +17,7 @@ from sklearn_rnn._data.schema import InputSchema
 from sklearn_rnn._inference.prediction import in_blocks
 from sklearn_rnn._network.blocks import SMALLEST_BLOCK, blocks_of_work
 from sklearn_rnn._network.network import NetworkBuffers
-from sklearn_rnn._network.readouts import LastPool, MaxPool, MeanPool
+from sklearn_rnn._network.readouts import make_pool
 from sklearn_rnn._utils.atomic import draft_of
 from sklearn_rnn._utils.documentation_link import DocumentationLinkMixin
 from sklearn_rnn._utils.plain import Items, Object, check_names, refuse_unless
@@ -26,8 +26,7 @@ from sklearn_rnn.preprocessing._input_scale import InputScale
 from sklearn_rnn.preprocessing._random_layers import Inputs, draw_layers, time_scales
 from sklearn_rnn.preprocessing._share_counts import Parts, ShareCounts
 
-# "shares" has a class of its own.
-POOLS = {"last": LastPool, "mean": MeanPool, "max": MaxPool, "shares": ShareCounts}
+POOLS = ("last", "mean", "max", "shares")  # "shares" has a class of its own; the others are pools of networks
 # fit measures scales and thresholds on drawn sequences of about so many steps, at least 16 sequences, and thresholds on
 # so many states of each unit.
 SAMPLED_STEPS = 2**16
@@ -359,17 +358,21 @@ class RecurrentFeatures(DocumentationLinkMixin, PlainStateMixin, TransformerMixi
 
     def _pool(self, layer, weights, inputs, parts, buffers):
         """Return the features of a layer, (n_sequences, n_pooled), in the order of the batch."""
-        lengths, dtype = inputs.packing.lengths, self._schema.dtype
-        pools = [
-            ShareCounts(parts, layer.thresholds) if name == "shares" else POOLS[name](lengths, layer.n_units, dtype)
-            for name in self._pools
-        ]
+        pools = [self._begin_pool(name, layer, inputs.packing.lengths, parts) for name in self._pools]
         state = layer.network.initial_state(inputs.packing.n_sequences)
         for first_step, chunk, hidden in layer.run(inputs, weights, state, buffers):
             for pool in pools:
                 pool.add(hidden, chunk, first_step)
         final_hidden = layer.network.final_hidden(state)
         return np.concatenate([pool.finish(final_hidden) for pool in pools], axis=1)
+
+    def _begin_pool(self, name, layer, lengths, parts):
+        """Return a new pool for a batch."""
+        if name == "shares":
+            return ShareCounts(parts, layer.thresholds)
+        pool = make_pool((name,), lengths, layer.n_units, self._schema.dtype, layer.network.engine.loops)
+        assert pool is not None
+        return pool
 
     def _suffixes(self, pool):
         """Return the names of a unit's features from a pool."""

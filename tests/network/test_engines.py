@@ -8,11 +8,12 @@ import pytest
 from helpers import ENGINES, each_engine, make_network
 from numpy.testing import assert_allclose, assert_array_equal
 
+from sklearn_rnn._data.packing import Packing
 from sklearn_rnn._network import engines, kernels
 from sklearn_rnn._network.cells import CELLS
 from sklearn_rnn._network.cells.cell import Cell
 from sklearn_rnn._network.engines.compiled_engine import CompiledOutputLayer, CompiledRecurrence
-from sklearn_rnn._network.readouts import READOUTS
+from sklearn_rnn._network.readouts import READOUTS, NumpyLoops
 
 needs_kernels = pytest.mark.skipif(kernels.name == "numpy", reason="no kernels serve")
 each_cell = pytest.mark.parametrize("cell", CELLS)
@@ -95,6 +96,41 @@ def test_the_size_of_a_step_is_its_formula(engine, dtype):
     assert (variance < 1).any()  # epsilon squared is the least
     expected = np.sqrt(np.mean(g**2 / np.maximum(variance, 1)))
     assert_allclose(actual, expected, rtol=1e-6 if dtype == np.float32 else 1e-14)
+
+
+@each_engine
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("n_units", [1, 19])
+def test_loops_over_steps_have_the_bits_of_the_loops_in_numpy(engine, dtype, n_units):
+    packing = Packing(np.array([6, 4, 4, 1]))
+    hidden = np.random.default_rng(0).normal(size=(packing.n_rows, n_units)).astype(dtype)
+    hidden[7, 0] = np.nan
+    hidden[9] = hidden[5]  # equal values: the first step counts
+    results = []
+    for loops in (ENGINES[engine].loops, NumpyLoops()):
+        total, maximum = np.zeros((4, n_units), dtype), np.full((4, n_units), -np.inf, dtype)
+        steps = np.zeros((4, n_units), np.int32)
+        for start, stop in ((0, 2), (2, 6)):
+            rows, window = hidden[packing.rows_of_steps(start, stop)], packing.window(start, stop)
+            loops.add_to_sum(total, rows, window)
+            loops.add_to_maximum(maximum, steps, rows, window, start)
+        results.append((total, maximum, steps))
+    for actual, expected in zip(*results, strict=True):
+        assert_array_equal(actual, expected)
+
+
+@needs_kernels
+def test_loops_over_steps_refuse_arrays_that_do_not_fit_together():
+    packing = Packing(np.array([3, 1]))
+    total, steps = np.zeros((2, 4)), np.zeros((2, 4), np.int32)
+    for add, arguments, message in (
+        (kernels.add_to_sum, (total, np.zeros((3, 4)), packing.batch_sizes), "hidden has dtype"),
+        (kernels.add_to_sum, (total[:1], np.zeros((4, 4)), packing.batch_sizes), r"batch_sizes\[0\] is 2"),
+        (kernels.add_to_sum, (total, np.zeros((4, 5)), packing.batch_sizes), "pooled has shape"),
+        (kernels.add_to_maximum, (total, steps[:1], np.zeros((4, 4)), packing.batch_sizes, 0), "step_of_maximum has"),
+    ):
+        with pytest.raises(ValueError, match=f"^{message}"):
+            add(*arguments)
 
 
 # ---- Agreement with the kernels ----------------------------------------------------------------------

@@ -431,6 +431,26 @@ def test_steps_are_the_passes_over_one_step(level, cell, activation, dtype, pool
         assert_array_equal(arguments["n_steps"], np.full(n_sequences, t + 1))
 
 
+@each_level
+@each_cell
+@each_dtype
+@pytest.mark.parametrize("pools", POOLS, ids=str)
+@pytest.mark.parametrize("n_sequences", [1, 8])
+def test_several_steps_at_once_are_the_steps_one_by_one(level, cell, activation, dtype, pools, n_sequences):
+    problem = (level, cell, activation, dtype, pools, n_sequences, (3, 21, 5, 2))
+    one_by_one, at_once = stepper_arguments(*problem), stepper_arguments(*problem)
+    stepper, other = Stepper(**one_by_one), Stepper(**at_once)
+    steps = np.random.default_rng(0).normal(size=(6, n_sequences, 3)).astype(dtype)
+    expected = [stepper.step(x) for x in steps]
+    of_each = not pools
+    for start, stop in ((0, 4), (4, 5), (5, 6)):
+        actual = other.run_steps(steps[start:stop].reshape(-1, 3), stop - start, of_each)
+        assert_array_equal(actual, np.concatenate(expected[start:stop]) if of_each else expected[stop - 1])
+    for name in ("states", "pooled", "n_steps"):
+        for array, right in zip(at_once[name], one_by_one[name], strict=True):
+            assert_array_equal(array, right)
+
+
 # ---- Guards ----------------------------------------------------------------------------------------------------------
 
 
@@ -674,6 +694,21 @@ def test_a_stepper_refuses_other_steps_and_stays(fault):
     assert not stepper.is_ready(x)
     with pytest.raises(ValueError, match=r"^x has dtype"):
         stepper.step(x)
+    assert_array_equal(arguments["states"][0], before)
+    assert_array_equal(arguments["n_steps"], np.zeros(4))
+
+
+@needs_levels
+def test_a_stepper_refuses_other_numbers_of_steps_and_stays():
+    arguments = stepper_arguments(LEVELS[0], "gru", "tanh", np.float64, ("last",), 4, (2, 5, 3))
+    stepper, before, x = Stepper(**arguments), arguments["states"][0].copy(), np.ones((12, 2))
+    for n_steps, of_each, message in (
+        (2, False, "^x has dtype"),
+        (0, False, "^n_steps is 0"),
+        (3, True, "^several steps at once"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            stepper.run_steps(x, n_steps, of_each)
     assert_array_equal(arguments["states"][0], before)
     assert_array_equal(arguments["n_steps"], np.zeros(4))
 

@@ -16,11 +16,30 @@ from sklearn_rnn._network.cells.cell import Cell, RowValues, Tape
 from sklearn_rnn._network.embedding import Embedding
 from sklearn_rnn._network.engines.engine import Lookup, OutputLayer, Recurrence, RunningArrays, Stepper
 from sklearn_rnn._network.engines.numpy_engine import NumpyEngine
+from sklearn_rnn._network.readouts import LoopsOverSteps
 from sklearn_rnn._network.scaling_of_steps import StepScaling
+
+
+class CompiledLoops:
+    """Each loop over steps in one call."""
+
+    @staticmethod
+    def add_to_sum(total: np.ndarray, hidden: np.ndarray, packing: Packing) -> None:
+        """See :class:`LoopsOverSteps`."""
+        kernels.add_to_sum(total, np.ascontiguousarray(hidden), packing.batch_sizes)
+
+    @staticmethod
+    def add_to_maximum(
+        maximum: np.ndarray, step_of_maximum: np.ndarray, hidden: np.ndarray, packing: Packing, first_step: int
+    ) -> None:
+        """See :class:`LoopsOverSteps`."""
+        kernels.add_to_maximum(maximum, step_of_maximum, np.ascontiguousarray(hidden), packing.batch_sizes, first_step)
 
 
 class CompiledEngine(NumpyEngine):
     """Runs compiled kernels, and NumPy for each cell or readout that has none."""
+
+    loops: LoopsOverSteps = CompiledLoops()
 
     def recurrence(self, cell: Cell) -> Recurrence:
         """Return the compiled recurrence of a cell, or the cell itself."""
@@ -70,6 +89,7 @@ class CompiledEngine(NumpyEngine):
 
     adam = staticmethod(kernels.adam)
     relative_size = staticmethod(kernels.relative_size)
+    have_same_bits = staticmethod(kernels.have_same_bits)
 
 
 class Panels(NamedTuple):

@@ -15,6 +15,7 @@ from sklearn_rnn._data.packing import Packing
 from sklearn_rnn._network.buffers import Buffers
 from sklearn_rnn._network.cells.cell import Cell, RowValues, Tape
 from sklearn_rnn._network.embedding import Embedding
+from sklearn_rnn._network.readouts import LoopsOverSteps
 from sklearn_rnn._network.scaling_of_steps import StepScaling
 
 OutputLayer = Callable[[np.ndarray], np.ndarray]  # from (n, n_pooled) to raw scores (n, n_outputs)
@@ -91,9 +92,23 @@ class Stepper(Protocol):
     def step(self, x: np.ndarray) -> np.ndarray:
         """Return the raw scores, (n_sequences, n_outputs), after one more step x, (n_sequences, n_inputs)."""
 
+    def run_steps(self, x: np.ndarray, n_steps: int, of_each: bool) -> np.ndarray:
+        """Return the raw scores after several more steps, or ``of_each`` of them, (n_rows, n_outputs), without pools.
+
+        x, (n_rows, n_inputs), has the rows of the first step of all sequences, then those of the second, and so on.
+        """
+
 
 class Engine(ABC):
-    """Runs cells, embeddings, the output layer, streams and Adam. An engine has no state."""
+    """Runs cells, embeddings, the output layer, streams and Adam. An engine has no state.
+
+    Attributes
+    ----------
+    loops : LoopsOverSteps
+        The loops of the pools.
+    """
+
+    loops: LoopsOverSteps
 
     @abstractmethod
     def recurrence(self, cell: Cell) -> Recurrence:
@@ -165,6 +180,11 @@ class Engine(ABC):
 
         The second moment, without bias, is the one after this step: ``epsilon`` squared is its least value.
         """
+
+    @staticmethod
+    @abstractmethod
+    def have_same_bits(first: np.ndarray, second: np.ndarray) -> bool:
+        """Whether two contiguous arrays of one shape and dtype have the same bits, NaN and signs of zeros included."""
 
     def __reduce__(self) -> tuple[Callable[[], Engine], tuple[()]]:
         # A pickle names no engine: other kernels, or none, may serve where it is loaded.

@@ -10,11 +10,14 @@ import numpy as np
 from sklearn_rnn._network.cells.cell import Cell
 from sklearn_rnn._network.embedding import Embedding
 from sklearn_rnn._network.engines.engine import Engine, Lookup, OutputLayer, Recurrence, RunningArrays, Stepper
+from sklearn_rnn._network.readouts import LoopsOverSteps, NumpyLoops
 from sklearn_rnn._network.scaling_of_steps import StepScaling
 
 
 class NumpyEngine(Engine):
     """Runs the equations as the cells' files show them."""
+
+    loops: LoopsOverSteps = NumpyLoops()
 
     def recurrence(self, cell: Cell) -> Recurrence:
         """Return the cell itself."""
@@ -76,3 +79,8 @@ class NumpyEngine(Engine):
         variance *= scale**2
         squares /= np.maximum(variance, epsilon**2, out=variance)
         return sqrt(squares.mean(dtype=np.float64))
+
+    @staticmethod
+    def have_same_bits(first: np.ndarray, second: np.ndarray) -> bool:
+        """Compare copies of their bytes."""
+        return first.tobytes() == second.tobytes()

@@ -89,6 +89,23 @@ def relative_size(gradient: NDArray, uncentered_variance: NDArray, **settings: f
     return _kernels.relative_size(name, gradient, uncentered_variance, **settings)
 
 
+def add_to_sum(total: NDArray, hidden: NDArray, batch_sizes: NDArray) -> None:
+    """Add hidden states of a packed batch to their sums over steps."""
+    _kernels.add_steps_to_sum(name, total, hidden, batch_sizes)
+
+
+def add_to_maximum(
+    maximum: NDArray, step_of_maximum: NDArray, hidden: NDArray, batch_sizes: NDArray, first_step: int
+) -> None:
+    """Update the maxima over steps with hidden states of a packed batch, and the steps of the maxima."""
+    _kernels.add_steps_to_maximum(name, maximum, step_of_maximum, hidden, batch_sizes, first_step)
+
+
+def have_same_bits(first: NDArray, second: NDArray) -> bool:
+    """Whether two contiguous arrays of one shape and dtype have the same bits."""
+    return _kernels.have_same_bits(first, second)
+
+
 def embedding_kernel(
     n_features: int,
     numbers: Sequence[int],

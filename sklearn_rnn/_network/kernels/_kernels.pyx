@@ -6,7 +6,8 @@ the rows of step 1, and so on.
 """
 
 cimport numpy as np
-from libc.stdint cimport int64_t
+from libc.stdint cimport int32_t, int64_t
+from libc.string cimport memcmp
 from libcpp.vector cimport vector
 
 import numpy as np
@@ -92,6 +93,10 @@ cdef extern from "kernels.h" nogil:
         void (*embed[2])(const Embedding &, const void *rows, const void *const *tables, void *inputs) noexcept nogil
         void (*embed_backward[2])(const Embedding &, const void *rows, const void *d_inputs,
                                   void *const *d_tables) noexcept nogil
+        void (*add_to_sum[2])(int64_t n_steps, int64_t n_units, const int64_t *batch_sizes, const void *hidden,
+                              void *sums) noexcept nogil
+        void (*add_to_maximum[2])(int64_t n_steps, int64_t n_units, const int64_t *batch_sizes, const void *hidden,
+                                  int64_t first_step, void *maximum, int32_t *step_of_maximum) noexcept nogil
 
     const Kernels *kernels_for(const char *level)
 
@@ -227,6 +232,62 @@ def relative_size(str level, np.ndarray gradient not None, variance, double beta
     with nogil:
         size = table.relative_size[is_double](settings, n, g, v)
     return size
+
+
+cdef int64_t rows_of_steps(np.ndarray hidden, np.ndarray batch_sizes, object pooled) except -1:
+    """Return the number of rows of steps that a pool adds; raise an error if the arrays do not fit together."""
+    require_axes("hidden", hidden, 2)
+    require_axes("batch_sizes", batch_sizes, 1)
+    require_axes("pooled", pooled, 2)
+    cdef const int64_t *sizes = <const int64_t *> data_of(batch_sizes, "batch_sizes", np.NPY_INT64, batch_sizes.size)
+    cdef int64_t n_rows = 0, t
+    for t in range(batch_sizes.shape[0]):
+        if not 0 <= sizes[t] <= pooled.shape[0]:
+            raise ValueError(f"batch_sizes[{t}] is {sizes[t]}: it must be from 0 to {pooled.shape[0]}.")
+        n_rows += sizes[t]
+    if pooled.shape[1] != hidden.shape[1]:
+        raise ValueError(f"pooled has shape {pooled.shape}: the kernel needs {hidden.shape[1]} columns.")
+    return n_rows
+
+
+def add_steps_to_sum(str level, np.ndarray total not None, np.ndarray hidden not None, np.ndarray batch_sizes not None):
+    """Add hidden states, (n_rows, n_units) of a packed batch, to their sums over steps, (n_sequences, n_units)."""
+    cdef const Kernels *table = table_of(level)
+    cdef int kind = type_number_of(total.dtype), is_double = kind == np.NPY_FLOAT64
+    cdef int64_t n_rows = rows_of_steps(hidden, batch_sizes, total), n_units = hidden.shape[1]
+    cdef int64_t n_steps = batch_sizes.shape[0]
+    cdef const int64_t *sizes = <const int64_t *> np.PyArray_DATA(batch_sizes)
+    cdef void *h = data_of(hidden, "hidden", kind, n_rows * n_units)
+    cdef void *to = data_of(total, "total", kind, total.size, True)
+    with nogil:
+        table.add_to_sum[is_double](n_steps, n_units, sizes, h, to)
+
+
+def add_steps_to_maximum(str level, np.ndarray maximum not None, step_of_maximum, np.ndarray hidden not None,
+                   np.ndarray batch_sizes not None, int64_t first_step):
+    """Update the maxima over steps, and their steps in int32, both (n_sequences, n_units); see :func:`add_steps_to_sum`."""
+    cdef const Kernels *table = table_of(level)
+    cdef int kind = type_number_of(maximum.dtype), is_double = kind == np.NPY_FLOAT64
+    cdef int64_t n_rows = rows_of_steps(hidden, batch_sizes, maximum), n_units = hidden.shape[1]
+    cdef int64_t n_steps = batch_sizes.shape[0]
+    cdef const int64_t *sizes = <const int64_t *> np.PyArray_DATA(batch_sizes)
+    cdef void *h = data_of(hidden, "hidden", kind, n_rows * n_units)
+    cdef void *to = data_of(maximum, "maximum", kind, maximum.size, True)
+    cdef int32_t *steps = <int32_t *> data_of(step_of_maximum, "step_of_maximum", np.NPY_INT32, maximum.size, True)
+    with nogil:
+        table.add_to_maximum[is_double](n_steps, n_units, sizes, h, first_step, to, steps)
+
+
+def have_same_bits(np.ndarray first not None, np.ndarray second not None):
+    """Whether two contiguous arrays of one dtype and size have the same bits."""
+    cdef int kind = np.PyArray_TYPE(first)
+    cdef const void *a = data_of(first, "first", kind, first.size)
+    cdef const void *b = data_of(second, "second", kind, first.size)
+    cdef size_t n_bytes = first.nbytes
+    cdef bint are_same
+    with nogil:
+        are_same = memcmp(a, b, n_bytes) == 0
+    return are_same
 
 
 cdef class EmbeddingKernel:
@@ -619,6 +680,14 @@ ctypedef fused floating:
 cdef int64_t LONG_WORK = 1 << 20
 
 
+cdef size_t ALIGNMENT = 64  # bytes: as in buffers.py
+
+
+cdef char *aligned(char *memory) noexcept nogil:
+    """Return the first address from ``memory`` on that begins a cache line."""
+    return memory + (ALIGNMENT - <size_t> memory % ALIGNMENT) % ALIGNMENT
+
+
 cdef bint are_finite(int64_t n, const floating *values) noexcept nogil:
     cdef floating zeros = 0
     cdef int64_t i
@@ -723,6 +792,8 @@ cdef class Stepper:
     cdef int64_t n_sequences, n_inputs, n_hidden, n_pooled, n_outputs
     cdef vector[Recurrence] sizes
     cdef vector[ForwardArrays] layers
+    cdef vector[vector[char]] hidden_of_steps  # of each layer, for several steps at once
+    cdef vector[int64_t] batch_sizes  # the same
     cdef const void *output_panels
     cdef int64_t *n_steps
     cdef vector[int] pools
@@ -777,6 +848,7 @@ cdef class Stepper:
         arrays.keeps_hidden, arrays.tape = False, NULL
         self.sizes.push_back(size)
         self.layers.push_back(arrays)
+        self.hidden_of_steps.push_back(vector[char]())
         self.n_hidden, self.hidden = size.n_units, arrays.final_state
         return 0
 
@@ -902,21 +974,97 @@ cdef class Stepper:
             self.run(inputs, to)
         return scores
 
-    cdef void run(self, const void *x, void *scores) noexcept nogil:
+    def run_steps(self, x, int64_t n_steps, bint of_each):
+        """Continue every sequence by several steps, with the bits of as many calls of :meth:`step`; without scalers.
+
+        Parameters
+        ----------
+        x : ndarray of shape (n_steps * n_sequences, n_inputs)
+            The rows of the first step of all sequences, then those of the second step, and so on.
+        n_steps : int
+            At least 1.
+        of_each : bool
+            Whether to return the scores after every step, without pools; otherwise those after the last.
+
+        Returns
+        -------
+        ndarray of shape (n_sequences, n_outputs), or (n_steps * n_sequences, n_outputs)
+            Raw scores.
+        """
+        require_sizes("n_steps", n_steps)
+        if self.columns != NULL or (of_each and self.pools.size()):
+            raise ValueError("several steps at once are for steppers without scalers; of_each is for no pools.")
+        cdef int64_t n_rows = n_steps * self.n_sequences, item_size = 8 if self.type_number == np.NPY_FLOAT64 else 4
+        cdef const void *inputs = data_of(x, "x", self.type_number, n_rows * self.n_inputs)
+        cdef np.npy_intp[2] shape = [n_rows if of_each else self.n_sequences, self.n_outputs]
+        cdef np.ndarray scores = np.PyArray_EMPTY(2, shape, self.type_number, 0)
+        cdef void *to = np.PyArray_DATA(scores)
         cdef size_t depth
-        cdef int64_t i
+        self.batch_sizes.assign(n_steps, self.n_sequences)
+        for depth in range(self.layers.size()):  # all memory before the first change of a state
+            if self.keeps_hidden(depth, of_each):
+                n_values = (self.n_sequences + n_rows) * self.sizes[depth].n_units
+                self.hidden_of_steps[depth].resize(n_values * item_size + ALIGNMENT)
+        with nogil:
+            self.run_layers(inputs, n_steps, of_each, to)
+        return scores
+
+    cdef bint keeps_hidden(self, size_t depth, bint of_each) noexcept nogil:
+        """Whether a layer's h after every one of several steps is needed."""
+        return of_each or depth + 1 < self.layers.size() or self.output_input != self.hidden
+
+    cdef void run_layers(self, const void *x, int64_t n_steps, bint of_each, void *scores) noexcept nogil:
+        """Run layer after layer, each over all steps."""
+        cdef size_t depth
+        cdef int64_t t, item_size = 8 if self.type_number == np.NPY_FLOAT64 else 4
+        cdef Recurrence size
+        cdef ForwardArrays arrays
+        cdef const char *hidden = <const char *> x
+        for depth in range(self.layers.size()):
+            size, arrays = self.sizes[depth], self.layers[depth]
+            size.n_steps, size.batch_sizes = n_steps, self.batch_sizes.data()
+            arrays.x, arrays.keeps_hidden = hidden, self.keeps_hidden(depth, of_each)
+            if arrays.keeps_hidden:
+                arrays.hidden = aligned(self.hidden_of_steps[depth].data())
+            self.kernels.forward(size, arrays)
+            hidden = <const char *> arrays.hidden + self.n_sequences * size.n_units * item_size  # after the initial h
+        if self.output_input == self.hidden:
+            self.count_steps(n_steps)
+        else:
+            for t in range(n_steps):
+                self.count_steps(1)
+                self.pool_step(hidden + t * self.n_sequences * self.n_hidden * item_size)
+        if of_each:
+            self.output_kernels.run(n_steps * self.n_sequences, self.n_hidden, self.n_outputs, self.output_panels,
+                                    hidden, scores)
+        else:
+            self.score(scores)
+
+    cdef void run(self, const void *x, void *scores) noexcept nogil:
+        """Run all layers over one step."""
+        cdef size_t depth
         self.layers[0].x = x
         for depth in range(self.layers.size()):
             self.kernels.forward(self.sizes[depth], self.layers[depth])
-        for i in range(self.n_sequences):
-            self.n_steps[i] += 1
+        self.count_steps(1)
         if self.output_input != self.hidden:
-            if self.type_number == np.NPY_FLOAT64:
-                self.pool[double](<const double *> self.hidden)
-            else:
-                self.pool[float](<const float *> self.hidden)
+            self.pool_step(self.hidden)
+        self.score(scores)
+
+    cdef void count_steps(self, int64_t n_steps) noexcept nogil:
+        cdef int64_t i
+        for i in range(self.n_sequences):
+            self.n_steps[i] += n_steps
+
+    cdef void score(self, void *scores) noexcept nogil:
         self.output_kernels.run(self.n_sequences, self.n_pooled, self.n_outputs, self.output_panels, self.output_input,
                                 scores)
+
+    cdef void pool_step(self, const void *h) noexcept nogil:
+        if self.type_number == np.NPY_FLOAT64:
+            self.pool[double](<const double *> h)
+        else:
+            self.pool[float](<const float *> h)
 
     cdef void pool(self, const floating *h) noexcept nogil:
         cdef size_t p

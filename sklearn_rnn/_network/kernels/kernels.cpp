@@ -4,6 +4,7 @@
 #include "gru.hpp"
 #include "lstm.hpp"
 #include "outputs.hpp"
+#include "pools.hpp"
 #include "rnn.hpp"
 #include "updates.hpp"
 
@@ -55,4 +56,6 @@ const Kernels LEVEL = {sizeof CELLS<float> / sizeof *CELLS<float>,
                        {adam<float>, adam<double>},
                        {relative_size<float>, relative_size<double>},
                        {embed<float>, embed<double>},
-                       {embed_backward<float>, embed_backward<double>}};
+                       {embed_backward<float>, embed_backward<double>},
+                       {add_to_sum<float>, add_to_sum<double>},
+                       {add_to_maximum<float>, add_to_maximum<double>}};

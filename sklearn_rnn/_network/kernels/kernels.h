@@ -107,6 +107,11 @@ struct Kernels {
     void (*embed[2])(const Embedding &, const void *rows, const void *const *tables, void *inputs);
     // IN rows, d_inputs (n_rows, n_inputs); IN, OUT d_tables, to which the gradient of each row is added.
     void (*embed_backward[2])(const Embedding &, const void *rows, const void *d_inputs, void *const *d_tables);
+    // IN hidden (n_rows, n_units) of a packed batch; IN, OUT sum (batch_sizes[0], n_units).
+    void (*add_to_sum[2])(int64_t n_steps, int64_t n_units, const int64_t *batch_sizes, const void *hidden, void *sum);
+    // The same; IN, OUT maximum and step_of_maximum, both (batch_sizes[0], n_units): the first step counts among equals.
+    void (*add_to_maximum[2])(int64_t n_steps, int64_t n_units, const int64_t *batch_sizes, const void *hidden,
+                              int64_t first_step, void *maximum, int32_t *step_of_maximum);
 };
 
 // The kernels of a level, or null if they were not built or if this processor cannot run them.
