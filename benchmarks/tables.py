@@ -7,6 +7,7 @@ python benchmarks/memory.py --json benchmarks/results/memory.json
 python benchmarks/stream.py --json benchmarks/results/stream.json
 python benchmarks/stream_latency.py --json benchmarks/results/stream_latency.json
 python benchmarks/latency.py --json benchmarks/results/latency.json
+python benchmarks/reduced_precision.py --json benchmarks/results/reduced_precision.json
 python benchmarks/tables.py
 """
 
@@ -14,10 +15,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from statistics import geometric_mean
+from statistics import fmean, geometric_mean
 
 HERE = Path(__file__).parent
 GUIDE = HERE.parent / "docs" / "user_guide"
+DEVELOPER = HERE.parent / "docs" / "developer"
 README = HERE.parent / "README.rst"
 BEGIN = ".. benchmarks/tables.py writes this section: begin.\n"
 END = ".. benchmarks/tables.py writes this section: end.\n"
@@ -285,6 +287,59 @@ units), LSTM_B (3 × 256) and LSTM_C (3 × 480), whose numbers of features are o
 {table_of_calls(calls)}"""
 
 
+# ---- The developer's pages, on weights of fewer bits ----------------------------------------------------
+
+
+def table_of_forms(microseconds):
+    """Return the table of a step's time in every form, and how many times as fast as float32 it is."""
+    forms = [form for form in next(iter(microseconds.values())) if form != "today"]
+    rows = []
+    for name, times in microseconds.items():
+        gains = {form: times[f"float32, {'AVX2' if 'AVX2' in form else 'AVX-512'}"] / times[form] for form in forms}
+        rows.append(
+            [
+                name,
+                f"{times['today']:.1f}",
+                *(
+                    f"{times[form]:.1f}"
+                    + ("" if "int8" not in form and "bfloat16" not in form else f" ({gains[form]:.2f})")
+                    for form in forms
+                ),
+            ]
+        )
+    return table("Microseconds of a step", ["cell, layers x units, sequences", "today", *forms], rows)
+
+
+def table_of_lost_points(accuracy):
+    """Return the table of the points that every form loses: the mean over seeds, and the most."""
+    forms = list(next(iter(accuracy.values()))["lost"])
+    rows = [
+        [
+            name,
+            f"{fmean(row['points']):.1f}",
+            *(f"{fmean(row['lost'][form]):.2f} ({max(row['lost'][form]):.2f})" for form in forms),
+        ]
+        for name, row in accuracy.items()
+    ]
+    header = ["data, cell, layers x units", "float32, points", *(f"{form}: lost" for form in forms)]
+    n_seeds = sorted({len(row["points"]) for row in accuracy.values()})
+    seeds = " or ".join(map(str, n_seeds))
+    return table(f"Points of 100: mean over {seeds} seeds, in brackets the most that a seed loses", header, rows)
+
+
+def reduced_precision(results):
+    """Return the tables of the study of weights of fewer bits."""
+    return f"""..
+   Written by benchmarks/tables.py.
+
+{describe(results["machine"])} One thread, minima over many turns
+of all forms. "today" is the stepper of the package; the other columns are a prototype without output layer. In
+brackets: float32's time with the same instructions, divided by this one. Command:
+``python benchmarks/reduced_precision.py``.
+
+{table_of_forms(results["microseconds"])}{table_of_lost_points(results["accuracy"])}"""
+
+
 # ---- The README ----------------------------------------------------------------------------------------
 
 
@@ -330,6 +385,7 @@ def main():
     (GUIDE / "speed_tables.inc").write_text(guide(peers, end_to_end, scaling))
     (GUIDE / "long_sequences_tables.inc").write_text(long_sequences(read("memory"), read("stream")))
     (GUIDE / "streams_tables.inc").write_text(streams(read("stream_latency"), read("latency")))
+    (DEVELOPER / "reduced_precision_tables.inc").write_text(reduced_precision(read("reduced_precision")))
     before, rest = README.read_text().split(BEGIN)
     README.write_text(before + BEGIN + readme(peers, end_to_end) + END + rest.split(END)[1])
 
