@@ -40,7 +40,7 @@ struct ExpConstants<double> {
 template <class real>
 struct ReducedExp {
     Vec<real> p;
-    IVec<real> rounded;  // the low bits are the integer n
+    UVec<real> rounded;  // the low bits are the integer n
 
     // 2^(n + shift), which must be a normal number.
     INLINE Vec<real> power(int shift) const {
@@ -59,14 +59,14 @@ INLINE ReducedExp<real> reduced_exp(Vec<real> x) {
     Vec<real> r = x - n * C::LN2_HIGH - n * C::LN2_LOW;
     Vec<real> p = broadcast(C::POLYNOMIAL[0]);
     for (unsigned k = 1; k < sizeof C::POLYNOMIAL / sizeof(real); k++) p = p * r + C::POLYNOMIAL[k];
-    return {p * (r * r) + r, (IVec<real>)rounded};
+    return {p * (r * r) + r, (UVec<real>)rounded};
 }
 
 // 1 / (1 + exp(-x)), as e / (1 + e) if x < 0, with e = exp(-|x|): nothing overflows; subnormal results are accurate.
 template <class real>
 INLINE Vec<real> sigmoid(Vec<real> x) {
     using C = ExpConstants<real>;
-    Vec<real> minus_magnitude = (Vec<real>)((IVec<real>)x | (IVec<real>)broadcast(real(-0.)));
+    Vec<real> minus_magnitude = (Vec<real>)((UVec<real>)x | (UVec<real>)broadcast(real(-0.)));
     Vec<real> clamped = minus_magnitude < C::ZERO_BELOW ? broadcast(C::ZERO_BELOW) : minus_magnitude;
     ReducedExp<real> reduced = reduced_exp<real>(clamped);
     Vec<real> power = reduced.power(C::SCALE);

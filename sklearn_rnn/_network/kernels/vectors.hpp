@@ -36,19 +36,20 @@ struct Types;
 template <>
 struct Types<float> {
     typedef float vec __attribute__((vector_size(VECTOR_BYTES)));
-    typedef int32_t ivec __attribute__((vector_size(VECTOR_BYTES)));
+    typedef uint32_t uvec __attribute__((vector_size(VECTOR_BYTES)));
 };
 
 template <>
 struct Types<double> {
     typedef double vec __attribute__((vector_size(VECTOR_BYTES)));
-    typedef int64_t ivec __attribute__((vector_size(VECTOR_BYTES)));
+    typedef uint64_t uvec __attribute__((vector_size(VECTOR_BYTES)));
 };
 
 template <class real>
 using Vec = typename Types<real>::vec;
+// The bits of a vector. They are unsigned: sums with the bits of NaN may overflow.
 template <class real>
-using IVec = typename Types<real>::ivec;
+using UVec = typename Types<real>::uvec;
 
 template <class real>
 constexpr int LANES = VECTOR_BYTES / static_cast<int>(sizeof(real));
