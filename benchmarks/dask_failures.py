@@ -114,8 +114,11 @@ class Local:
 
     def __init__(self, n_workers: int = 3, **options: Any) -> None:
         self.n_workers = n_workers
-        arguments = {"threads_per_worker": 1, "processes": True, "dashboard_address": None} | options
-        self.cluster = LocalCluster(n_workers=n_workers, **arguments)
+        self._options = {"threads_per_worker": 1, "processes": True, "dashboard_address": None} | options
+        self._start()
+
+    def _start(self) -> None:
+        self.cluster = LocalCluster(n_workers=self.n_workers, **self._options)
         self.client = Client(self.cluster)
         self.watch = Watch()
         self.cluster.scheduler.add_plugin(self.watch)
@@ -134,7 +137,12 @@ class Local:
 
     def begin(self, n_workers: int | None = None) -> None:
         """Wait until all workers, or so many, are there; count tasks from zero."""
-        self.client.wait_for_workers(n_workers or self.n_workers, timeout=LONG_WAIT)
+        try:
+            self.client.wait_for_workers(n_workers or self.n_workers, timeout=60)
+        except TimeoutError:  # a nanny gives up if its worker is killed while it starts
+            self.__exit__()
+            self._start()
+            self.client.wait_for_workers(self.n_workers, timeout=LONG_WAIT)
         self.watch.clear()
 
     def n_running(self, nanny: Any) -> int:
@@ -150,7 +158,7 @@ class Local:
 def start_workers_fast() -> None:
     """Let workers be forks of a process that has imported all they need: a killed one is back at once."""
     dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"})
-    get_mp_context().set_forkserver_preload(["distributed", "dask.array", "sklearn_rnn.dask", "_measure"])
+    get_mp_context().set_forkserver_preload(["distributed", "dask.array", "sklearn_rnn.dask"])
 
 
 def soon(is_true: Callable[[], bool], seconds: float) -> bool:
@@ -214,7 +222,7 @@ class Undisturbed:
         """Return them for these settings; train once."""
         key = (mode, *sorted(options.items()))
         if key not in self.digests:
-            local.begin()
+            local.begin(1)
             self.digests[key] = digest_of(fit(mode, **options))
             self.n_tasks[key] = local.watch.n_ended
         return self.digests[key], self.n_tasks[key]
@@ -380,7 +388,7 @@ def case_interrupts(undisturbed: Undisturbed, generator: np.random.Generator, n_
             row = Row(f"Ctrl-C in the client, {mode}")
             losses = fit(mode).loss_curve_
             for _ in range(-(-n_trials // 10)):
-                end = _interrupted(local, mode, int(generator.integers(60)))
+                end = _interrupted(local, mode, int(generator.integers(200)))
                 n = min(len(end["losses"]), len(losses))
                 is_right = end["as_before"] if end["end"] == "raised" else end["losses"][:n] == losses[:n] and n > 0
                 row.add(
