@@ -59,6 +59,7 @@ MAY_IMPORT = {
         "_inference",
         "_training",
         "_settings",
+        "_documentation",
         "_identity",
         "_base",
         "_classifier",

@@ -17,6 +17,7 @@ from sklearn_rnn._data.names import record_names
 from sklearn_rnn._data.target_readers import LabelReader
 from sklearn_rnn._data.training_data import TRAINING, VALIDATION, Names
 from sklearn_rnn._data.validation import INSTEAD
+from sklearn_rnn._documentation import document_rnn
 from sklearn_rnn._identity import digest_of
 from sklearn_rnn._regressor import RNNRegressor
 from sklearn_rnn._settings import (
@@ -371,16 +372,20 @@ def _joined_texts(prepared):
     return [f"{len(texts)} parts, digest {digest_of(list(texts))}" for texts in of_parts]
 
 
+@document_rnn
 class DaskRNNClassifier(DaskMixin, RNNClassifier):
     """Recurrent neural network classifier for data in parts on a Dask cluster.
 
     The result has the same bits for any number of workers and threads, and when workers are lost. See the
-    :ref:`user guide <dask>`.
+    :ref:`user guide <dask>`. The parameters by group:
+
+    {groups}
 
     Parameters
     ----------
-    hidden_layer_sizes, ..., class_weight
-        The parameters of :class:`~sklearn_rnn.RNNClassifier`.
+    {parameters}
+    class_weight : dict, "balanced" or None, default=None
+        As for :class:`~sklearn_rnn.RNNClassifier`.
     client : distributed.Client or None, default=None
         The client of the cluster; None: the current one. Pickles leave it out.
     local_updates : int, "epoch" or None, default=None
@@ -394,13 +399,18 @@ class DaskRNNClassifier(DaskMixin, RNNClassifier):
 
     Attributes
     ----------
-    classes_, n_iter_, loss_curve_, ...
-        Those of :class:`~sklearn_rnn.RNNClassifier`.
+    classes_ : ndarray of shape (n_classes,)
+        The class labels; for multilabel targets the labels' indices.
+    {attributes}
 
     See Also
     --------
     DaskRNNRegressor : The same for real-valued targets.
     sklearn_rnn.RNNClassifier : For data in the memory of one process.
+
+    References
+    ----------
+    {references}
 
     Examples
     --------
@@ -509,28 +519,47 @@ class DaskRNNClassifier(DaskMixin, RNNClassifier):
         return self._lazily("predict_log_proba", X) if is_collection(X) else super().predict_log_proba(X)
 
 
+@document_rnn
 class DaskRNNRegressor(DaskMixin, RNNRegressor):
     """Recurrent neural network regressor for data in parts on a Dask cluster.
 
     The result has the same bits for any number of workers and threads, and when workers are lost. See the
-    :ref:`user guide <dask>`.
+    :ref:`user guide <dask>`. The parameters by group:
+
+    {groups}
 
     Parameters
     ----------
-    hidden_layer_sizes, ..., normalize_y
-        The parameters of :class:`~sklearn_rnn.RNNRegressor`.
-    client, local_updates, by, order
-        As for :class:`DaskRNNClassifier`.
+    {parameters}
+    loss : {{"squared_error", "absolute_error", "huber", "poisson"}}, default="squared_error"
+        As for :class:`~sklearn_rnn.RNNRegressor`.
+    normalize_y : bool, default=True
+        As for :class:`~sklearn_rnn.RNNRegressor`.
+    client : distributed.Client or None, default=None
+        The client of the cluster; None: the current one. Pickles leave it out.
+    local_updates : int, "epoch" or None, default=None
+        None: each update has a share of every part, and is that of one batch of ``batch_size`` sequences. An int or
+        "epoch": each part trains by itself for so many updates, or an epoch, with batches of its own; then weights and
+        the solver's averages are averaged. The workers wait for each other less often.
+    by : str, list of str or None, default=None
+        Columns of a data frame that tell its sequences apart.
+    order : str, list of str or None, default=None
+        Columns of a data frame that order the steps of a sequence; None: the order of the rows.
 
     Attributes
     ----------
-    target_mean_, n_iter_, loss_curve_, ...
-        Those of :class:`~sklearn_rnn.RNNRegressor`.
+    target_mean_, target_scale_ : ndarray of shape (n_outputs,), float64
+        As of :class:`~sklearn_rnn.RNNRegressor`.
+    {attributes}
 
     See Also
     --------
     DaskRNNClassifier : The same for class labels.
     sklearn_rnn.RNNRegressor : For data in the memory of one process.
+
+    References
+    ----------
+    {references}
 
     Examples
     --------
