@@ -32,7 +32,7 @@ import dask
 import numpy as np
 from _archive import load_set
 from _measure import MEGABYTE, machine, print_machine, resident_bytes, write_json
-from dask_failures import CommandLine
+from dask_failures import CommandLine, start_workers_fast
 from distributed import Client, LocalCluster
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
@@ -319,21 +319,25 @@ def resident_bytes_of(process: int) -> int:
 def large(arguments: argparse.Namespace, results: dict[str, Any]) -> dict[str, Any]:
     """Data in files that are larger than the memory of all workers: read whole, and mapped."""
     rows = []
-    n_parts, n_steps = 4 * max(1, round(arguments.gigabytes * 5)), 100  # 50 MB each
+    n_parts, n_steps = 4 * max(1, round(arguments.gigabytes * 10)), 100  # 25 MB each
+    start_workers_fast()  # a spawned interpreter with all libraries holds 280 MB, a fork of one 170 MB
     n_sequences = int(arguments.gigabytes * 1e9 / n_parts / n_steps / N_FEATURES / 4)
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
         for part in range(n_parts):
             np.save(f"{folder}/{part}.npy", make_part(part, n_sequences, n_steps)[0])
         y = [dask.delayed(lambda n: np.arange(n) % 2)(n_sequences) for _ in range(n_parts)]
-        for mode in (None, "r"):
+        # An exact update needs all parts: those that are spilled would come back for each of them.
+        for mode, local in ((None, "epoch"), ("r", "epoch"), ("r", None)):
             X = [dask.delayed(np.load)(f"{folder}/{part}.npy", mmap_mode=mode) for part in range(n_parts)]
-            settings = COMMON | {"hidden_layer_sizes": (16,), "max_iter": 2, "batch_size": n_parts * 256}
+            settings = COMMON | {"hidden_layer_sizes": (16,), "max_iter": 2, "local_updates": local}
+            settings["batch_size"] = 256 if local else n_parts * 1024
             with local_cluster(2, memory_limit=int(arguments.limit * MEGABYTE)) as client, _peaks(client) as peaks:
                 begin = time.perf_counter()
                 estimator = quietly(DaskRNNClassifier(**settings).fit, X, y)
                 seconds = time.perf_counter() - begin
             row = {
                 "read": "mapped" if mode else "whole",
+                "local_updates": local,
                 "gigabytes": n_parts * n_sequences * n_steps * N_FEATURES * 4e-9,
             }
             row |= {"parts": n_parts, "workers": 2, "limit_mb": arguments.limit, "seconds": seconds}
