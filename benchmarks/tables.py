@@ -8,6 +8,7 @@ python benchmarks/stream.py --json benchmarks/results/stream.json
 python benchmarks/stream_latency.py --json benchmarks/results/stream_latency.json
 python benchmarks/latency.py --json benchmarks/results/latency.json
 python benchmarks/reduced_precision.py --json benchmarks/results/reduced_precision.json
+python benchmarks/dask_figures.py --ucr FOLDER --json benchmarks/results/dask.json --plot docs/images/dask.png
 python benchmarks/tables.py
 """
 
@@ -15,7 +16,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from statistics import fmean, geometric_mean
+from statistics import fmean, geometric_mean, mean, stdev
 
 HERE = Path(__file__).parent
 GUIDE = HERE.parent / "docs" / "user_guide"
@@ -340,6 +341,90 @@ brackets: float32's time with the same instructions, divided by this one. Comman
 {table_of_forms(results["microseconds"])}{table_of_lost_points(results["accuracy"])}"""
 
 
+# ---- Training on a Dask cluster ------------------------------------------------------------------------
+
+
+def dask_cluster(results):
+    """Return the tables of the chapter on Dask, of the sections that were measured."""
+    tables = [_table_of_cluster(results)]
+    if "model" in results:
+        tables.append(_table_of_workers(results["model"]))
+    if "accuracy" in results:
+        tables.append(_table_of_accuracy(results["accuracy"]))
+    return "".join([*tables, describe_cluster(next(iter(results.values()))["machine"])])
+
+
+def _table_of_cluster(results):
+    """Return speed, overhead, traffic, memory and large data."""
+    rows = []
+    for row in results.get("speed", {"rows": []})["rows"]:
+        what = f"an update of two workers of one thread, {row['parts']} parts; plain ``fit`` with ``n_jobs=2``"
+        figures = f"{row['dask_ms']:.0f} ms and {row['plain_ms']:.0f} ms: {row['ratio']:.2f} of the speed"
+        rows.append((what, figures))
+    for row in results.get("overhead", {"rows": []})["rows"]:
+        what = f"{_kind(row)} without computing, {row['units']} units, {row['parts']} parts"
+        figures = (
+            f"{row['overhead_ms']:.1f} ms: sending {row['sending_ms']:.1f}, on the way {row['travelling_ms']:.1f}, "
+            f"adding up {row['client_ms']:.1f}"
+        )
+        rows.append((what, figures))
+    for row in results.get("traffic", {"rows": []})["rows"]:
+        what = f"bytes through the scheduler in {_kind(row)}, {row['parts']} parts, {row['workers']} workers"
+        rows.append((what, f"{row['in']:.1f} times the weights in, {row['out']:.1f} out"))
+    for row in results.get("memory", {"rows": []})["rows"]:
+        what = f"growth of memory over {row['rounds']:,} of {_kind(row, several=True)}"
+        figures = f"client {row['client_growth_mb']:.1f} MB, scheduler {row['scheduler_growth_mb']:.1f} MB"
+        rows.append((what, figures))
+    for row in results.get("large", {"rows": []})["rows"]:
+        what = (
+            f"{row['gigabytes']:.1f} GB in {row['parts']} files, read {row['read']}, {row['workers']} workers of "
+            f"{row['limit_mb']:.0f} MB, {_kind(row, several=True)}"
+        )
+        rows.append((what, f"trains; peak {row['peak_mb']:.0f} MB, with mapped files {row['peak_with_files_mb']:.0f}"))
+    return table("Training on a cluster", ["what", "measured"], rows)
+
+
+def _kind(row, several=False):
+    """Return the name of what the client waits for."""
+    if row["local_updates"] is None:
+        return "exact updates" if several else "an exact update"
+    rounds = f"of ``local_updates={row['local_updates']}``"
+    return f"rounds {rounds}" if several else f"a round {rounds}"
+
+
+def _table_of_workers(model):
+    """Return the model of 1 to 64 workers: times as fast as one thread."""
+    rows = []
+    for row in model["rows"]:
+        for way in ("exact", "k=10"):
+            alone = model["parts"] * row["part_ms"]
+            rows.append((row["units"], way, *(f"{alone / ms:.1f}" for ms in row[way])))
+    title = f"Times as fast as one thread, {model['parts']} parts of {model['batch']} sequences an update, by a model"
+    return table(title, ["units", "updates", *(f"{n} workers" for n in model["workers"])], rows)
+
+
+def _table_of_accuracy(accuracy):
+    """Return test accuracy by way of training, with its standard deviation over seeds."""
+    ways = ("plain", "exact", "k=10", "k=10, kept moments", "epoch", "k=10, batches of 16")
+    rows = [
+        (
+            row["set"],
+            row["sequences"],
+            row["epochs"],
+            *(f"{mean(row[way]):.3f} ± {stdev(row[way]):.3f}" for way in ways),
+        )
+        for row in accuracy["rows"]
+    ]
+    title = f"Test accuracy after as many epochs, {accuracy['parts']} parts, {accuracy['seeds']} seeds"
+    return table(title, ["data", "sequences", "epochs", *ways], rows)
+
+
+def describe_cluster(machine):
+    """Return a sentence on the machine and the versions."""
+    processor = f"{machine['processors']} cores of an {machine['processor']}"
+    return f"Measured on {processor}, dask {machine['dask']}, with ``benchmarks/dask_figures.py``.\n"
+
+
 # ---- The README ----------------------------------------------------------------------------------------
 
 
@@ -386,6 +471,7 @@ def main():
     (GUIDE / "long_sequences_tables.inc").write_text(long_sequences(read("memory"), read("stream")))
     (GUIDE / "streams_tables.inc").write_text(streams(read("stream_latency"), read("latency")))
     (DEVELOPER / "reduced_precision_tables.inc").write_text(reduced_precision(read("reduced_precision")))
+    (GUIDE / "dask_table.inc").write_text(dask_cluster(read("dask")))
     before, rest = README.read_text().split(BEGIN)
     README.write_text(before + BEGIN + readme(peers, end_to_end) + END + rest.split(END)[1])
 

@@ -160,7 +160,7 @@ class ClusterBackend(MultiprocessingBackend):
         ({"backend": ClusterBackend()}, [1, 3]),
         ({"backend": ClusterBackend(), "n_jobs": 640}, [1, 3]),
     ],
-    ids=str,
+    ids=["none", "n_jobs", "loky", "threading", "multiprocessing", "sequential", "cluster", "cluster, n_jobs"],
 )
 def test_the_number_of_threads_is_that_of_the_context_unless_it_counts_a_cluster(context, expected):
     with parallel_config(**context):
