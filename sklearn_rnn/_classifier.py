@@ -333,4 +333,5 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
 
         y, predicted, weights = self._read_scored(X, y, sample_weight)
         with naming_targets("y"):
+            unique_labels(y, predicted)  # older releases of scikit-learn and NumPy let strings beside numbers pass
             return accuracy_score(y, predicted, sample_weight=weights)
