@@ -426,11 +426,8 @@ class PredictionStream:
 
         The state changes only after all are computed: an interrupt leaves it unchanged.
         """
-        patches, arrays, rows = (
-            self._model.schema.patches,
-            self._running.arrays,
-            slice(None) if which is None else which,
-        )
+        patches, arrays = self._model.schema.patches, self._running.arrays
+        rows = slice(None) if which is None else which
         if patches.n_shared:
             previous = arrays["previous_steps"][rows].copy()
             sequences = patches.continue_from(previous, sequences)
