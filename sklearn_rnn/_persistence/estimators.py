@@ -165,10 +165,8 @@ def _restore_attributes(estimator: Any, attributes: dict[str, Attribute], fitted
     if "_fit_dtype" in fitted:  # of an imputer: scikit-learn 1.6 has no _fill_dtype besides, and 1.9 needs it
         fitted["_fill_dtype"] = fitted["_fit_dtype"]
     vars(estimator).update(fitted)
-    if fitted and type(estimator).__name__ == "RecurrentFeatures":
-        from sklearn_rnn.preprocessing._recurrent_features import check_layers  # not at the top: it takes a while
-
-        check_layers(fitted, place)
+    if fitted and hasattr(estimator, "__check_restored__"):  # what must go together, and with the parameters
+        estimator.__check_restored__(fitted, place)
 
 
 def _set_output(estimator: Any, config: Any, place: str) -> None:

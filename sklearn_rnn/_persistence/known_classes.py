@@ -248,7 +248,7 @@ KNOWN: dict[str, KnownClass] = {
             "_fitted_on_rows": flag(),
         },
     ),
-    "ToSequences": KnownClass(OURS, INPUT | {"n_steps_": whole(1), "_exogenous": array(None, kinds="i")}),
+    "ToSequences": KnownClass(OURS, INPUT | {"n_steps_": whole(1), "_exogenous": places_of_features()}),
     "RecurrentFeatures": KnownClass(
         OURS,
         INPUT

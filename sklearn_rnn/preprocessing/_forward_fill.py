@@ -17,6 +17,7 @@ from sklearn_rnn._data.names import as_names, compare_names, record_names
 from sklearn_rnn._data.reading import check_sequences
 from sklearn_rnn._utils.atomic import draft_of
 from sklearn_rnn._utils.documentation_link import DocumentationLinkMixin
+from sklearn_rnn._utils.plain import check_names, refuse_unless
 from sklearn_rnn._utils.state import PlainStateMixin
 from sklearn_rnn._utils.warnings import warn_user
 from sklearn_rnn.preprocessing._continued_fill import ContinuedFill
@@ -301,6 +302,15 @@ class ForwardFill(DocumentationLinkMixin, PlainStateMixin, SequenceTransformerMi
         of_missing = [names[place] for place in self.missing_features_]
         added = [f"missingindicator_{name}" for name in of_missing] if self.add_indicator else []
         return [*names, *added, *(f"elapsed_{name}" for name in of_missing if self.add_elapsed)]
+
+    def __check_restored__(self, fitted, place):
+        """Refuse attributes from a file that name features which a step does not have."""
+        check_names(fitted, {"n_features_in_", "missing_features_", "_fitted_on_rows", "_time_place", *fitted}, place)
+        n_features = self.step_features if self._fitted_on_rows else self.n_features_in_
+        times = [] if self._time_place is None else [self._time_place]
+        for name, places in (("missing_features_", self.missing_features_.tolist()), ("_time_place", times)):
+            are_right = all(0 <= feature < n_features for feature in places)
+            refuse_unless(are_right, f"{place}.{name}", f"is {places[:10]}, but a step has {n_features} features")
 
     def __next_steps__(self):
         """Return what fills the next steps of a stream; see ContinuedFill."""

@@ -336,6 +336,33 @@ class RecurrentFeatures(DocumentationLinkMixin, PlainStateMixin, TransformerMixi
         n_levels = len(self._layers[0].thresholds)
         self._n_features_out = self.n_units * _n_suffixes(self._pools, n_levels, self._n_parts)
 
+    def __check_restored__(self, fitted, place):
+        """Refuse attributes from a file whose parts do not go together."""
+        expected = {"_schema", "_layers", "_scale", "_pools", "_n_parts", "_n_features_out", "n_features_in_"}
+        check_names(fitted, expected | fitted.keys() & {"feature_names_in_"}, place)
+        schema, layers, pools, n_parts = (fitted[name] for name in ("_schema", "_layers", "_pools", "_n_parts"))
+        schema.check_parts(f"{place}._schema")
+        is_right = isinstance(pools, tuple) and len(pools) > 0 and all(isinstance(p, str) and p in POOLS for p in pools)
+        refuse_unless(is_right, f"{place}._pools", f"must have names out of {', '.join(POOLS)}")
+        refuse_unless(n_parts <= MOST_PARTS, f"{place}._n_parts", f"must be at most {MOST_PARTS}")
+        n_levels = len(layers[0].thresholds) if layers else 0
+        for layer in layers:
+            network = layer.network
+            is_right = len(network.directions) == 1 and network.embedding is None and network.dtype == schema.dtype
+            is_right &= network.directions[0].n_features == schema.step_features and network.readout == "last"
+            is_right &= layer.thresholds.shape == (n_levels, layer.n_units) and layer.thresholds.dtype == schema.dtype
+            refuse_unless(is_right, f"{place}._layers", "must read the features of a step in one direction")
+        n_features_out = sum(layer.n_units for layer in layers) * _n_suffixes(pools, n_levels, n_parts)
+        refuse_unless(
+            fitted["_n_features_out"] == n_features_out <= MOST_FEATURES,
+            f"{place}._n_features_out",
+            "must fit the layers",
+        )
+        n_in, n_of_step = fitted["n_features_in_"], schema.step_features
+        is_right = n_in % n_of_step == 0 if schema.is_table else n_in == n_of_step
+        refuse_unless(is_right, f"{place}.n_features_in_", f"is {n_in}, but a step has {n_of_step} features")
+        fitted["_scale"].check_parts(n_of_step, schema.dtype, f"{place}._scale")
+
     def _check_pools(self):
         if not self.pools or not all(isinstance(pool, str) and pool in POOLS for pool in self.pools):
             raise ValueError(f"pools={self.pools!r} must be a tuple of names out of {', '.join(POOLS)}.")
@@ -386,32 +413,6 @@ class RecurrentFeatures(DocumentationLinkMixin, PlainStateMixin, TransformerMixi
 def _n_suffixes(pools, n_levels, n_parts):
     """Return the number of features of a unit."""
     return sum(n_levels * n_parts if pool == "shares" else 1 for pool in pools)
-
-
-def check_layers(fitted, place):
-    """Refuse the attributes of a RecurrentFeatures, which were loaded, whose parts do not go together."""
-    expected = {"_schema", "_layers", "_scale", "_pools", "_n_parts", "_n_features_out", "n_features_in_"}
-    check_names(fitted, expected | fitted.keys() & {"feature_names_in_"}, place)
-    schema, layers, pools, n_parts = (fitted[name] for name in ("_schema", "_layers", "_pools", "_n_parts"))
-    schema.check_parts(f"{place}._schema")
-    is_right = isinstance(pools, tuple) and len(pools) > 0 and all(isinstance(p, str) and p in POOLS for p in pools)
-    refuse_unless(is_right, f"{place}._pools", f"must have names out of {', '.join(POOLS)}")
-    refuse_unless(n_parts <= MOST_PARTS, f"{place}._n_parts", f"must be at most {MOST_PARTS}")
-    n_levels = len(layers[0].thresholds) if layers else 0
-    for layer in layers:
-        network = layer.network
-        is_right = len(network.directions) == 1 and network.embedding is None and network.dtype == schema.dtype
-        is_right &= network.directions[0].n_features == schema.step_features and network.readout == "last"
-        is_right &= layer.thresholds.shape == (n_levels, layer.n_units) and layer.thresholds.dtype == schema.dtype
-        refuse_unless(is_right, f"{place}._layers", "must read the features of a step in one direction")
-    n_features_out = sum(layer.n_units for layer in layers) * _n_suffixes(pools, n_levels, n_parts)
-    refuse_unless(
-        fitted["_n_features_out"] == n_features_out <= MOST_FEATURES, f"{place}._n_features_out", "must fit the layers"
-    )
-    n_in, n_of_step = fitted["n_features_in_"], schema.step_features
-    is_right = n_in % n_of_step == 0 if schema.is_table else n_in == n_of_step
-    refuse_unless(is_right, f"{place}.n_features_in_", f"is {n_in}, but a step has {n_of_step} features")
-    fitted["_scale"].check_parts(n_of_step, schema.dtype, f"{place}._scale")
 
 
 def _drawn_sequences(lengths, random_state):

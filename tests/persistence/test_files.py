@@ -14,13 +14,13 @@ from sklearn.exceptions import InconsistentVersionWarning
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
-from small_files import LABELS, MODELS, classifier, regressor, sequences
+from small_files import LABELS, MODELS, classifier, regressor, sequences, with_gaps
 
 import sklearn_rnn
 from sklearn_rnn import ModelFileError, RNNClassifier, load, save
 from sklearn_rnn._utils import files
 from sklearn_rnn._utils import state as states
-from sklearn_rnn.preprocessing import TimeDistributed
+from sklearn_rnn.preprocessing import ForwardFill, TimeDistributed, ToSequences
 
 X = sequences()
 
@@ -376,6 +376,33 @@ def test_an_edited_imputer_is_refused_by_its_place(keys, value, message, path):
     else:
         path.write_bytes(edited(path.read_bytes(), (*FITTED, *keys, value)))
     with pytest.raises(ModelFileError, match=message):
+        load(path)
+
+
+@pytest.mark.parametrize(
+    ("transformer", "name", "places", "message"),
+    [
+        (ForwardFill(add_indicator=True), "missing_features_", [0, 2], r"is \[0, 2\], but a step has 2 features"),
+        (ForwardFill(step_features=3), "missing_features_", [3], r"is \[3\], but a step has 3 features"),
+        (ForwardFill(), "missing_features_", [-1], r"is \[-1\], but a step has 2 features"),
+        (ToSequences("by_step", exogenous=1), "_exogenous", [7], "_exogenous is not what it must be"),
+    ],
+    ids=str,
+)
+def test_places_of_features_that_a_step_does_not_have_are_refused(transformer, name, places, message, path):
+    on_rows = isinstance(transformer, ToSequences) or "step_features" in str(transformer)
+    save(transformer.fit(np.array([[1.0, np.nan, 3.0]]) if on_rows else with_gaps()), path)
+    header, arrays = parts_of(path.read_bytes())
+    place = header["estimator"]["fitted"][name]["$array"]
+    path.write_bytes(bytes_of(header, arrays | {f"{place}.npy": np.array(places)}))
+    with pytest.raises(ModelFileError, match=message):
+        load(path)
+
+
+def test_a_time_that_a_step_does_not_have_is_refused(path):
+    save(ForwardFill(time=0, add_elapsed=True).fit([np.array([[0.0, 5.0], [1.0, np.nan]])]), path)
+    path.write_bytes(edited(path.read_bytes(), (*FITTED, "_time_place", 2)))
+    with pytest.raises(ModelFileError, match=r"_time_place is \[2\], but a step has 2 features"):
         load(path)
 
 
