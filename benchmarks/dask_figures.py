@@ -39,7 +39,7 @@ from sklearn.model_selection import train_test_split
 
 from sklearn_rnn import RNNClassifier
 from sklearn_rnn._training.monitor import Monitor
-from sklearn_rnn.dask import DaskRNNClassifier, _estimators, _tasks, _training
+from sklearn_rnn.dask import DaskRNNClassifier, _mixin, _tasks, _training
 from sklearn_rnn.dask._cluster import Cluster
 from sklearn_rnn.datasets import load_japanese_vowels
 
@@ -487,12 +487,12 @@ class Serial(Cluster):
 @contextlib.contextmanager
 def without_cluster() -> Iterator[None]:
     """Let estimators train in this process."""
-    cluster, client_of = _estimators.Cluster, _estimators.client_of
-    _estimators.Cluster, _estimators.client_of = Serial, lambda client: client
+    cluster, client_of = _mixin.Cluster, _mixin.client_of
+    _mixin.Cluster, _mixin.client_of = Serial, lambda client: client
     try:
         yield
     finally:
-        _estimators.Cluster, _estimators.client_of = cluster, client_of
+        _mixin.Cluster, _mixin.client_of = cluster, client_of
 
 
 class KeptMoments(_training.AveragingTrainer):

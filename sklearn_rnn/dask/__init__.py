@@ -10,7 +10,8 @@ except ImportError as error:
         'sklearn_rnn.dask needs dask and distributed, which are not installed: pip install "sklearn-rnn[dask]"'
     ) from error
 
-from sklearn_rnn.dask._estimators import DaskRNNClassifier, DaskRNNRegressor
+from sklearn_rnn.dask._classifier import DaskRNNClassifier
+from sklearn_rnn.dask._regressor import DaskRNNRegressor
 
 __all__ = ["DaskRNNClassifier", "DaskRNNRegressor"]
 

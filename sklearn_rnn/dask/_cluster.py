@@ -19,9 +19,10 @@ from sklearn_rnn._network import kernels
 from sklearn_rnn._utils.state import package_version
 from sklearn_rnn._utils.warnings import warn_user
 
-# Bytes of a state that is sent with every task: a task to hold it costs milliseconds. Dask does not do it for us: in
-# distributed 2026.8, a large keyword argument of Client.map fails beside arguments that are futures.
-LARGEST_IN_TASK = 2**16
+# Bytes of a state that are sent with the tasks of a round, all together. To hold it costs a task and 10 ms, in which
+# the client does not send a second message. Dask does not hold it for us: in distributed 2026.8, a large keyword
+# argument of Client.map fails beside arguments that are futures.
+LARGEST_IN_TASKS = 2**20
 
 
 # The errors of a lost connection to the scheduler.
@@ -65,6 +66,7 @@ class Cluster:
         self.client = client
         self.timings = Timings()
         self._state: Any = None  # of the present tasks
+        self._of_round: list[distributed.Future] = []  # the tasks of the last round
         self.name, self._n_sent = f"sklearn_rnn-{uuid4().hex[:12]}", 0
 
     def check_versions(self) -> None:
@@ -113,11 +115,13 @@ class Cluster:
         ``state`` is the last argument of all. A large one is held, so that it is sent once, and not with every task.
         """
         if state is not None:
-            self._state = self.hold(state) if sizeof(state) > LARGEST_IN_TASK else state
-            arguments = (*arguments, self._state)
+            state = self.hold(state) if len(items) * sizeof(state) > LARGEST_IN_TASKS else state
+            arguments = (*arguments, state)
         keys = [self._key(f"{function.__name__}-{i}") for i in range(len(items))]
         same = [[argument] * len(items) for argument in arguments]
-        return self.client.map(function, items, *same, key=keys, pure=False)
+        futures = self.client.map(function, items, *same, key=keys, pure=False)
+        self._state = state
+        return futures
 
     def _key(self, name: str) -> str:
         self._n_sent += 1
@@ -155,9 +159,14 @@ class Cluster:
     def run_round(
         self, function: Callable[..., Any], items: Sequence[Any], what: Sequence[str], *arguments: Any, **state: Any
     ) -> list[Any]:
-        """Return the results of one round of tasks, each of which returns its seconds too; count where time goes."""
+        """Return the results of one round of tasks, each of which returns its seconds too; count where time goes.
+
+        The tasks of the round before are released only now, when those of this one are sent: after a message about the
+        release, Dask's client would wait for 10 ms before it sends the tasks.
+        """
         started = time.perf_counter()
         futures = self.map(function, items, *arguments, **state)
+        self._of_round = futures
         sent = time.perf_counter()
         results = self.results(futures, what)
         timings = self.timings

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import inspect
+import textwrap
 from collections.abc import Callable, Iterator
 from numbers import Integral
 from typing import Any
 
 from sklearn.utils._param_validation import Interval, StrOptions
+
+from sklearn_rnn._documentation import document_rnn
 
 CONSTRAINTS: dict[str, Any] = {
     "client": "no_validation",  # client_of says more
@@ -15,6 +18,19 @@ CONSTRAINTS: dict[str, Any] = {
     "by": [str, list, tuple, None],
     "order": [str, list, tuple, None],
 }
+
+DOCUMENTATION = """\
+client : distributed.Client or None, default=None
+    The client of the cluster; None: the current one. Pickles leave it out.
+local_updates : int, "epoch" or None, default=None
+    None: each update has a share of every part, and is that of one batch of ``batch_size`` sequences. An int or
+    "epoch": each part trains by itself for so many updates, or an epoch, with batches of its own; then weights and
+    the solver's averages are averaged. The workers wait for each other less often.
+by : str, list of str or None, default=None
+    Columns of a data frame that tell its sequences apart.
+order : str, list of str or None, default=None
+    Columns of a data frame that order the steps of a sequence; None: the order of the rows.
+"""
 
 
 def init_of(plain: type) -> Callable[..., None]:
@@ -30,6 +46,13 @@ def init_of(plain: type) -> Callable[..., None]:
 
     __init__.__signature__ = signature  # type: ignore[attr-defined]
     return __init__
+
+
+def document_dask_rnn(cls: type) -> type:
+    """Fill ``{of_cluster}`` of a class's docstring, and what :func:`~sklearn_rnn._documentation.document_rnn` fills."""
+    if cls.__doc__ is not None:  # it is under python -OO
+        cls.__doc__ = cls.__doc__.replace("{of_cluster}", textwrap.indent(DOCUMENTATION, "    ").strip())
+    return document_rnn(cls)
 
 
 def check_dask_settings(estimator: Any) -> None:

@@ -9,180 +9,31 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import wraps
 from typing import Any, NamedTuple
 
 import numpy as np
-from dask.sizeof import sizeof
 
 from sklearn_rnn._data.batches import Dataset
 from sklearn_rnn._data.coding import ClassCoding
 from sklearn_rnn._data.moments import Moments
-from sklearn_rnn._data.target_readers import TargetReader
-from sklearn_rnn._data.training_data import Known, read_training_data
-from sklearn_rnn._identity import texts_of_data
 from sklearn_rnn._inference.prediction import predict_scores
 from sklearn_rnn._model import Model
 from sklearn_rnn._network.network import RecurrentNetwork
-from sklearn_rnn._training.losses import Loss, weighted_mean
+from sklearn_rnn._training.losses import Loss
 from sklearn_rnn._training.monitor import Figures
 from sklearn_rnn._training.optimizers import Optimizer
 from sklearn_rnn._training.scaling import ReadoutSums, Scaling, feature_moments, readout_sums
 from sklearn_rnn._training.settings import TrainingSettings
 from sklearn_rnn._training.trainer import Diverged, Trainer
-from sklearn_rnn._utils.state import package_version
 from sklearn_rnn._utils.threads import threads
-from sklearn_rnn._utils.warnings import collected_warnings, without_overflow_warnings
-from sklearn_rnn.dask._layout import Layout, hashes_of, naming_part
+from sklearn_rnn._utils.warnings import without_overflow_warnings
+from sklearn_rnn.dask._data import Part
 from sklearn_rnn.dask._scores import AccuracySums, R2Sums
 
-HELD_OUT = 2**32 - 1  # in the place of an epoch, in the seed of the sequences that are held out
-
-# ---- The data of a part ------------------------------------------------------------------------------
-
-
-@dataclass
-class Recipe:
-    """How the data of a part are read.
-
-    Attributes
-    ----------
-    estimator : BaseRNN
-        A plain one, with the number and the names of features.
-    known : Known
-    reader : TargetReader
-    version : str
-        Of this package, on the client.
-    """
-
-    estimator: Any
-    known: Known
-    reader: TargetReader
-    version: str = field(default_factory=package_version)
-
-
-class Part:
-    """The checked and encoded data of a part, in the memory of a worker.
-
-    Attributes
-    ----------
-    index : int
-    dataset : Dataset or None
-        None without any sequence that has weight.
-    keys : ndarray of uint64, or None
-        Hashes of what tells the sequences of a frame apart.
-    warnings : list
-    is_empty : bool
-        Whether there is no sequence, with or without weight.
-    """
-
-    def __init__(
-        self,
-        index: int,
-        dataset: Dataset | None,
-        keys: np.ndarray | None = None,
-        warnings: list[Any] | None = None,
-        is_empty: bool = False,
-    ) -> None:
-        self.index, self.dataset, self.keys, self.is_empty = index, dataset, keys, is_empty
-        self.warnings = [] if warnings is None else warnings
-        # What tasks of one training make anew otherwise. Only memory is kept here, nothing that a result depends on.
-        self._spare: dict[Any, Any] = {}
-
-    def __len__(self) -> int:
-        return 0 if self.dataset is None else len(self.dataset)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return vars(self) | {"_spare": {}}
-
-    def take(self, key: Any, make: Callable[[], Any]) -> Any:
-        """Return a spare object, which no other task gets until it is given back, or make one."""
-        return self._spare.pop(key, None) or make()
-
-    def give_back(self, key: Any, spare: Any) -> None:
-        """Keep an object for the next task with the same key, instead of all others."""
-        self._spare = {key: spare}
-
-
-@sizeof.register(Part)
-def _size_of_part(part: Part) -> int:
-    """Tell Dask how much memory a part takes, so that workers spill parts in time."""
-    if part.dataset is None:
-        return 0
-    arrays = (getattr(part.dataset.sequences.of_data, "rows", None), part.dataset.targets, part.dataset.weights)
-    return sum(array.nbytes for array in arrays if array is not None)
-
-
-def prepare(index: int, raw: Any, layout: Layout, recipe: Recipe) -> Part:
-    """Read the data of a part."""
-    if recipe.version != package_version():
-        raise RuntimeError(
-            f"A worker has the version {package_version()} of sklearn_rnn, but the client has {recipe.version}: "
-            "install the same version on all of them."
-        )
-    estimator, known, names = recipe.estimator, recipe.known, layout.names
-    with collected_warnings() as warnings, naming_part(names, index):
-        features = getattr(estimator, "feature_names_in_", None)
-        data = layout.read(raw, None if features is None else list(features))
-        if data.is_empty:
-            return Part(index, None, is_empty=True)
-        keys = None if data.keys is None else hashes_of(data.keys)
-        X, y, sample_weight = data.X, data.y, data.sample_weight
-        _, dataset = read_training_data(
-            estimator, X, y, sample_weight, recipe.reader, known=known, is_part=True, names=names
-        )
-    return Part(index, dataset if len(dataset) else None, keys, warnings)
-
-
-class Description(NamedTuple):
-    """What the client knows of a part.
-
-    Attributes
-    ----------
-    n_sequences : int
-    lengths, steps : ndarray
-        Each number of network steps, and of steps of X, once.
-    weight : float
-        Of all samples.
-    mean : ndarray of shape (n_outputs,), or None
-        Of the targets.
-    is_empty : bool
-    keys : ndarray or None
-    warnings : list
-    texts : tuple of three str
-        See :func:`~sklearn_rnn._identity.texts_of_data`; empty unless they are wanted.
-    """
-
-    n_sequences: int
-    lengths: np.ndarray
-    steps: np.ndarray
-    weight: float
-    mean: np.ndarray | None
-    is_empty: bool
-    keys: np.ndarray | None
-    warnings: list[Any]
-    texts: tuple[str, ...]
-
-
-def describe(part: Part, known: Known | None) -> Description:
-    """Describe a part; with the texts that identify its data, if ``known`` is given."""
-    common = (part.is_empty, part.keys, part.warnings)
-    dataset = part.dataset
-    if dataset is None:
-        nothing = np.zeros(0, int)
-        return Description(0, nothing, nothing, 0.0, None, *common, ("none",) * 3 if known is not None else ())
-    sequences, weights = dataset.sequences, dataset.weights
-    return Description(
-        len(dataset),
-        np.unique(sequences.lengths),
-        np.unique(sequences.of_data.lengths),
-        float(weights.sum(dtype=np.float64)),
-        weighted_mean(dataset.targets, weights),
-        *common,
-        () if known is None else tuple(texts_of_data(dataset, known)),
-    )
-
+# What a generator is for: the second number of its seed.
+HELD_OUT, ORDER, UPDATE, WINDOWS = range(4)
 
 # ---- The training ------------------------------------------------------------------------------------
 
@@ -216,9 +67,9 @@ class Job:
     fraction: float
     n_updates: int
 
-    def generator(self, *numbers: int) -> np.random.RandomState:
-        """Return the generator of a part, an epoch and an update."""
-        return np.random.RandomState([self.seed, *numbers])
+    def generator(self, purpose: int, *numbers: int) -> np.random.RandomState:
+        """Return the generator for a purpose in a part, an epoch or an update."""
+        return np.random.RandomState([self.seed, purpose, *numbers])
 
 
 def n_held_out(n_sequences: int, fraction: float) -> int:
@@ -235,7 +86,7 @@ def split(part: Part, job: Job) -> tuple[np.ndarray, np.ndarray]:
     m = n_held_out(n, job.fraction)
     if m == 0 or part.dataset is None:
         return np.arange(n), np.arange(0)
-    order = job.generator(part.index, HELD_OUT).permutation(n)
+    order = job.generator(HELD_OUT, part.index).permutation(n)
     strata = None if part.dataset.per_step else job.model.coding.strata(part.dataset.targets)
     if strata is not None:
         order = order[np.argsort(strata[order], kind="stable")]
@@ -249,7 +100,7 @@ def order_of(part: Part, job: Job, training: np.ndarray, epoch: int, is_full_bat
     # As in Trainer.begin_epoch: a full batch keeps the order of the data.
     if is_full_batch or not job.settings.shuffle:
         return training
-    return training[job.generator(part.index, epoch).permutation(len(training))]
+    return training[job.generator(ORDER, part.index, epoch).permutation(len(training))]
 
 
 def timed(function: Callable[..., Any]) -> Callable[..., tuple[float, Any]]:
@@ -288,8 +139,8 @@ def gradient(part: Part, job: Job, epoch: int, update: int, state: np.ndarray) -
     with threads(job.settings.n_jobs) as run:
         trainer, training = part.take(job.name, lambda: (_gradient_trainer(job, run), split(part, job)[0]))
         trainer.network.parameters.vector[...] = state
-        trainer.random_state = job.generator(part.index, epoch, update)
-        trainer.random_state_of_windows = job.generator(epoch, update)
+        trainer.random_state = job.generator(UPDATE, part.index, epoch, update)
+        trainer.random_state_of_windows = job.generator(WINDOWS, epoch, update)
         n, n_updates = len(training), job.n_updates
         order = order_of(part, job, training, epoch, n_updates == 1)
         indices = order[n * update // n_updates : n * (update + 1) // n_updates]
@@ -356,7 +207,7 @@ def train_locally(
     network, optimizer, figures = _network_of(job, vector), copy.deepcopy(optimizer), _Recorded()
     is_diverged = False
     with threads(job.settings.n_jobs) as run, without_overflow_warnings():
-        generator = job.generator(part.index, epoch, first)
+        generator = job.generator(UPDATE, part.index, epoch, first)
         trainer = Trainer(network, job.loss, optimizer, job.settings, generator, run, scaling=job.scaling)
         try:
             for start in range(0, len(order), batch_size):

@@ -25,7 +25,8 @@ from sklearn_rnn._training.source import Source
 from sklearn_rnn._training.trainer import Diverged, Trainer
 from sklearn_rnn.dask import _tasks as tasks
 from sklearn_rnn.dask._cluster import Cluster
-from sklearn_rnn.dask._tasks import Description, Job, n_held_out
+from sklearn_rnn.dask._data import Description
+from sklearn_rnn.dask._tasks import Job, n_held_out
 
 
 @dataclass

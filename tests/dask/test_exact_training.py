@@ -99,7 +99,7 @@ def test_weights_of_any_size_reach_the_workers(local_updates, client, monkeypatc
     _, parts = parts_of(client)
     params = {"client": client, "local_updates": local_updates, "early_stopping": True}
     sent_with_tasks = classifier(**params).fit(*parts)
-    monkeypatch.setattr(_cluster, "LARGEST_IN_TASK", 0)
+    monkeypatch.setattr(_cluster, "LARGEST_IN_TASKS", 0)
     assert_same_bits(classifier(**params).fit(*parts), sent_with_tasks)
 
 
