@@ -211,11 +211,15 @@ class ValueCoding:
     def decode(self, scores: np.ndarray, activate: Activation) -> np.ndarray:
         """Return values, (n,) or (n, n_outputs), for raw scores (n, n_outputs)."""
         if self.is_normalized:
-            scale, mean = self._units_of[scores.dtype.char]
+            scale, mean = self.units_of(scores.dtype)
             scores = scores * scale
             scores += mean
         outputs = activate(scores)
         return outputs.ravel() if self.is_flat else outputs
+
+    def units_of(self, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
+        """Return scale and mean in a floating point type."""
+        return self._units_of[dtype.char]
 
     def values_of(self, targets: np.ndarray) -> np.ndarray:
         """Return the values, (n,) or (n, n_outputs), that targets, (n, n_outputs), stand for."""

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils.metaestimators import available_if
 
-from sklearn_rnn._data.coding import ClassCoding
+from sklearn_rnn._data.coding import ClassCoding, ValueCoding
 from sklearn_rnn._data.packing import packing_of_equal_lengths
 from sklearn_rnn._data.reading import naming_argument
 from sklearn_rnn._data.rows import check_rows
@@ -20,7 +20,9 @@ from sklearn_rnn._inference.front import front_of
 from sklearn_rnn._inference.prediction import Continuation, RunningState, predict_scores
 from sklearn_rnn._inference.scalers import flat_steps
 from sklearn_rnn._model import Model
+from sklearn_rnn._network import kernels
 from sklearn_rnn._network.blocks import steps_of_call
+from sklearn_rnn._network.links import IDENTITY
 from sklearn_rnn._utils.plain import from_plain, to_plain
 from sklearn_rnn._utils.state import stamped, without_stamp
 
@@ -32,6 +34,17 @@ def _has_probabilities(stream: PredictionStream) -> bool:
     if not isinstance(stream._model.coding, ClassCoding):
         raise AttributeError("predict_proba: a regressor's stream predicts no probabilities.")
     return True
+
+
+def _fast_decoder(model: Model) -> Callable[[np.ndarray], np.ndarray]:
+    """Return a function with the results of ``model.decode``, without a warning: a step takes half a microsecond."""
+    coding, is_compiled = model.coding, kernels.name != "numpy"
+    if is_compiled and isinstance(coding, ClassCoding) and not coding.is_multilabel:
+        classes, codes_of = coding.classes, kernels.codes_of_scores()
+        return lambda scores: classes[codes_of(scores)]
+    if is_compiled and isinstance(coding, ValueCoding) and coding.is_normalized and model.link is IDENTITY:
+        return kernels.values_of_scores(*coding.units_of(model.schema.dtype), coding.is_flat)
+    return partial(coding.decode, activate=model.link.predict)
 
 
 class PredictionStream:
@@ -165,8 +178,7 @@ class PredictionStream:
         network = model.network
         self._weights = network.prepare(for_backward=False)
         self._running = running = self._new_state(n_sequences)
-        # One call less than model.decode: a step takes half a microsecond.
-        self._decode = partial(model.coding.decode, activate=model.link.predict)
+        self._decode = _fast_decoder(model)
         # The first takes steps as the network reads them. The second takes those that the user passes, if only scalers
         # stand between, and arrays alone. Both work on the same state.
         self._stepper = self._direct_stepper = None

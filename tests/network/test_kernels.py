@@ -1,5 +1,6 @@
 """The compiled kernels: comparison with the NumPy cells, bits, memory, arguments, and the choice of the build."""
 
+import itertools
 import json
 import os
 import pickle
@@ -401,6 +402,49 @@ def test_a_row_has_the_same_scores_alone_and_with_any_others(level, dtype, n_out
         some = full_of_nan((n_rows, n_outputs), dtype)
         run.kernel.run(run.panels, hidden[29 - n_rows :].copy(), some)
         assert_array_equal(some, scores[29 - n_rows :])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("n_rows", [0, 1, 7])
+def test_values_of_scores_have_the_bits_of_numpy(dtype, n_rows):
+    rng = np.random.default_rng(n_rows)
+    scores = rng.normal(size=(n_rows, 3)).astype(dtype)
+    scores[:2, 1] = [np.nan, np.inf][:n_rows]
+    scale, mean = rng.normal(size=(2, 3)).astype(dtype)
+    values = kernels.values_of_scores(scale, mean, False)(scores)
+    assert_array_equal(values, scores * scale + mean, strict=True)
+    flat = kernels.values_of_scores(scale[:1], mean[:1], True)(scores[:, :1].copy())
+    assert_array_equal(flat, scores[:, 0] * scale[0] + mean[0], strict=True)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("n_outputs", [1, 2, 5])
+def test_codes_of_scores_are_those_of_numpy(dtype, n_outputs):
+    rows = list(itertools.product([-np.inf, -1.0, 0.0, 1.0, np.inf, np.nan], repeat=min(n_outputs, 3)))
+    scores = np.resize(np.array(rows, dtype), (len(rows), n_outputs))
+    codes = kernels.codes_of_scores()(scores)
+    expected = scores.argmax(axis=1) if n_outputs > 1 else (scores[:, 0] > 0).astype(np.intp)
+    assert_array_equal(codes, expected, strict=True)
+
+
+def test_decoding_refuses_arrays_that_are_not_what_it_needs():
+    scale, mean = np.ones((2, 2), np.float32)
+    values, codes = kernels.values_of_scores(scale, mean, False), kernels.codes_of_scores()
+    for fault, message in (
+        (np.ones((3, 2)), "float64.*needs 6"),
+        (np.ones((3, 3), np.float32), "needs 6"),
+        (np.ones((3, 4), np.float32)[:, ::2], "strides"),
+        (np.ones(2, np.float32), "2 axes"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            values(fault)
+    for fault, message in ((np.ones((3, 2), int), "int64"), (np.ones((3, 0)), "at least 1"), (np.ones(3), "2 axes")):
+        with pytest.raises(ValueError, match=message):
+            codes(fault)
+    with pytest.raises(ValueError, match="2 outputs, but only one is flat"):
+        kernels.values_of_scores(scale, mean, True)
+    with pytest.raises(ValueError, match="mean has dtype float64"):
+        kernels.values_of_scores(scale, mean.astype(float), False)
 
 
 @each_level

@@ -14,7 +14,7 @@ missing_reason : str, or None
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -104,6 +104,16 @@ def add_to_maximum(
 def have_same_bits(first: NDArray, second: NDArray) -> bool:
     """Whether two contiguous arrays of one shape and dtype have the same bits."""
     return _kernels.have_same_bits(first, second)
+
+
+def values_of_scores(scale: NDArray, mean: NDArray, is_flat: bool) -> Callable[[NDArray], NDArray]:
+    """Return a function from raw scores, (n_rows, n_outputs), to scores * scale + mean; see its class."""
+    return _kernels.Units(scale, mean, is_flat)
+
+
+def codes_of_scores() -> Callable[[NDArray], NDArray[np.intp]]:
+    """Return a function from raw scores, (n_rows, n_outputs), to the index of the class of each row, (n_rows,)."""
+    return _kernels.codes_of
 
 
 def embedding_kernel(
