@@ -50,7 +50,7 @@ from sklearn_rnn._utils.atomic import draft_of
 from sklearn_rnn._utils.callbacks import CallbackSupportMixin, FitTasks
 from sklearn_rnn._utils.diagram import block_with_caption
 from sklearn_rnn._utils.documentation_link import DocumentationLinkMixin
-from sklearn_rnn._utils.plain import Labels, Number, Object, Optional, Whole, check_names, refuse_unless
+from sklearn_rnn._utils.plain import Object
 from sklearn_rnn._utils.state import PlainStateMixin
 from sklearn_rnn._utils.threads import threads
 from sklearn_rnn.callbacks._checkpoint import checkpoint_of, refuse_checkpoints
@@ -551,6 +551,14 @@ def model_of(estimator: BaseRNN) -> Model:
     return estimator._model
 
 
+def fitted_twin(estimator: BaseRNN, model: Model, session: TrainingSession) -> Any:
+    """Return an estimator with the parameters of another one, fitted: with this model and session."""
+    twin = type(estimator)(**estimator.get_params(deep=False))
+    twin._model, twin._session = model, session
+    twin._set_fitted_attributes(Best())
+    return twin
+
+
 def with_weights(estimator: BaseRNN, schema: InputSchema, coding: Any, weights: dict[str, np.ndarray]) -> BaseRNN:
     """Return the estimator with a model that has these weights, by name; no training has taken place.
 
@@ -578,76 +586,3 @@ def training_problem(estimator: BaseRNN, X: Any, y: Any) -> tuple[Loss, Dataset]
     reader = estimator._target_reader()
     _, dataset = read_training_data(estimator, X, y, None, reader, known=Known(model.schema, model.coding))
     return estimator._make_loss(model.coding), dataset
-
-
-# ---- Files -------------------------------------------------------------------------------------------
-
-# What a file keeps of a fitted estimator: all other fitted attributes follow from these.
-FITTED = {
-    "model": Object("model"),
-    "session": Object("session", "closed_session"),
-    "n_features_in_": Whole(1),
-    "feature_names_in_": Optional(Labels(of_strings=True)),
-    "best_loss_": Optional(Number(may_be_nan=True)),
-    "best_validation_score_": Optional(Number(may_be_nan=True)),
-}
-
-
-def fitted_parts(estimator: Any, attributes: dict[str, Any], with_training: bool) -> dict[str, Any]:
-    """Return the plain values that a file keeps of an estimator with these attributes; none if it is not fitted."""
-    if "_model" not in attributes:
-        _refuse_unknown(attributes, set())
-        return {}
-    model, session = attributes["_model"], attributes["_session"]
-    if not np.isfinite(model.network.parameters.vector).all():
-        raise ValueError("estimator has weights that are NaN or infinite: its predictions mean nothing. Fit it again.")
-    if not with_training:
-        session = ClosedSession(session.history, session.truncation)
-    twin = _restored(estimator, model, session)
-    _refuse_unknown(attributes, {*vars(twin), "n_features_in_", "feature_names_in_"})
-    values = attributes | {"model": model, "session": session}
-    return {name: field.to_plain(values[name]) for name, field in FITTED.items() if name in values}
-
-
-def _refuse_unknown(attributes: dict[str, Any], known: set[str]) -> None:
-    unknown = attributes.keys() - known
-    if unknown:
-        raise TypeError(
-            f"estimator has the attribute {min(unknown)!r}, which is none of {BaseRNN.__name__}: files do not hold it. "
-            "Delete it, or use joblib.dump."
-        )
-
-
-def _restored(estimator: BaseRNN, model: Model, session: TrainingSession) -> Any:
-    """Return an estimator with the parameters of another one, and a model and a session."""
-    twin = type(estimator)(**estimator.get_params(deep=False))
-    twin._model, twin._session = model, session
-    twin._set_fitted_attributes(Best())
-    return twin
-
-
-def restore_fitted(estimator: Any, parts: dict[str, Any], place: str) -> None:
-    """Make an estimator the fitted one of which a file keeps these parts; none: it is not fitted.
-
-    Raises
-    ------
-    ValueError
-        If anything is missing, or wrong. The message begins with its place.
-    """
-    if not parts:
-        return
-    parts = {"feature_names_in_": None} | parts
-    check_names(parts, set(FITTED), place)
-    values = {name: field.from_plain(parts[name], f"{place}.{name}", True) for name, field in FITTED.items()}
-    model, session = values.pop("model"), values.pop("session")
-    session.check_fits(model.network, f"{place}.session")
-    names, n_features, n_of_step = values["feature_names_in_"], values["n_features_in_"], model.schema.step_features
-    is_right = n_features % n_of_step == 0 if model.schema.is_table else n_features == n_of_step
-    refuse_unless(is_right, f"{place}.n_features_in_", f"is {n_features}, but a step has {n_of_step} features")
-    is_right = names is None or len(names) == len(set(names.tolist())) == n_features
-    refuse_unless(is_right, f"{place}.feature_names_in_", "must be a name of its own for each feature")
-    if names is None:
-        values.pop("feature_names_in_")
-    restored = _restored(estimator, model, session)
-    vars(restored).update(values)
-    vars(estimator).update(vars(restored))
