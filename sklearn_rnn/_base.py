@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator, _fit_context, clone, is_regressor
+from sklearn.base import _fit_context, clone, is_regressor
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
@@ -49,14 +49,13 @@ from sklearn_rnn._training.source import LocalSource
 from sklearn_rnn._utils.atomic import draft_of
 from sklearn_rnn._utils.callbacks import CallbackSupportMixin, FitTasks
 from sklearn_rnn._utils.diagram import block_with_caption
-from sklearn_rnn._utils.documentation_link import DocumentationLinkMixin
+from sklearn_rnn._utils.estimators import SequenceEstimator
 from sklearn_rnn._utils.plain import Object
-from sklearn_rnn._utils.state import PlainStateMixin
 from sklearn_rnn._utils.threads import threads
 from sklearn_rnn.callbacks._checkpoint import checkpoint_of, refuse_checkpoints
 
 
-class BaseRNN(DocumentationLinkMixin, PlainStateMixin, CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
+class BaseRNN(CallbackSupportMixin, SequenceEstimator, metaclass=ABCMeta):
     """Base of RNNClassifier and RNNRegressor; the parameters are documented there.
 
     A fitted estimator has a Model (``_model``) and a TrainingSession (``_session``). Methods that train work on a draft
