@@ -42,6 +42,7 @@ MAY_IMPORT = {
     },
     "_classifier": {"_data", "_training", "_settings", "_documentation", "_base"},
     "_regressor": {"_data", "_training", "_settings", "_documentation", "_base"},
+    "_pipelines": {"_inference", "_base"},
     "export": {
         "_data",
         "_network",
@@ -51,6 +52,7 @@ MAY_IMPORT = {
         "_base",
         "_classifier",
         "_regressor",
+        "_pipelines",
         "preprocessing",
     },
     "dask": {
@@ -78,6 +80,7 @@ MAY_IMPORT = {
         "_training",
         "_settings",
         "_base",
+        "_pipelines",
         "preprocessing",
     },
     "utils": {"preprocessing"},
