@@ -10,7 +10,9 @@ from sklearn_rnn._data.batches import Dataset
 from sklearn_rnn._data.packing import packing_of_equal_lengths
 from sklearn_rnn._data.sequences import BaseSequences
 from sklearn_rnn._network.blocks import prediction_blocks, steps_of_call
-from sklearn_rnn._network.network import NetworkBuffers, PreparedWeights, RecurrentNetwork
+from sklearn_rnn._network.buffers import NetworkBuffers
+from sklearn_rnn._network.network import RecurrentNetwork
+from sklearn_rnn._network.prepared_weights import PreparedWeights
 from sklearn_rnn._network.readouts import Pool
 from sklearn_rnn._utils.threads import threads
 

@@ -16,7 +16,7 @@ from sklearn_rnn._data.reading import check_sequences
 from sklearn_rnn._data.schema import InputSchema
 from sklearn_rnn._inference.prediction import in_blocks
 from sklearn_rnn._network.blocks import SMALLEST_BLOCK, blocks_of_work
-from sklearn_rnn._network.network import NetworkBuffers
+from sklearn_rnn._network.buffers import NetworkBuffers
 from sklearn_rnn._network.readouts import make_pool
 from sklearn_rnn._utils.atomic import draft_of
 from sklearn_rnn._utils.estimators import SequenceEstimator
