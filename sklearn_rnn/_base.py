@@ -8,24 +8,20 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator, _fit_context, clone, is_regressor
+from sklearn.base import _fit_context, clone
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_rnn._data.alignment import check_alignment
 from sklearn_rnn._data.batches import Dataset
 from sklearn_rnn._data.patches import choose_patches
 from sklearn_rnn._data.schema import InputSchema
 from sklearn_rnn._data.target_readers import TargetReader
-from sklearn_rnn._data.targets import check_labels, check_y, known_targets
 from sklearn_rnn._data.training_data import Known, read_sequences, read_training_data
 from sklearn_rnn._data.validation import hold_out, read_validation_data
-from sklearn_rnn._data.weights import check_weights
-from sklearn_rnn._identity import identity_of, texts_of_data
-from sklearn_rnn._inference.prediction import hidden_states, predict_scores
-from sklearn_rnn._inference.stream import PredictionStream
+from sklearn_rnn._fitted import FittedRNN
 from sklearn_rnn._model import Model
 from sklearn_rnn._network.engines.notice import engine_name
+from sklearn_rnn._resuming import ResumingMixin
 from sklearn_rnn._scoring import validation_scorer
 from sklearn_rnn._settings import (
     CONSTRAINTS,
@@ -40,7 +36,6 @@ from sklearn_rnn._settings import (
     training_settings,
 )
 from sklearn_rnn._training.carried_state import carry_over
-from sklearn_rnn._training.checkpoint import KEEPERS
 from sklearn_rnn._training.losses import Loss
 from sklearn_rnn._training.memory.model import memory_estimate
 from sklearn_rnn._training.monitor import Best
@@ -49,14 +44,12 @@ from sklearn_rnn._training.source import LocalSource
 from sklearn_rnn._utils.atomic import draft_of
 from sklearn_rnn._utils.callbacks import CallbackSupportMixin, FitTasks
 from sklearn_rnn._utils.diagram import block_with_caption
-from sklearn_rnn._utils.documentation_link import DocumentationLinkMixin
-from sklearn_rnn._utils.plain import Labels, Number, Object, Optional, Whole, check_names, refuse_unless
-from sklearn_rnn._utils.state import PlainStateMixin
+from sklearn_rnn._utils.plain import Object
 from sklearn_rnn._utils.threads import threads
 from sklearn_rnn.callbacks._checkpoint import checkpoint_of, refuse_checkpoints
 
 
-class BaseRNN(DocumentationLinkMixin, PlainStateMixin, CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
+class BaseRNN(CallbackSupportMixin, ResumingMixin, FittedRNN, metaclass=ABCMeta):
     """Base of RNNClassifier and RNNRegressor; the parameters are documented there.
 
     A fitted estimator has a Model (``_model``) and a TrainingSession (``_session``). Methods that train work on a draft
@@ -64,8 +57,6 @@ class BaseRNN(DocumentationLinkMixin, PlainStateMixin, CallbackSupportMixin, Bas
     """
 
     _parameter_constraints: dict = CONSTRAINTS
-
-    _takes_checkpoints = True
 
     _plain_attributes = {"_model": Object("model"), "_session": Object("session", "closed_session")}
 
@@ -179,27 +170,6 @@ class BaseRNN(DocumentationLinkMixin, PlainStateMixin, CallbackSupportMixin, Bas
             dataset, validation = hold_out(dataset, known.coding, self.validation_fraction, random_state)
         self._train(dataset, validation, begins=begins, tasks=tasks, **options)
 
-    def _keeper(self, checkpoint, known, dataset, validation, begins):
-        """Return what keeps the states of this training, and has the one to continue from."""
-        texts = texts_of_data(dataset, known)
-        return self._keeper_of(checkpoint, texts, validation and texts_of_data(validation, known), begins)
-
-    def _keeper_of(self, checkpoint, texts, texts_of_validation, begins):
-        """Return the same for data with these texts, which identify them."""
-        start = None if begins else (self._model, self._session)
-        return KEEPERS["file"](checkpoint, identity_of(self, texts, texts_of_validation, start))
-
-    def _first_random_state(self, keeper):
-        """Return the generator of a new network; that of a training which continues is as it was at its start."""
-        random_state = check_random_state(self.random_state)
-        if keeper is None or keeper.earlier is None:
-            return random_state
-        first = keeper.earlier.first_random_state
-        if self.random_state is None:  # NumPy's global generator stays as it is
-            return first
-        random_state.set_state(first.get_state(legacy=False))
-        return random_state
-
     def _partial_fit(self, X, y, sample_weight, new_sequence, classes=None):
         """Pass over the data once; see ``partial_fit`` of the estimators."""
         refuse_checkpoints(self)
@@ -282,13 +252,6 @@ class BaseRNN(DocumentationLinkMixin, PlainStateMixin, CallbackSupportMixin, Bas
         has_scorer = validation is not None and self.scoring is not None
         score = validation_scorer(self._while_training(), self._model) if has_scorer else None
         self._train_on(LocalSource(dataset, validation, state, score), **options)
-
-    def _restore(self, options):
-        """Bring the session to the state that training continues from, if the keeper in the options has one."""
-        keeper = options.get("keeper")
-        if keeper is not None and keeper.earlier is not None:
-            self._session.restore(keeper.earlier.session, self._model.network, keeper.place)
-            options["begins"] = False
 
     def _train_on(self, source, **options):
         """Train the draft's own model and session, and set the fitted attributes; see TrainingSession.train."""
@@ -417,138 +380,19 @@ class BaseRNN(DocumentationLinkMixin, PlainStateMixin, CallbackSupportMixin, Bas
         settings = training_settings(self, make_truncation(self), len(sequences), in_one_batch=self.stateful)
         return memory_estimate(network, patches.count_in(sequences.lengths), settings)
 
-    # ---- Predictions ---------------------------------------------------------------------------------
-
-    def _read_new(self, X):
-        """Check X as the fitted network reads it, not by the current parameters; return its network steps."""
-        if "_model" not in vars(self):  # check_is_fitted looks at more, and takes longer than a short prediction
-            check_is_fitted(self)
-        schema = self._model.schema
-        return schema.patches.of(schema.read(self, X))
-
-    def _apply(self, X, function):
-        """Return ``function`` of the raw scores h V + c, (n, n_outputs), by sequence or, in the form of X, by step."""
-        sequences = self._read_new(X)
-        scores = predict_scores(self._model.network, sequences, self.n_jobs)
-        return self._model.in_form_of(sequences, function(scores))
-
-    def _check_order(self, X, y, sample_weight):
-        """Refuse pandas targets and weights in another order than the instances, or the steps, of X."""
-        if not self._model.schema.is_table:
-            check_alignment(X, y, "y")
-            check_alignment(X, sample_weight, "sample_weight")
-
-    def _read_scored(self, X, y, sample_weight):
-        """Return true and predicted values, and weights, of all sequences or, for readout "each", of known steps."""
-        check_is_fitted(self)
-        self._check_order(X, y, sample_weight)
-        model, sequences = self._model, self._read_new(X)
-        per_step = model.is_per_step
-        y = check_y(y, sequences, per_step=per_step, numeric=is_regressor(self), dtype=np.float64)
-        y, is_known = known_targets(y, sequences) if per_step else (y, None)
-        y = y if is_regressor(self) else check_labels(y, per_step)
-        model.coding.check_outputs(y, type(self).__name__)
-        weights = check_weights(sample_weight, sequences, np.float64, per_step=per_step)
-        predicted = self.predict(sequences.of_data)
-        predicted = np.concatenate(list(predicted)) if per_step else predicted
-        if is_known is not None:
-            predicted, weights = predicted[is_known], weights[is_known]
-        if not weights.any():
-            raise ValueError("y has no known target with a weight above 0: there is nothing to score.")
-        return y, predicted, weights
-
-    def hidden_states(self, X):
-        """Hidden states of the last layer after every step.
-
-        Parameters
-        ----------
-        X : array-like or list
-            Sequences, as for ``fit``.
-
-        Returns
-        -------
-        ndarray of shape (n_sequences, n_steps, n_hidden), or a list of arrays (n_steps_i, n_hidden) for ragged X
-            n_hidden is the number of units of the last layer, of both directions if bidirectional. Steps
-            are network steps: one for every ``patch_stride_`` steps of X.
-
-        Examples
-        --------
-        >>> from sklearn_rnn import RNNRegressor
-        >>> X = [[0.1, 0.5, 0.9], [0.8, 0.3], [0.2, 0.4, 0.6, 0.7], [0.9, 0.1]]
-        >>> y = [0.8, -0.5, 0.5, -0.8]
-        >>> reg = RNNRegressor((8,), bidirectional=False, max_iter=2, random_state=0).fit(X, y)
-        >>> [states.shape for states in reg.hidden_states(X)]
-        [(3, 8), (2, 8), (4, 8), (2, 8)]
-        """
-        sequences = self._read_new(X)
-        return sequences.split(hidden_states(self._model.network, sequences, self.n_jobs))
-
-    def stream(self, n_sequences=1):
-        """Return a stream that predicts step by step, at the same cost for each step.
-
-        Parameters
-        ----------
-        n_sequences : int, default=1
-            Number of sequences that continue side by side.
-
-        Returns
-        -------
-        stream : PredictionStream
-            ``step(x)`` takes the next step of every sequence, ``predict(X)`` several steps. The stream copies the
-            weights: further training of the estimator does not change it.
-
-        Raises
-        ------
-        NotFittedError
-            Before ``fit``.
-        ValueError
-            For bidirectional networks, which need whole sequences, and for ``n_sequences`` below 1.
-        TypeError
-            If ``n_sequences`` is no integer.
-
-        Examples
-        --------
-        >>> from sklearn_rnn import RNNRegressor
-        >>> X = [[0.1, 0.5, 0.9], [0.8, 0.3], [0.2, 0.4, 0.6, 0.7], [0.9, 0.1]]
-        >>> y = [0.8, -0.5, 0.5, -0.8]
-        >>> reg = RNNRegressor((8,), bidirectional=False, max_iter=2, random_state=0).fit(X, y)
-        >>> stream = reg.stream(n_sequences=2)
-        >>> stream.step([[0.1], [0.8]]).shape  # the first step of both
-        (2,)
-        """
-        check_is_fitted(self)
-        return PredictionStream(self._model.copy(), n_sequences, self.n_jobs)
-
-    @property
-    def weights_(self):
-        """Views of all parameters by name: assign in place (``weights_[name][...] = array``) to load weights.
-
-        Training makes new parameters: read ``weights_`` again after it.
-
-        Examples
-        --------
-        >>> from sklearn_rnn import RNNRegressor
-        >>> X = [[0.1, 0.5, 0.9], [0.8, 0.3], [0.2, 0.4, 0.6, 0.7], [0.9, 0.1]]
-        >>> y = [0.8, -0.5, 0.5, -0.8]
-        >>> reg = RNNRegressor(
-        ...     (8,), cell="rnn", bidirectional=False, max_iter=2, random_state=0
-        ... ).fit(X, y)
-        >>> {
-        ...     name: weights.shape
-        ...     for name, weights in reg.weights_.items()
-        ...     if name.startswith("layer_0")
-        ... }
-        {'layer_0.input': (1, 8), 'layer_0.recurrent': (8, 8), 'layer_0.bias': (8,)}
-        >>> reg.weights_["layer_0.bias"][:] = 0
-        """
-        check_is_fitted(self, "_model")
-        return dict(self._model.network.parameters.views)
-
 
 def model_of(estimator: BaseRNN) -> Model:
     """Return the model of a fitted estimator."""
     check_is_fitted(estimator)
     return estimator._model
+
+
+def fitted_twin(estimator: BaseRNN, model: Model, session: TrainingSession) -> Any:
+    """Return an estimator with the parameters of another one, fitted: with this model and session."""
+    twin = type(estimator)(**estimator.get_params(deep=False))
+    twin._model, twin._session = model, session
+    twin._set_fitted_attributes(Best())
+    return twin
 
 
 def with_weights(estimator: BaseRNN, schema: InputSchema, coding: Any, weights: dict[str, np.ndarray]) -> BaseRNN:
@@ -578,76 +422,3 @@ def training_problem(estimator: BaseRNN, X: Any, y: Any) -> tuple[Loss, Dataset]
     reader = estimator._target_reader()
     _, dataset = read_training_data(estimator, X, y, None, reader, known=Known(model.schema, model.coding))
     return estimator._make_loss(model.coding), dataset
-
-
-# ---- Files -------------------------------------------------------------------------------------------
-
-# What a file keeps of a fitted estimator: all other fitted attributes follow from these.
-FITTED = {
-    "model": Object("model"),
-    "session": Object("session", "closed_session"),
-    "n_features_in_": Whole(1),
-    "feature_names_in_": Optional(Labels(of_strings=True)),
-    "best_loss_": Optional(Number(may_be_nan=True)),
-    "best_validation_score_": Optional(Number(may_be_nan=True)),
-}
-
-
-def fitted_parts(estimator: Any, attributes: dict[str, Any], with_training: bool) -> dict[str, Any]:
-    """Return the plain values that a file keeps of an estimator with these attributes; none if it is not fitted."""
-    if "_model" not in attributes:
-        _refuse_unknown(attributes, set())
-        return {}
-    model, session = attributes["_model"], attributes["_session"]
-    if not np.isfinite(model.network.parameters.vector).all():
-        raise ValueError("estimator has weights that are NaN or infinite: its predictions mean nothing. Fit it again.")
-    if not with_training:
-        session = ClosedSession(session.history, session.truncation)
-    twin = _restored(estimator, model, session)
-    _refuse_unknown(attributes, {*vars(twin), "n_features_in_", "feature_names_in_"})
-    values = attributes | {"model": model, "session": session}
-    return {name: field.to_plain(values[name]) for name, field in FITTED.items() if name in values}
-
-
-def _refuse_unknown(attributes: dict[str, Any], known: set[str]) -> None:
-    unknown = attributes.keys() - known
-    if unknown:
-        raise TypeError(
-            f"estimator has the attribute {min(unknown)!r}, which is none of {BaseRNN.__name__}: files do not hold it. "
-            "Delete it, or use joblib.dump."
-        )
-
-
-def _restored(estimator: BaseRNN, model: Model, session: TrainingSession) -> Any:
-    """Return an estimator with the parameters of another one, and a model and a session."""
-    twin = type(estimator)(**estimator.get_params(deep=False))
-    twin._model, twin._session = model, session
-    twin._set_fitted_attributes(Best())
-    return twin
-
-
-def restore_fitted(estimator: Any, parts: dict[str, Any], place: str) -> None:
-    """Make an estimator the fitted one of which a file keeps these parts; none: it is not fitted.
-
-    Raises
-    ------
-    ValueError
-        If anything is missing, or wrong. The message begins with its place.
-    """
-    if not parts:
-        return
-    parts = {"feature_names_in_": None} | parts
-    check_names(parts, set(FITTED), place)
-    values = {name: field.from_plain(parts[name], f"{place}.{name}", True) for name, field in FITTED.items()}
-    model, session = values.pop("model"), values.pop("session")
-    session.check_fits(model.network, f"{place}.session")
-    names, n_features, n_of_step = values["feature_names_in_"], values["n_features_in_"], model.schema.step_features
-    is_right = n_features % n_of_step == 0 if model.schema.is_table else n_features == n_of_step
-    refuse_unless(is_right, f"{place}.n_features_in_", f"is {n_features}, but a step has {n_of_step} features")
-    is_right = names is None or len(names) == len(set(names.tolist())) == n_features
-    refuse_unless(is_right, f"{place}.feature_names_in_", "must be a name of its own for each feature")
-    if names is None:
-        values.pop("feature_names_in_")
-    restored = _restored(estimator, model, session)
-    vars(restored).update(values)
-    vars(estimator).update(vars(restored))

@@ -2,136 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import numpy as np
 
 from sklearn_rnn._data.batches import Dataset
 from sklearn_rnn._data.packing import packing_of_equal_lengths
 from sklearn_rnn._data.sequences import BaseSequences
+from sklearn_rnn._inference.running_state import InitialState, RunningState
 from sklearn_rnn._network.blocks import prediction_blocks, steps_of_call
-from sklearn_rnn._network.network import NetworkBuffers, PreparedWeights, RecurrentNetwork
-from sklearn_rnn._network.readouts import Pool
+from sklearn_rnn._network.buffers import NetworkBuffers
+from sklearn_rnn._network.network import RecurrentNetwork
+from sklearn_rnn._network.prepared_weights import PreparedWeights
 from sklearn_rnn._utils.threads import threads
 
 FIRST = np.zeros(1, np.intp)  # the place of a single sequence
-
-
-class InitialState:
-    """The state of sequences before their first step.
-
-    Parameters
-    ----------
-    network : RecurrentNetwork
-    """
-
-    def __init__(self, network: RecurrentNetwork) -> None:
-        self.network = network
-
-    def begin(self, order: np.ndarray, lengths: np.ndarray) -> tuple[list[np.ndarray], Pool | None]:
-        """Return the network state and the pool (None for readout "each") of some sequences before their next steps.
-
-        Parameters
-        ----------
-        order : ndarray of shape (n,), int
-            Indices of the sequences.
-        lengths : ndarray of shape (n,), int
-            Number of next steps of each sequence.
-        """
-        return self.network.initial_state(len(order)), self.network.pool(lengths)
-
-    def end(self, order: np.ndarray, lengths: np.ndarray, state: list[np.ndarray], pool: Pool | None) -> None:
-        """Store the network state and the pool after these steps."""
-
-
-class RunningState(InitialState):
-    """The state of sequences that will continue.
-
-    Parameters
-    ----------
-    network : RecurrentNetwork
-        Not bidirectional.
-    n_sequences : int
-
-    Attributes
-    ----------
-    state : list of ndarray of shape (n_states, n_sequences, n_units)
-        The network state.
-    pooled : dict of str to ndarray of shape (n_sequences, n_hidden)
-        The memory of the readout's pool of the steps so far.
-    n_steps : ndarray of shape (n_sequences,), int64
-        Number of steps so far.
-    arrays : dict of str to ndarray of shape (n_sequences, ...)
-        Live views of all three: "layer_0.h", "layer_0.c" (LSTM), …, "readout.sum", "readout.maximum", "n_steps".
-    """
-
-    def __init__(self, network: RecurrentNetwork, n_sequences: int) -> None:
-        super().__init__(network)
-        self.n_steps = np.zeros(n_sequences, np.int64)
-        self.state, pool = super().begin(self.n_steps, np.ones(n_sequences, np.int64))
-        self.pooled = {} if pool is None else pool.running
-        self.arrays = {
-            f"{direction.name}.{name}": array
-            for direction, arrays in zip(network.directions, self.state)
-            for name, array in zip(network.cell.state_names, arrays)
-        }
-        self.arrays |= {f"readout.{name}": array for name, array in self.pooled.items()}
-        self.arrays["n_steps"] = self.n_steps
-
-    def begin(self, order: np.ndarray, lengths: np.ndarray) -> tuple[list[np.ndarray], Pool | None]:
-        """Return copies of the network state and the pool of some sequences; see :meth:`InitialState.begin`."""
-        pool = self.network.pool(self.n_steps[order] + lengths)
-        for name, running in ({} if pool is None else pool.running).items():
-            running[...] = self.pooled[name][order]
-        return [states.take(order, axis=1) for states in self.state], pool
-
-    def end(self, order: np.ndarray, lengths: np.ndarray, state: list[np.ndarray], pool: Pool | None) -> None:
-        for states, new in zip(self.state, state):
-            states[:, order] = new
-        for name, running in ({} if pool is None else pool.running).items():
-            self.pooled[name][order] = running
-        self.n_steps[order] += lengths
-
-    def assign(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Copy the values of other arrays with the same names."""
-        for name, array in self.arrays.items():
-            array[...] = arrays[name]
-
-    def copied_arrays(self) -> dict[str, np.ndarray]:
-        """Return copies of the arrays, by name."""
-        return {name: array.copy() for name, array in self.arrays.items()}
-
-
-class Continuation(InitialState):
-    """The state of some sequences of a :class:`RunningState`, which :meth:`commit` changes when all blocks are done.
-
-    Parameters
-    ----------
-    running : RunningState
-    which : ndarray of shape (n,), int; or None
-        Indices of these sequences; None: all of them.
-    """
-
-    def __init__(self, running: RunningState, which: np.ndarray | None = None) -> None:
-        super().__init__(running.network)
-        self._running, self._which = running, which
-        self._ends: list[tuple[np.ndarray, np.ndarray, list[np.ndarray], Pool | None]] = []
-
-    def begin(self, order: np.ndarray, lengths: np.ndarray) -> tuple[list[np.ndarray], Pool | None]:
-        """See :meth:`RunningState.begin`; ``order`` counts these sequences."""
-        return self._running.begin(self._places(order), lengths)
-
-    def end(self, order: np.ndarray, lengths: np.ndarray, state: list[np.ndarray], pool: Pool | None) -> None:
-        """Keep the network state and the pool after these steps."""
-        self._ends.append((self._places(order), lengths, state, pool))
-
-    def commit(self) -> None:
-        """Store the network state and the pool of all blocks in the running state."""
-        for end in self._ends:
-            self._running.end(*end)
-
-    def _places(self, order: np.ndarray) -> np.ndarray:
-        return order if self._which is None else self._which[order]
 
 
 class SingleSequence:

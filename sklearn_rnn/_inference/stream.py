@@ -13,11 +13,11 @@ from sklearn.utils.metaestimators import available_if
 
 from sklearn_rnn._data.coding import ClassCoding, ValueCoding
 from sklearn_rnn._data.packing import packing_of_equal_lengths
-from sklearn_rnn._data.reading import naming_argument
 from sklearn_rnn._data.rows import check_rows
 from sklearn_rnn._data.sequences import Sequences
 from sklearn_rnn._inference.front import front_of
-from sklearn_rnn._inference.prediction import Continuation, RunningState, predict_scores
+from sklearn_rnn._inference.prediction import predict_scores
+from sklearn_rnn._inference.running_state import Continuation, RunningState, checked_arrays
 from sklearn_rnn._inference.scalers import flat_steps
 from sklearn_rnn._model import Model
 from sklearn_rnn._network import kernels
@@ -499,7 +499,7 @@ class PredictionStream:
 
     @state.setter
     def state(self, state: dict[str, Any]) -> None:
-        self._running.assign(_check_state(state, self._running.arrays, self._new_state(1).arrays))
+        self._running.assign(checked_arrays(state, self._running.arrays, self._new_state(1).arrays))
 
     def reset(self, rows: Any = None) -> None:
         """Reset sequences to the state before their first step.
@@ -530,43 +530,3 @@ class PredictionStream:
         beginning = self._new_state(1)
         for name, array in self._running.arrays.items():
             array[rows] = beginning.arrays[name]
-
-
-def _check_state(state: Any, present: dict[str, np.ndarray], start: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Return the arrays of a new state, each checked against the present one of its name.
-
-    ``start`` has those of one sequence before its first step, some of which may be infinite.
-    """
-    if not isinstance(state, dict):
-        raise TypeError(f"state must be a dict of arrays, like the stream's state, got {type(state).__name__}.")
-    if state.keys() != present.keys():
-        raise ValueError(f"state has arrays called {list(state)}, but this stream's are called {list(present)}.")
-    arrays = {name: _check_state_array(f"state[{name!r}]", state[name], array) for name, array in present.items()}
-    has_begun = arrays["n_steps"] > 0
-    for name, array in arrays.items():
-        if start[name].size and np.isinf(start[name]).all():
-            first = start[name].flat[0]
-            if not (array[~has_begun] == first).all():
-                raise ValueError(f"state[{name!r}] must be {first} for sequences of 0 steps.")
-            array = array[has_begun]
-        elif np.isnan(start[name]).all():
-            array = array[~np.isnan(array)]
-        if not np.isfinite(array).all():
-            raise ValueError(f"state[{name!r}] contains NaN, or infinity, or a number too large for {array.dtype}.")
-    return arrays
-
-
-def _check_state_array(name: str, value: Any, present: np.ndarray) -> np.ndarray:
-    """Check one array of a new state; return it in the dtype of the present one."""
-    kinds, meaning = ("iu", "integers") if present.dtype.kind == "i" else ("biuf", "real numbers")
-    with naming_argument(name):
-        array = np.asarray(value)
-    if array.dtype.kind not in kinds:
-        raise TypeError(f"{name} has dtype {array.dtype}, but it must be an array of {meaning}.")
-    if array.shape != present.shape:
-        raise ValueError(f"{name} has shape {array.shape}, but this stream's has shape {present.shape}.")
-    with np.errstate(over="ignore"):
-        array = array.astype(present.dtype)
-    if kinds == "iu" and (array < 0).any():
-        raise ValueError(f"{name} contains {array.min()}, but numbers of steps are not negative.")
-    return array

@@ -41,3 +41,16 @@ class Buffers:
             self._memory[name] = memory = None  # free the old memory before the new memory is allocated
             self._memory[name] = memory = aligned_empty(size, dtype)
         return memory[:size].reshape(shape)
+
+
+class NetworkBuffers(dict[str, Buffers]):
+    """One set of work arrays for each direction of each layer, and one for the embedding."""
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes of all arrays."""
+        return sum(buffers.n_bytes for buffers in self.values())
+
+    def of(self, name: str) -> Buffers:
+        """Return the buffers of the direction called ``name``, or of the "embedding"."""
+        return self.setdefault(name, Buffers())

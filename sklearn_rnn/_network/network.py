@@ -11,27 +11,21 @@ from numpy.typing import DTypeLike
 
 from sklearn_rnn._data.packing import Packing
 from sklearn_rnn._network import engines
-from sklearn_rnn._network.buffers import Buffers
+from sklearn_rnn._network.buffers import NetworkBuffers
 from sklearn_rnn._network.cells import CELLS
 from sklearn_rnn._network.cells.cell import RowValues, Tape
 from sklearn_rnn._network.embedding import Embedding
+from sklearn_rnn._network.embedding_stepper import EmbeddingStepper
 from sklearn_rnn._network.engines import notice
+from sklearn_rnn._network.layers import Direction, LayerPasses, stacked
 from sklearn_rnn._network.parameters import Parameters
+from sklearn_rnn._network.prepared_weights import PreparedWeights
 from sklearn_rnn._network.readouts import Pool, is_readout, make_pool, pool_names
 from sklearn_rnn._network.scaling_of_steps import StepScaling
 from sklearn_rnn._utils.plain import Array, Flag, Items, Object, Optional, Text, Value, Whole, plain_form, refuse_unless
 
 # Numbers that a pass without a tape holds at once: few enough to stay in the cache.
 CHUNK_VALUES = 2**17
-
-
-class Direction(NamedTuple):
-    """One cell run over the sequences in one direction: half of a bidirectional layer, or a whole one."""
-
-    name: str
-    is_reverse: bool
-    n_features: int
-    n_units: int
 
 
 class NetworkTape(NamedTuple):
@@ -82,6 +76,10 @@ class RecurrentNetwork:
     ----------
     cell : Cell
         The equations, shapes and start values of all layers.
+    layers : list of list of Direction
+        The directions of each layer.
+    directions : list of Direction
+        Those of all layers, in the order of a network state.
     engine : Engine
         Runs the network. Assign another one to change it; pickles leave it out.
     recurrence : Recurrence
@@ -104,6 +102,7 @@ class RecurrentNetwork:
     gradient.
     """
 
+    layers: list[list[Direction]]
     recurrence: engines.Recurrence
     lookup: engines.Lookup | None
 
@@ -137,19 +136,12 @@ class RecurrentNetwork:
         embedding: Embedding | None,
     ) -> None:
         self.cell_name, self.cell, self.embedding = cell, CELLS[cell](activation), embedding
+        self.layers = stacked(n_features, hidden_layer_sizes, bidirectional)
         self.engine = engines.serving
         self.readout = readout
         self.n_outputs = n_outputs
-        self.layers: list[list[Direction]] = []
-        for depth, n_units in enumerate(hidden_layer_sizes):
-            directions = [Direction(f"layer_{depth}", False, n_features, n_units)]
-            if bidirectional:
-                directions.append(Direction(f"layer_{depth}.reverse", True, n_features, n_units))
-            self.layers.append(directions)
-            n_features = n_units * len(directions)
-        # In the order of a network state.
         self.directions = [direction for layer in self.layers for direction in layer]
-        self.n_hidden = n_features
+        self.n_hidden = sum(direction.n_units for direction in self.layers[-1])
         self.n_pooled = self.n_hidden * max(1, len(pool_names(readout)))
         self.n_units = sum(direction.n_units for direction in self.directions)
 
@@ -181,11 +173,12 @@ class RecurrentNetwork:
     def engine(self, engine: engines.Engine) -> None:
         self._engine = engine
         self.recurrence = engine.recurrence(self.cell)
+        self._passes = LayerPasses(self.layers, self.recurrence)
         self.lookup = None if self.embedding is None else engine.lookup(self.embedding)
         self._kept_weights: PreparedWeights | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        made_of_engine = ("recurrence", "lookup", "_kept_weights")
+        made_of_engine = ("recurrence", "lookup", "_passes", "_kept_weights")
         return {name: value for name, value in vars(self).items() if name not in made_of_engine}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -273,11 +266,15 @@ class RecurrentNetwork:
         if notice.pending:
             notice.warn_of_missing_kernels()
         if for_backward:
-            return PreparedWeights(self, for_backward)
+            return self._prepared(for_backward)
         kept = self._kept_weights  # read once: another thread may replace it
         if kept is None or not kept.are_up_to_date():
-            self._kept_weights = kept = PreparedWeights(self, for_backward)
+            self._kept_weights = kept = self._prepared(for_backward)
         return kept
+
+    def _prepared(self, for_backward: bool) -> PreparedWeights:
+        directions = [direction.name for direction in self.directions]
+        return PreparedWeights(self.engine, self.recurrence, self.parameters, directions, for_backward)
 
     def initial_state(self, n_sequences: int) -> list[np.ndarray]:
         """Zeros for every sequence, as a network state."""
@@ -355,24 +352,11 @@ class RecurrentNetwork:
             Network state after each sequence's last step.
         tape : NetworkTape, or None
         """
-        states_before, final_state, tapes = iter(state), [], []
-        x: Any = self.inputs(rows, buffers)
-        for depth, layer in enumerate(self.layers):
-            outputs: list[Any] = []
-            is_last = depth == len(self.layers) - 1
-            for direction in layer:
-                keeps = (keeps_tape, keeps_hidden or not is_last)
-                run = (weights[direction.name], buffers.of(direction.name), *keeps)
-                hidden, final, tape = self._run(direction, x, packing, next(states_before), *run)
-                outputs.append(hidden)
-                final_state.append(final)
-                tapes.append(tape)
-            if is_last and not keeps_hidden:
-                return None, final_state, None
-            x = outputs[0] if len(layer) == 1 else np.concatenate(outputs, axis=1)
-            if masks is not None and not is_last:
-                x = x * masks[depth][packing.sequence_of_row]
-        return x, final_state, NetworkTape(packing, rows, tapes)
+        x = self.inputs(rows, buffers)
+        hidden, final_state, tapes = self._passes.forward(
+            weights, x, packing, state, buffers, masks, keeps_tape, keeps_hidden
+        )
+        return hidden, final_state, NetworkTape(packing, rows, tapes) if keeps_hidden else None
 
     def forward_without_tape(
         self,
@@ -430,25 +414,6 @@ class RecurrentNetwork:
         row_values, dtype, last = self.recurrence.row_values, self.dtype, self.layers[-1]
         return [row_values(d.n_units, dtype, keeps_hidden or d not in last) for d in self.directions]
 
-    def _run(
-        self,
-        direction: Direction,
-        x: np.ndarray,
-        packing: Packing,
-        state: np.ndarray,
-        weights: Any,
-        buffers: Buffers,
-        keeps_tape: bool,
-        keeps_hidden: bool,
-    ) -> tuple[np.ndarray | None, np.ndarray, Tape]:
-        """Run one direction of a layer."""
-        if direction.is_reverse:  # the same recurrence over the rows counted from each sequence's end
-            x = x[packing.reversed_rows]
-        hidden, final, tape = self.recurrence.forward(x, packing, state, weights, buffers, keeps_tape, keeps_hidden)
-        if direction.is_reverse and keeps_hidden and hidden is not None:
-            hidden = hidden[packing.reversed_rows]
-        return hidden, final, tape
-
     def backward(
         self,
         weights: PreparedWeights,
@@ -481,9 +446,9 @@ class RecurrentNetwork:
         d_initial_state : list of ndarray
             Gradient with respect to the network state before the first step.
         """
-        needs_d_inputs = self.embedding is not None
-        d_inputs, d_initial_state = self._layers_back(
-            weights, tape, d_hidden, d_state, gradient, buffers, masks, needs_d_inputs
+        has_embedding = self.embedding is not None
+        d_inputs, d_initial_state = self._passes.backward(
+            weights, tape.packing, tape.cell_tapes, d_hidden, d_state, gradient, buffers, masks, needs_d_x=has_embedding
         )
         if self.embedding is not None and self.lookup is not None:
             assert d_inputs is not None
@@ -508,66 +473,11 @@ class RecurrentNetwork:
         d_initial_state : list of ndarray
             Gradient with respect to the network state before the first step.
         """
-        d_inputs, d_initial_state = self._layers_back(
-            weights, tape, d_hidden, d_state, gradient, buffers, masks=None, needs_d_inputs=True
+        d_inputs, d_initial_state = self._passes.backward(
+            weights, tape.packing, tape.cell_tapes, d_hidden, d_state, gradient, buffers, masks=None, needs_d_x=True
         )
         assert d_inputs is not None
         return d_inputs, d_initial_state
-
-    def _layers_back(
-        self,
-        weights: PreparedWeights,
-        tape: NetworkTape,
-        d_hidden: np.ndarray | None,
-        d_state: list[np.ndarray],
-        gradient: Parameters,
-        buffers: NetworkBuffers,
-        masks: list[np.ndarray] | None,
-        needs_d_inputs: bool,
-    ) -> tuple[np.ndarray | None, list[np.ndarray]]:
-        """Carry the error back through all layers, from the last to the first."""
-        n_directions = len(self.layers[0])
-        d_initial_state: list[Any] = [None] * len(d_state)
-        for depth in reversed(range(len(self.layers))):
-            d_below: Any = None
-            for k, direction in enumerate(self.layers[depth]):
-                place = depth * n_directions + k
-                columns = slice(k * direction.n_units, (k + 1) * direction.n_units)
-                d_x, d_initial_state[place] = self._run_back(
-                    direction,
-                    tape.cell_tapes[place],
-                    None if d_hidden is None else d_hidden[:, columns],
-                    d_state[place],
-                    weights[direction.name],
-                    gradient.group(direction.name),
-                    buffers.of(direction.name),
-                    needs_d_x=depth > 0 or needs_d_inputs,
-                )
-                d_below = d_x if d_below is None else d_below + d_x
-            d_hidden = d_below
-            if masks is not None and depth > 0:
-                d_hidden *= masks[depth - 1][tape.packing.sequence_of_row]
-        return d_hidden, d_initial_state
-
-    def _run_back(
-        self,
-        direction: Direction,
-        tape: Tape,
-        d_hidden: np.ndarray | None,
-        d_state: np.ndarray,
-        weights: Any,
-        d_weights: dict[str, np.ndarray],
-        buffers: Buffers,
-        needs_d_x: bool,
-    ) -> tuple[np.ndarray | None, np.ndarray]:
-        """Carry the error back through one direction of a layer."""
-        reversed_rows = tape.packing.reversed_rows if direction.is_reverse else None
-        if direction.is_reverse and d_hidden is not None:
-            d_hidden = d_hidden[reversed_rows]
-        d_x, d_initial = self.recurrence.backward(tape, d_hidden, d_state, weights, d_weights, buffers, needs_d_x)
-        if direction.is_reverse and d_x is not None:
-            d_x = d_x[reversed_rows]
-        return d_x, d_initial
 
     # ---- The output layer ----------------------------------------------------------------------------
 
@@ -606,89 +516,4 @@ class RecurrentNetwork:
         layers, running = [weights[d.name] for d in self.directions], engines.RunningArrays(states, pooled, n_steps)
         pools = pool_names(self.readout)
         stepper = self.engine.stepper(self.recurrence, layers, weights.output, pools, running, scaling)
-        return stepper if stepper is None or self.embedding is None else EmbeddingStepper(self, stepper)
-
-
-class EmbeddingStepper:
-    """A stepper whose steps have codes in the place of categories.
-
-    Parameters
-    ----------
-    network : RecurrentNetwork
-        With an embedding.
-    stepper : Stepper
-        Takes the inputs of the first layer.
-    """
-
-    def __init__(self, network: RecurrentNetwork, stepper: engines.Stepper) -> None:
-        self._network, self._stepper, self._buffers = network, stepper, NetworkBuffers()
-
-    def is_ready(self, x: Any) -> bool:
-        """Return False: categories must first be read as codes."""
-        return False
-
-    def step(self, x: np.ndarray) -> np.ndarray:
-        """Return the raw scores after one more step x, (n_sequences, n_features)."""
-        return self._stepper.step(self._network.inputs(x, self._buffers))
-
-    def run_steps(self, x: np.ndarray, n_steps: int, of_each: bool) -> np.ndarray:
-        """Return the raw scores after several more steps x, (n_rows, n_features); see :class:`Stepper`."""
-        return self._stepper.run_steps(self._network.inputs(x, self._buffers), n_steps, of_each)
-
-
-class PreparedWeights:
-    """A network's weights as its engine reads them; passes in different threads share them.
-
-    Parameters
-    ----------
-    network : RecurrentNetwork
-    for_backward : bool
-
-    Attributes
-    ----------
-    output : callable
-        The output layer of predictions, without ``for_backward``: from pooled states or every step's h to raw
-        scores, (n, n_outputs).
-    spare : list
-        Work objects of earlier predictions with these weights. A thread that needs one takes it out.
-    """
-
-    output: engines.OutputLayer
-
-    def __init__(self, network: RecurrentNetwork, for_backward: bool) -> None:
-        # Not the network itself, which keeps the weights of predictions.
-        self._engine, self._recurrence, self._parameters = network.engine, network.recurrence, network.parameters
-        self._for_backward, self.spare = for_backward, list[Any]()
-        self._prepared: dict[str, Any] = {direction.name: None for direction in network.directions}
-        # Copied before they are prepared: the next call then sees a change by another thread in the meantime.
-        self._vector = None if for_backward else self._parameters.vector.copy()
-        self.refresh()
-
-    def refresh(self) -> None:
-        """Prepare the network's parameters again, after they have changed."""
-        parameters = self._parameters
-        for name, earlier in self._prepared.items():
-            self._prepared[name] = self._recurrence.prepare(parameters.group(name), self._for_backward, earlier)
-        if not self._for_backward:
-            self.output = self._engine.output_layer(**parameters.group("readout"))
-
-    def are_up_to_date(self) -> bool:
-        """Whether the parameters still have the bits from which the weights were prepared, without ``for_backward``."""
-        assert self._vector is not None
-        return self._engine.have_same_bits(self._vector, self._parameters.vector)
-
-    def __getitem__(self, name: str) -> Any:
-        return self._prepared[name]
-
-
-class NetworkBuffers(dict[str, Buffers]):
-    """One set of work arrays for each direction of each layer, and one for the embedding."""
-
-    @property
-    def n_bytes(self) -> int:
-        """Bytes of all arrays."""
-        return sum(buffers.n_bytes for buffers in self.values())
-
-    def of(self, name: str) -> Buffers:
-        """Return the buffers of the direction called ``name``, or of the "embedding"."""
-        return self.setdefault(name, Buffers())
+        return stepper if stepper is None or self.embedding is None else EmbeddingStepper(self.inputs, stepper)

@@ -7,9 +7,9 @@ from typing import Any
 
 import sklearn
 
-from sklearn_rnn._base import fitted_parts, restore_fitted
 from sklearn_rnn._persistence.errors import ModelFileError, check
 from sklearn_rnn._persistence.known_classes import KNOWN, NETWORKS, NOT_KEPT, OUTPUT_CONFIG, Attribute
+from sklearn_rnn._persistence.networks import fitted_parts, restore_fitted
 from sklearn_rnn._persistence.values import Decoder, Encoder
 
 CONTAINERS = {"default", "pandas", "polars"}

@@ -235,7 +235,7 @@ RIDGE = {
 CLASSES = {"_label_binarizer": estimator("LabelBinarizer"), "classes_": labels()}
 
 KNOWN: dict[str, KnownClass] = {
-    # This package. The networks' attributes are those of _base.fitted_parts.
+    # This package. The networks' attributes are those of networks.py.
     "RNNClassifier": KnownClass("sklearn_rnn", {}),
     "RNNRegressor": KnownClass("sklearn_rnn", {}),
     "TimeDistributed": KnownClass(OURS, INPUT | {"transformer_": estimator(), "_fitted_on_rows": flag()}),

@@ -11,8 +11,9 @@ import numpy as np
 
 from sklearn_rnn._data.batches import PackedBatch
 from sklearn_rnn._data.packing import Packing
-from sklearn_rnn._network.network import NetworkTape, PreparedWeights, RecurrentNetwork
+from sklearn_rnn._network.network import NetworkTape, RecurrentNetwork
 from sklearn_rnn._network.parameters import Parameters
+from sklearn_rnn._network.prepared_weights import PreparedWeights
 from sklearn_rnn._network.readouts import Pool
 from sklearn_rnn._training.dropout import DropoutMasks
 from sklearn_rnn._training.losses import Loss

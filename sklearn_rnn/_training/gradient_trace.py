@@ -20,10 +20,10 @@ from sklearn.utils import gen_batches
 
 from sklearn_rnn._data.batches import Dataset, PackedBatch
 from sklearn_rnn._data.packing import Packing, packing_of_equal_lengths
-from sklearn_rnn._network.buffers import Buffers
+from sklearn_rnn._network.buffers import Buffers, NetworkBuffers
 from sklearn_rnn._network.cells.cell import Tape
 from sklearn_rnn._network.engines import Recurrence
-from sklearn_rnn._network.network import NetworkBuffers, RecurrentNetwork
+from sklearn_rnn._network.network import RecurrentNetwork
 from sklearn_rnn._network.parameters import Parameters
 from sklearn_rnn._training.losses import Loss
 from sklearn_rnn._utils.warnings import without_overflow_warnings

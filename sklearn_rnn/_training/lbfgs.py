@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.optimize import minimize
+from scipy.optimize import OptimizeResult, minimize
 
 from sklearn_rnn._data.batches import Dataset
 from sklearn_rnn._training.checkpoint import Recorder
@@ -33,63 +33,23 @@ def train_lbfgs(
     A loss or gradient that is not finite ends training with a ConvergenceWarning. Ctrl-C ends training too. In both
     cases the parameters are those of the last complete iteration.
     """
-    trained = trainer.trained_parameters()
-    last_good = trained.vector.copy()
-    n_iterations = 0
-
-    def assign(vector: np.ndarray) -> None:
-        trained.vector[...] = vector
-        trainer.assign(trained)
-
-    def loss_and_gradient(vector: np.ndarray) -> tuple[float, np.ndarray]:
-        known = recorder.next_evaluation(vector)
-        if known is not None:
-            gradient = known.gradient.astype(np.float64)
-            monitor.end_evaluation(known.loss, float(np.linalg.norm(gradient)))
-            return known.loss, gradient
-        assign(vector)
-        loss, gradient = trainer.loss_and_gradient(dataset)
-        norm = norm_of(gradient)
-        if not np.isfinite(loss) or not np.isfinite(norm):
-            raise Diverged
-        monitor.end_evaluation(loss, norm)
-        recorder.end_evaluation(vector, loss, gradient)
-        return loss, gradient
-
-    def end_iteration(vector: np.ndarray) -> None:
-        nonlocal n_iterations
-        n_iterations += 1
-        last_good[...] = vector
-        if n_iterations < recorder.n_epochs:  # of an earlier process
-            monitor.begin_epoch()
-            return
-        assign(last_good)
-        if n_iterations > recorder.n_epochs:
-            monitor.end_epoch(len(dataset))
-            recorder.end_epoch()
-        if monitor.is_told_to_stop or monitor.should_stop:
-            recorder.end()
-            raise _EarlyStop
-        monitor.begin_epoch()
-
+    objective = _Objective(trainer, dataset, monitor, recorder)
     monitor.begin_epoch()
     try:
         with without_overflow_warnings():
             result = minimize(
-                loss_and_gradient,
-                trained.vector.astype(np.float64),
+                objective.loss_and_gradient,
+                objective.start(),
                 jac=True,
                 method="L-BFGS-B",
-                callback=end_iteration,
+                callback=objective.end_iteration,
                 options={"maxiter": n_epochs, "maxfun": max_fun, "gtol": tol},
             )
-        assign(result.x)
+        objective.assign(result.x)
         recorder.end()
-        if result.status == 1:  # max_iter or max_fun is reached
-            monitor.warn_not_converged("max_iter, max_fun")
-        monitor.end("max_iter or max_fun is reached" if result.status == 1 else "L-BFGS converged")
+        _report_end(result, monitor)
     except Diverged:
-        assign(last_good)
+        objective.go_back()
         monitor.warn_diverged()
         monitor.end("a number is not finite")
     except _EarlyStop:
@@ -97,5 +57,76 @@ def train_lbfgs(
     except KeyboardInterrupt:
         if is_one_of_many_fits():
             raise
-        assign(last_good)
+        objective.go_back()
         monitor.end_by_interrupt()
+
+
+class _Objective:
+    """The loss on the whole data as a function of the trained parameters, for SciPy.
+
+    Parameters
+    ----------
+    trainer : Trainer
+    dataset : Dataset
+    monitor : Monitor
+    recorder : Recorder
+    """
+
+    def __init__(self, trainer: Trainer, dataset: Dataset, monitor: Monitor, recorder: Recorder) -> None:
+        self._trainer, self._dataset, self._monitor, self._recorder = trainer, dataset, monitor, recorder
+        self._trained = trainer.trained_parameters()
+        self._last_good = self._trained.vector.copy()  # after the last complete iteration
+        self._n_iterations = 0
+
+    def start(self) -> np.ndarray:
+        """Return the present parameters as SciPy takes them."""
+        return self._trained.vector.astype(np.float64)
+
+    def assign(self, vector: np.ndarray) -> None:
+        """Give the network these parameters."""
+        self._trained.vector[...] = vector
+        self._trainer.assign(self._trained)
+
+    def go_back(self) -> None:
+        """Give the network the parameters of the last complete iteration."""
+        self.assign(self._last_good)
+
+    def loss_and_gradient(self, vector: np.ndarray) -> tuple[float, np.ndarray]:
+        """Return loss and gradient at these parameters: those of the earlier state, as far as it has them."""
+        known = self._recorder.next_evaluation(vector)
+        if known is not None:
+            gradient = known.gradient.astype(np.float64)
+            self._monitor.end_evaluation(known.loss, float(np.linalg.norm(gradient)))
+            return known.loss, gradient
+        self.assign(vector)
+        loss, gradient = self._trainer.loss_and_gradient(self._dataset)
+        norm = norm_of(gradient)
+        if not np.isfinite(loss) or not np.isfinite(norm):
+            raise Diverged
+        self._monitor.end_evaluation(loss, norm)
+        self._recorder.end_evaluation(vector, loss, gradient)
+        return loss, gradient
+
+    def end_iteration(self, vector: np.ndarray) -> None:
+        """Record an iteration, and end training after it if it shall stop."""
+        monitor, recorder = self._monitor, self._recorder
+        self._n_iterations += 1
+        self._last_good[...] = vector
+        if self._n_iterations < recorder.n_epochs:  # of an earlier process
+            monitor.begin_epoch()
+            return
+        self.go_back()
+        if self._n_iterations > recorder.n_epochs:
+            monitor.end_epoch(len(self._dataset))
+            recorder.end_epoch()
+        if monitor.is_told_to_stop or monitor.should_stop:
+            recorder.end()
+            raise _EarlyStop
+        monitor.begin_epoch()
+
+
+def _report_end(result: OptimizeResult, monitor: Monitor) -> None:
+    """Say why SciPy ended training."""
+    if result.status == 1:  # max_iter or max_fun is reached
+        monitor.warn_not_converged("max_iter, max_fun")
+    monitor.end("max_iter or max_fun is reached" if result.status == 1 else "L-BFGS converged")

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from sklearn_rnn._network.network import Direction, RecurrentNetwork
+from sklearn_rnn._network.layers import Direction
+from sklearn_rnn._network.network import RecurrentNetwork
 from sklearn_rnn.export._cells import OnnxCell
 from sklearn_rnn.export._graph import Graph
 

@@ -9,7 +9,8 @@ import numpy as np
 from sklearn_rnn._base import model_of
 from sklearn_rnn._data.coding import ClassCoding, ValueCoding
 from sklearn_rnn._model import Model
-from sklearn_rnn._network.network import Direction, RecurrentNetwork
+from sklearn_rnn._network.layers import Direction
+from sklearn_rnn._network.network import RecurrentNetwork
 from sklearn_rnn._network.readouts import pool_names
 from sklearn_rnn.export._libraries import import_library
 from sklearn_rnn.export._transformers import network_of

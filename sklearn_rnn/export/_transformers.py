@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklearn_rnn._base import BaseRNN, model_of
 from sklearn_rnn._inference.scalers import flat_steps
+from sklearn_rnn._pipelines import network_at_end
 from sklearn_rnn.export._graph import Graph
 from sklearn_rnn.preprocessing import TimeDistributed
 
@@ -51,18 +52,9 @@ def network_of(estimator: Any) -> NetworkInPipeline:
     ------
     TypeError, NotFittedError
     """
-    *transformers, (_, network) = flat_steps("", estimator)
-    if not isinstance(network, BaseRNN):
-        named = type(estimator).__name__
-        if network is not estimator:
-            named += f" whose last step is a {type(network).__name__}"
-        remedy = " Pass its best_estimator_." if hasattr(network, "best_estimator_") else ""
-        if hasattr(network, "regressor_"):
-            remedy = " Pass its regressor_, and transform the predictions back yourself."
-        raise TypeError(
-            f"estimator is a {named}, but it must be an RNNClassifier or RNNRegressor, or a pipeline that ends in one."
-            f"{remedy}"
-        )
+    transformers, network = network_at_end(
+        estimator, of_regressor="Pass its regressor_, and transform the predictions back yourself."
+    )
     schema = model_of(network).schema
     if transformers and schema.categories is not None:
         raise ValueError(

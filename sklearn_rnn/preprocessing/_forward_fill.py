@@ -7,7 +7,7 @@ from numbers import Integral
 from typing import TYPE_CHECKING
 
 import numpy as np
-from sklearn.base import BaseEstimator, _fit_context
+from sklearn.base import _fit_context
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
@@ -16,9 +16,8 @@ from sklearn_rnn._data.containers.libraries import is_of_class
 from sklearn_rnn._data.names import as_names, compare_names, record_names
 from sklearn_rnn._data.reading import check_sequences
 from sklearn_rnn._utils.atomic import draft_of
-from sklearn_rnn._utils.documentation_link import DocumentationLinkMixin
+from sklearn_rnn._utils.estimators import SequenceEstimator
 from sklearn_rnn._utils.plain import check_names, refuse_unless
-from sklearn_rnn._utils.state import PlainStateMixin
 from sklearn_rnn._utils.warnings import warn_user
 from sklearn_rnn.preprocessing._continued_fill import ContinuedFill
 from sklearn_rnn.preprocessing._gaps import ArraySource, FrameSteps, Gaps
@@ -31,7 +30,7 @@ from sklearn_rnn.preprocessing._set_output import (
 from sklearn_rnn.preprocessing._tables import as_table, column_names, is_frame, split
 
 
-class ForwardFill(DocumentationLinkMixin, PlainStateMixin, SequenceTransformerMixin, BaseEstimator):
+class ForwardFill(SequenceTransformerMixin, SequenceEstimator):
     """Fill the gaps in each sequence with the last value before them.
 
     A gap is a missing value: NaN or, in data frames, also None and NA. Values never cross from one sequence into the

@@ -7,7 +7,7 @@ from numbers import Integral, Real
 from typing import TYPE_CHECKING
 
 import numpy as np
-from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
+from sklearn.base import TransformerMixin, _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -16,15 +16,14 @@ from sklearn_rnn._data.containers.libraries import from_library, is_of_class
 from sklearn_rnn._data.reading import FLOATS, check_sequences, form_of
 from sklearn_rnn._data.sequences import Sequences
 from sklearn_rnn._utils.atomic import draft_of
-from sklearn_rnn._utils.documentation_link import DocumentationLinkMixin
-from sklearn_rnn._utils.state import PlainStateMixin
+from sklearn_rnn._utils.estimators import SequenceEstimator
 from sklearn_rnn.preprocessing._mapped_data import in_parts
 
 TABLES = ("by_step", "by_feature")
 ARRAYS = ("case_channel_time", "case_time_channel")
 
 
-class ToSequences(DocumentationLinkMixin, PlainStateMixin, TransformerMixin, BaseEstimator):
+class ToSequences(TransformerMixin, SequenceEstimator):
     """Turn arrays and tables in the layouts of other libraries into sequences.
 
     The estimators read axes as sequence, time, feature, and rows step after step. Other libraries have the channels

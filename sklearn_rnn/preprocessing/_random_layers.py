@@ -9,8 +9,10 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from sklearn_rnn._data.packing import Packing
+from sklearn_rnn._network.buffers import NetworkBuffers
 from sklearn_rnn._network.cells.cell import orthogonal_matrix
-from sklearn_rnn._network.network import NetworkBuffers, PreparedWeights, RecurrentNetwork
+from sklearn_rnn._network.network import RecurrentNetwork
+from sklearn_rnn._network.prepared_weights import PreparedWeights
 from sklearn_rnn._utils.plain import Array, Flag, Object, plain_form
 from sklearn_rnn.preprocessing._input_scale import InputScale
 

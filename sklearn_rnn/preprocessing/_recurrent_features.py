@@ -5,7 +5,7 @@ from __future__ import annotations
 from numbers import Integral, Real
 
 import numpy as np
-from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
+from sklearn.base import TransformerMixin, _fit_context
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
@@ -16,12 +16,11 @@ from sklearn_rnn._data.reading import check_sequences
 from sklearn_rnn._data.schema import InputSchema
 from sklearn_rnn._inference.prediction import in_blocks
 from sklearn_rnn._network.blocks import SMALLEST_BLOCK, blocks_of_work
-from sklearn_rnn._network.network import NetworkBuffers
+from sklearn_rnn._network.buffers import NetworkBuffers
 from sklearn_rnn._network.readouts import make_pool
 from sklearn_rnn._utils.atomic import draft_of
-from sklearn_rnn._utils.documentation_link import DocumentationLinkMixin
+from sklearn_rnn._utils.estimators import SequenceEstimator
 from sklearn_rnn._utils.plain import Items, Object, check_names, refuse_unless
-from sklearn_rnn._utils.state import PlainStateMixin
 from sklearn_rnn.preprocessing._input_scale import InputScale
 from sklearn_rnn.preprocessing._random_layers import Inputs, draw_layers, time_scales
 from sklearn_rnn.preprocessing._share_counts import Parts, ShareCounts
@@ -39,7 +38,7 @@ STEPS_OF_BLOCK = 2**16
 MOST_FEATURES, MOST_PARTS = 2**24, 2**12
 
 
-class RecurrentFeatures(DocumentationLinkMixin, PlainStateMixin, TransformerMixin, BaseEstimator):
+class RecurrentFeatures(TransformerMixin, SequenceEstimator):
     """Features of sequences by untrained recurrent layers whose states are pooled.
 
     Random layers read each sequence. The features of a unit are its last state, and the shares of the steps in which

@@ -9,7 +9,7 @@ from numbers import Integral
 
 import numpy as np
 import scipy.sparse as sp
-from sklearn.base import BaseEstimator, _fit_context, clone
+from sklearn.base import _fit_context, clone
 from sklearn.utils import get_tags
 from sklearn.utils._param_validation import HasMethods, Interval
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, _routing_enabled, process_routing
@@ -21,8 +21,7 @@ from sklearn_rnn._data.raw_steps import check_raw_sequences, raw_sequences
 from sklearn_rnn._data.reading import check_sequences
 from sklearn_rnn._utils.atomic import draft_of
 from sklearn_rnn._utils.callbacks import CallbackSupportMixin, FitTasks
-from sklearn_rnn._utils.documentation_link import DocumentationLinkMixin
-from sklearn_rnn._utils.state import PlainStateMixin
+from sklearn_rnn._utils.estimators import SequenceEstimator
 from sklearn_rnn.preprocessing._fit_arguments import FitArguments, fits_in_parts
 from sklearn_rnn.preprocessing._mapped_data import in_parts
 from sklearn_rnn.preprocessing._set_output import (
@@ -34,9 +33,7 @@ from sklearn_rnn.preprocessing._set_output import (
 from sklearn_rnn.preprocessing._wrapped_transformer import allows_nan, naming_text, transformer_has
 
 
-class TimeDistributed(
-    DocumentationLinkMixin, PlainStateMixin, CallbackSupportMixin, SequenceTransformerMixin, BaseEstimator
-):
+class TimeDistributed(CallbackSupportMixin, SequenceTransformerMixin, SequenceEstimator):
     """Apply a transformer of 2-D data to every step of sequences.
 
     The transformer is fitted on the steps of all sequences together: each step is a sample. So a

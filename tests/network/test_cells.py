@@ -8,8 +8,8 @@ from scipy.special import expit
 
 from sklearn_rnn._data.packing import Packing
 from sklearn_rnn._network import cells
-from sklearn_rnn._network.buffers import Buffers
-from sklearn_rnn._network.network import NetworkBuffers, RecurrentNetwork
+from sklearn_rnn._network.buffers import Buffers, NetworkBuffers
+from sklearn_rnn._network.network import RecurrentNetwork
 
 CELLS = [
     ("rnn", "tanh"),

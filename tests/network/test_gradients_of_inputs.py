@@ -14,7 +14,7 @@ from helpers import (
 )
 from numpy.testing import assert_allclose, assert_array_equal
 
-from sklearn_rnn._network.network import NetworkBuffers
+from sklearn_rnn._network.buffers import NetworkBuffers
 
 each_cell = pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
 each_direction = pytest.mark.parametrize("bidirectional", [False, True], ids=["forward", "bidirectional"])

@@ -7,7 +7,8 @@ from itertools import zip_longest
 from typing import Any
 
 from sklearn_rnn._data.packing import Packing
-from sklearn_rnn._network.network import NetworkBuffers, RecurrentNetwork
+from sklearn_rnn._network.buffers import NetworkBuffers
+from sklearn_rnn._network.network import RecurrentNetwork
 from sklearn_rnn._training.memory.model import MemoryModel, MemoryPlan
 from sklearn_rnn._training.memory.revolve import Checkpoints
 from sklearn_rnn._training.memory.segments import Segment, SegmentedPass, cut_into_segments

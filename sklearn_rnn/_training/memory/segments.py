@@ -18,7 +18,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from sklearn_rnn._data.packing import Packing
-from sklearn_rnn._network.network import NetworkBuffers, NetworkTape, RecurrentNetwork
+from sklearn_rnn._network.buffers import NetworkBuffers
+from sklearn_rnn._network.network import NetworkTape, RecurrentNetwork
 from sklearn_rnn._training.memory.revolve import Checkpoints, State
 
 # Hidden states of a segment, times units, and the fewest rows: the products of fewer are slow. (Twice as many states

@@ -18,7 +18,7 @@ from sklearn_rnn.inspection._explanations.explained_output import ExplainedOutpu
 from sklearn_rnn.inspection._explanations.input_gradients import Sections, Ways
 from sklearn_rnn.inspection._explanations.integrated_gradients import integrate
 from sklearn_rnn.inspection._explanations.occlusion import occlusion
-from sklearn_rnn.inspection._explanations.pipelines import NetworkInPipeline, network_of
+from sklearn_rnn.inspection._explanations.pipelines import ExplainedPipeline, explained_pipeline
 
 METHODS = ("gradient", "integrated_gradients", "occlusion", "step_occlusion", "step_removal")
 # The settings of an explanation, as scikit-learn validates them.
@@ -34,7 +34,7 @@ class Comparison(NamedTuple):
 
     Attributes
     ----------
-    source : NetworkInPipeline
+    source : ExplainedPipeline
     model : Model
     sequences : BaseSequences
         As the network reads them, not yet in patches.
@@ -43,7 +43,7 @@ class Comparison(NamedTuple):
         The place in X of the first of the sequences, for messages.
     """
 
-    source: NetworkInPipeline
+    source: ExplainedPipeline
     model: Model
     sequences: Any
     baseline: Baseline
@@ -52,7 +52,7 @@ class Comparison(NamedTuple):
     @classmethod
     def read(cls, estimator: Any, X: Any, baseline: Any) -> Comparison:
         """Read X and the baseline; the mean is that of all sequences of X."""
-        source = network_of(estimator)
+        source = explained_pipeline(estimator)
         network, model = source.estimator, model_of(source.estimator)
         sequences = model.schema.read(network, source.units.transform(source.transform(X)))
         if len(sequences) == 1 and isinstance(baseline, str) and baseline == "mean":

@@ -16,7 +16,9 @@ from sklearn_rnn._data.batches import Dataset
 from sklearn_rnn._data.packing import Packing
 from sklearn_rnn._model import Model
 from sklearn_rnn._network.blocks import USUAL_BLOCK
-from sklearn_rnn._network.network import NetworkBuffers, PreparedWeights, RecurrentNetwork
+from sklearn_rnn._network.buffers import NetworkBuffers
+from sklearn_rnn._network.network import RecurrentNetwork
+from sklearn_rnn._network.prepared_weights import PreparedWeights
 from sklearn_rnn._network.readouts import Pool
 from sklearn_rnn._training.memory.activations import ActivationMemory
 from sklearn_rnn._training.memory.budget import OverBudget

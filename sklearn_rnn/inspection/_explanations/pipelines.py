@@ -8,7 +8,8 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_rnn._base import BaseRNN, model_of
-from sklearn_rnn._inference.scalers import flat_steps, scaling_of
+from sklearn_rnn._inference.scalers import scaling_of
+from sklearn_rnn._pipelines import network_at_end
 from sklearn_rnn.preprocessing import TimeDistributed
 
 
@@ -33,8 +34,8 @@ class LinearMap(NamedTuple):
         return X
 
 
-class NetworkInPipeline(NamedTuple):
-    """A fitted network, and the transformers before it.
+class ExplainedPipeline(NamedTuple):
+    """A fitted network, and the transformers before it: which of them are undone.
 
     Attributes
     ----------
@@ -75,24 +76,20 @@ class NetworkInPipeline(NamedTuple):
         return default if names is None or len(names) != n_features else names
 
 
-def network_of(estimator: Any) -> NetworkInPipeline:
+def explained_pipeline(estimator: Any) -> ExplainedPipeline:
     """Return the network of a fitted estimator or pipeline.
 
     Raises
     ------
     TypeError, NotFittedError
     """
-    *transformers, (_, network) = flat_steps("", estimator)
-    if not isinstance(network, BaseRNN):
-        named = type(estimator).__name__
-        if network is not estimator:
-            named += f" whose last step is a {type(network).__name__}"
-        raise TypeError(
-            f"estimator is a {named}, but it must be an RNNClassifier or RNNRegressor, or a pipeline that ends in one. "
-            f"{_remedy(network)}"
-        )
+    head, network = network_at_end(
+        estimator,
+        of_regressor="Pass its regressor_; the results are then in the units of the transformed y.",
+        otherwise="inspection.permutation_importance takes any estimator.",
+    )
     schema = model_of(network).schema
-    head, units = list(transformers), LinearMap()
+    units = LinearMap()
     while head and schema.categories is None:
         linear = _linear_map(head[-1][1], schema)
         if linear is None:
@@ -102,15 +99,7 @@ def network_of(estimator: Any) -> NetworkInPipeline:
     for name, step in head:
         if not hasattr(step, "transform"):
             raise TypeError(f"estimator has the step {name!r}, a {type(step).__name__}, which has no transform.")
-    return NetworkInPipeline(network, head, units)
-
-
-def _remedy(network: Any) -> str:
-    if hasattr(network, "best_estimator_"):
-        return "Pass its best_estimator_."
-    if hasattr(network, "regressor_"):
-        return "Pass its regressor_; the results are then in the units of the transformed y."
-    return "inspection.permutation_importance takes any estimator."
+    return ExplainedPipeline(network, head, units)
 
 
 def _linear_map(step: Any, schema: Any) -> LinearMap | None:

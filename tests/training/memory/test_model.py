@@ -11,7 +11,8 @@ from sklearn import config_context
 
 from sklearn_rnn._data.packing import Packing
 from sklearn_rnn._network import network as network_module
-from sklearn_rnn._network.network import NetworkBuffers, RecurrentNetwork
+from sklearn_rnn._network.buffers import NetworkBuffers
+from sklearn_rnn._network.network import RecurrentNetwork
 from sklearn_rnn._training.memory.budget import OverBudget
 from sklearn_rnn._training.memory.model import MemoryModel
 

@@ -1,0 +1,66 @@
+"""PreparedWeights: the weights of a network as its engine reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from sklearn_rnn._network.engines import Engine, OutputLayer, Recurrence
+from sklearn_rnn._network.parameters import Parameters
+
+
+class PreparedWeights:
+    """A network's weights as its engine reads them; passes in different threads share them.
+
+    Parameters
+    ----------
+    engine : Engine
+    recurrence : Recurrence
+        Of this engine.
+    parameters : Parameters
+    directions : iterable of str
+        The names of the directions of all layers.
+    for_backward : bool
+
+    Attributes
+    ----------
+    output : callable
+        The output layer of predictions, without ``for_backward``: from pooled states or every step's h to raw
+        scores, (n, n_outputs).
+    spare : list
+        Work objects of earlier predictions with these weights. A thread that needs one takes it out.
+    """
+
+    output: OutputLayer
+
+    def __init__(
+        self,
+        engine: Engine,
+        recurrence: Recurrence,
+        parameters: Parameters,
+        directions: Iterable[str],
+        for_backward: bool,
+    ) -> None:
+        # Not the network itself, which keeps the weights of predictions.
+        self._engine, self._recurrence, self._parameters = engine, recurrence, parameters
+        self._for_backward, self.spare = for_backward, list[Any]()
+        self._prepared: dict[str, Any] = dict.fromkeys(directions)
+        # Copied before they are prepared: the next call then sees a change by another thread in the meantime.
+        self._vector = None if for_backward else self._parameters.vector.copy()
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Prepare the network's parameters again, after they have changed."""
+        parameters = self._parameters
+        for name, earlier in self._prepared.items():
+            self._prepared[name] = self._recurrence.prepare(parameters.group(name), self._for_backward, earlier)
+        if not self._for_backward:
+            self.output = self._engine.output_layer(**parameters.group("readout"))
+
+    def are_up_to_date(self) -> bool:
+        """Whether the parameters still have the bits from which the weights were prepared, without ``for_backward``."""
+        assert self._vector is not None
+        return self._engine.have_same_bits(self._vector, self._parameters.vector)
+
+    def __getitem__(self, name: str) -> Any:
+        return self._prepared[name]
