@@ -210,16 +210,18 @@ class OutputRun:
         return arrays["hidden"] @ arrays["weight"] + arrays["bias"]
 
 
-def stepper_arguments(level, cell, activation, dtype, pools, n_sequences, sizes, new=full_of_nan):
+def stepper_arguments(level, cell, activation, dtype, pools, n_sequences, sizes, new=full_of_nan, n_directions=1):
     """All arguments of a random Stepper, by name; ``sizes``: the features, the units of each layer, the outputs."""
     n_inputs, *n_units, n_outputs = sizes
-    panels, states = [], []
-    for n_features, n in zip(sizes, n_units):
-        run = KernelRun(level, Problem(cell, activation, dtype, [1] * n_sequences, n_features, n), new)
-        panels.append(run.forward_arguments()["panels"])
-        states.append(run.put(run.problem.state))
-    output = OutputRun(level, dtype, n_sequences, n_units[-1] * max(1, len(pools)), n_outputs, new)
-    pooled = {pool: new((n_sequences, n_units[-1]), dtype) for pool in pools if pool != "last"}
+    panels, states, n_features = [], [], n_inputs
+    for n in n_units:
+        for _ in range(n_directions):
+            run = KernelRun(level, Problem(cell, activation, dtype, [1] * n_sequences, n_features, n), new)
+            panels.append(run.forward_arguments()["panels"])
+            states.append(run.put(run.problem.state))
+        n_features = n_directions * n
+    output = OutputRun(level, dtype, n_sequences, n_features * max(1, len(pools)), n_outputs, new)
+    pooled = {pool: new((n_sequences, n_features), dtype) for pool in pools if pool != "last"}
     for pool, array in pooled.items():
         array[...] = -np.inf if pool == "max" else 0
     n_steps = new((n_sequences,), np.int64)
@@ -235,6 +237,7 @@ def stepper_arguments(level, cell, activation, dtype, pools, n_sequences, sizes,
         "pools": pools,
         "pooled": list(pooled.values()),
         "n_steps": n_steps,
+        "n_directions": n_directions,
     }
 
 
@@ -380,6 +383,8 @@ def run_outputs_and_steps_between_guards(level):
                     several[...] = 0.5
                     assert np.isfinite(stepper.step(x)).all()
                     assert np.isfinite(stepper.run_steps(several, 2, not pools)).all()
+                    whole = Stepper(**stepper_arguments(*problem, new, n_directions=2))
+                    assert np.isfinite(whole.run_steps(several, 2, not pools)).all()
 
 
 def run_embeddings_between_guards(level):

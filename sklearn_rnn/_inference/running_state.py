@@ -45,7 +45,6 @@ class RunningState(InitialState):
     Parameters
     ----------
     network : RecurrentNetwork
-        Not bidirectional.
     n_sequences : int
 
     Attributes

@@ -62,10 +62,8 @@ def prediction_blocks(network: RecurrentNetwork, lengths: np.ndarray) -> list[np
 
 def steps_of_call(network: RecurrentNetwork, n_sequences: int) -> int:
     """Return the largest number of steps that a stepper may run in one call; 0 for too large networks or batches."""
-    if network.is_bidirectional:
-        return 0
     by_work = WORK_OF_CALL // (network.work_per_row * n_sequences)
-    largest_layer = max(direction.n_units for direction in network.directions)
+    largest_layer = max(sum(direction.n_units for direction in layer) for layer in network.layers)
     return min(by_work, CHUNK_VALUES // (largest_layer * n_sequences))
 
 

@@ -504,6 +504,8 @@ class RecurrentNetwork:
     ) -> engines.Stepper | None:
         """Return a stepper over arrays that it changes in place, or None where passes over one step serve.
 
+        That of a bidirectional network runs whole sequences alone.
+
         Parameters
         ----------
         weights : PreparedWeights
@@ -515,5 +517,6 @@ class RecurrentNetwork:
         """
         layers, running = [weights[d.name] for d in self.directions], engines.RunningArrays(states, pooled, n_steps)
         pools = pool_names(self.readout)
-        stepper = self.engine.stepper(self.recurrence, layers, weights.output, pools, running, scaling)
+        n_directions = len(self.layers[0])
+        stepper = self.engine.stepper(self.recurrence, layers, weights.output, pools, running, scaling, n_directions)
         return stepper if stepper is None or self.embedding is None else EmbeddingStepper(self.inputs, stepper)

@@ -495,6 +495,49 @@ def test_several_steps_at_once_are_the_steps_one_by_one(level, cell, activation,
             assert_array_equal(array, right)
 
 
+@each_level
+@each_cell
+@each_dtype
+@pytest.mark.parametrize("pools", POOLS, ids=str)
+@pytest.mark.parametrize("n_sequences", [1, 3])
+def test_whole_sequences_of_two_directions_are_the_passes(level, cell, activation, dtype, pools, n_sequences):
+    arguments = stepper_arguments(level, cell, activation, dtype, pools, n_sequences, (3, 21, 5, 2), n_directions=2)
+    kernel, states = arguments["kernel"], [state.copy() for state in arguments["states"]]
+    steps = np.random.default_rng(0).normal(size=(4, n_sequences, 3)).astype(dtype)
+    actual = Stepper(**arguments).run_steps(steps.reshape(-1, 3), 4, not pools)
+    batch_sizes, x = np.full(4, n_sequences), steps
+    for layer in range(2):
+        outputs = []
+        for k in range(2):
+            panels, state = arguments["panels"][2 * layer + k], states[2 * layer + k]
+            in_order = np.ascontiguousarray(x[:: -1 if k else 1]).reshape(4 * n_sequences, -1)
+            hidden = full_of_nan((5 * n_sequences, state.shape[2]), dtype)
+            kernel.forward(panels, batch_sizes, in_order, state, state, hidden, None, keeps_hidden=True)
+            outputs.append(hidden[n_sequences:].reshape(4, n_sequences, -1)[:: -1 if k else 1])
+        x = np.concatenate(outputs, axis=2)
+    mean = sum(x[1:], x[0] + dtype(0)) * dtype(1 / 4)
+    results = {"last": np.concatenate([states[2][0], states[3][0]], axis=1), "mean": mean, "max": x.max(axis=0)}
+    pooled = np.concatenate([results[pool] for pool in pools], axis=1) if pools else x.reshape(-1, 10)
+    expected = full_of_nan((len(pooled), 2), dtype)
+    arguments["output"].run(arguments["output_panels"], np.ascontiguousarray(pooled), expected)
+    assert_array_equal(actual, expected)
+    for state, right in zip(arguments["states"], states, strict=True):
+        assert_array_equal(state, right)
+
+
+def test_a_stepper_of_two_directions_refuses_single_steps_and_half_a_layer():
+    arguments = stepper_arguments(LEVELS[0], "gru", "tanh", np.float64, ("last",), 1, (2, 5, 3), n_directions=2)
+    with pytest.raises(ValueError, match="call run_steps with whole sequences"):
+        Stepper(**arguments).step(np.zeros((1, 2)))
+    for change in ({"n_directions": 3}, {"panels": arguments["panels"][:1], "states": arguments["states"][:1]}):
+        with pytest.raises(ValueError, match="n_directions"):
+            Stepper(**arguments | change)
+    other = stepper_arguments(LEVELS[0], "gru", "tanh", np.float64, ("last",), 1, (2, 6, 3))
+    mixed = {name: [arguments[name][0], other[name][0]] for name in ("panels", "states")}
+    with pytest.raises(ValueError, match="different numbers of units"):
+        Stepper(**arguments | mixed)
+
+
 # ---- Guards ----------------------------------------------------------------------------------------------------------
 
 

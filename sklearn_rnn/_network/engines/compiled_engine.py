@@ -65,6 +65,7 @@ class CompiledEngine(NumpyEngine):
         pools: tuple[str, ...],
         running: RunningArrays,
         scaling: StepScaling | None = None,
+        n_directions: int = 1,
     ) -> Stepper | None:
         """Return a stepper that runs all layers, the readout and the output layer in one call."""
         if (
@@ -72,7 +73,7 @@ class CompiledEngine(NumpyEngine):
             or not isinstance(recurrence, CompiledRecurrence)
             or not isinstance(output, CompiledOutputLayer)
         ):
-            return super().stepper(recurrence, weights, output, pools, running, scaling)
+            return super().stepper(recurrence, weights, output, pools, running, scaling, n_directions)
         return kernels.make_stepper(
             kernel=recurrence.kernel(weights[0].forward.dtype),
             panels=[panels.forward for panels in weights],
@@ -85,6 +86,7 @@ class CompiledEngine(NumpyEngine):
             pooled=list(running.pooled.values()),
             n_steps=running.n_steps,
             scaling=scaling,
+            n_directions=n_directions,
         )
 
     adam = staticmethod(kernels.adam)

@@ -131,6 +131,7 @@ class Engine(ABC):
         pools: tuple[str, ...],
         running: RunningArrays,
         scaling: StepScaling | None = None,
+        n_directions: int = 1,
     ) -> Stepper | None:
         """Return a stepper, or None where nothing is faster than passes over one step.
 
@@ -139,7 +140,8 @@ class Engine(ABC):
         recurrence : Recurrence
             From :meth:`recurrence`; of all layers.
         weights : list
-            Of each layer, from ``recurrence.prepare``.
+            Of each layer, from ``recurrence.prepare``; of bidirectional layers, those of both directions one after the
+            other.
         output : callable
             From :meth:`output_layer`.
         pools : tuple of str
@@ -149,6 +151,8 @@ class Engine(ABC):
             Changed in place by every step.
         scaling : StepScaling or None, default=None
             Scalers in front of the first layer.
+        n_directions : {1, 2}, default=1
+            Of each layer. With two, the stepper has ``run_steps`` alone, for whole sequences.
         """
 
     @staticmethod

@@ -39,6 +39,7 @@ class NumpyEngine(Engine):
         pools: tuple[str, ...],
         running: RunningArrays,
         scaling: StepScaling | None = None,
+        n_directions: int = 1,
     ) -> Stepper | None:
         """Return None: passes over one step serve."""
         return None

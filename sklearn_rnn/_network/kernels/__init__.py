@@ -152,6 +152,7 @@ def make_stepper(
     pooled: list[NDArray],
     n_steps: NDArray[np.int64],
     scaling: Any = None,
+    n_directions: int = 1,
 ) -> Stepper:
     """Return a new ``Stepper``, a compiled network that continues one step at a time; its class has the parameters."""
     return _kernels.Stepper(
@@ -166,4 +167,5 @@ def make_stepper(
         pooled=pooled,
         n_steps=n_steps,
         scaling=scaling,
+        n_directions=n_directions,
     )

@@ -7,7 +7,7 @@ the rows of step 1, and so on.
 
 cimport numpy as np
 from libc.stdint cimport int32_t, int64_t
-from libc.string cimport memcmp
+from libc.string cimport memcmp, memcpy
 from libcpp.vector cimport vector
 
 import numpy as np
@@ -847,9 +847,9 @@ cdef class Stepper:
     kernel : Kernel
         The kernel of all layers.
     panels : list of ndarray
-        Panels of each layer, from ``Kernel.pack_forward``.
+        Panels of each layer, from ``Kernel.pack_forward``; of two directions, those of both, one after the other.
     states : list of ndarray of shape (n_states, n_sequences, n_units)
-        State of each layer; every step overwrites it.
+        State of each layer, or direction; every step overwrites it.
     n_inputs : int
         Features of the network's input.
     output : OutputKernel
@@ -865,6 +865,8 @@ cdef class Stepper:
         Number of steps so far; every step adds one.
     scaling : StepScaling or None, default=None
         Scalers in front of the first layer. Steps then have ``scaling.n_inputs`` values, in float32 or float64.
+    n_directions : {1, 2}, default=1
+        Of each layer. The second one begins at the last step, so there is :meth:`run_steps` alone, for whole sequences.
 
     Raises
     ------
@@ -879,13 +881,15 @@ cdef class Stepper:
     cdef int64_t n_sequences, n_inputs, n_hidden, n_pooled, n_outputs
     cdef vector[Recurrence] sizes
     cdef vector[ForwardArrays] layers
-    cdef vector[vector[char]] hidden_of_steps  # of each layer, for several steps at once
+    cdef size_t n_directions, n_layers
+    cdef vector[vector[char]] hidden_of_steps  # of each direction, for several steps at once
+    cdef vector[vector[char]] reversed_inputs, joined  # of each layer of two directions: its input and its h
     cdef vector[int64_t] batch_sizes  # the same
     cdef const void *output_panels
     cdef int64_t *n_steps
     cdef vector[int] pools
     cdef vector[void *] pooled  # the memory of each pool; NULL for "last"
-    cdef void *hidden  # the last layer's h
+    cdef void *hidden  # the last layer's final h
     cdef void *output_input  # the same, or the pooled h
     cdef int64_t n_values, n_scalers  # values of a step before the scalers
     cdef const int64_t *columns  # of the scalers; NULL without scalers
@@ -895,7 +899,7 @@ cdef class Stepper:
 
     def __cinit__(self, *, Kernel kernel not None, list panels not None, list states not None, int64_t n_inputs,
                   OutputKernel output not None, output_panels, int64_t n_outputs, tuple pools not None,
-                  list pooled not None, np.ndarray n_steps not None, scaling=None):
+                  list pooled not None, np.ndarray n_steps not None, scaling=None, int n_directions=1):
         require_axes("n_steps", n_steps, 1)
         require_sizes("n_inputs", n_inputs)
         require_sizes("n_outputs", n_outputs)
@@ -903,13 +907,16 @@ cdef class Stepper:
         self.n_sequences, self.n_inputs, self.n_outputs = n_steps.shape[0], n_inputs, n_outputs
         if output.type_number != self.type_number or len(panels) != len(states) or not states:
             raise ValueError("output is of another dtype than kernel, or panels and states are not one for each layer.")
+        if n_directions not in (1, 2) or len(panels) % n_directions or (n_directions == 2 and scaling is not None):
+            raise ValueError(f"n_directions={n_directions} goes with neither {len(panels)} panels nor scalers.")
+        self.n_directions, self.n_layers = n_directions, len(panels) // n_directions
         cdef np.ndarray batch_sizes = np.full(1, self.n_sequences, np.int64)
         self.held = [panels, states, output_panels, pooled, n_steps, batch_sizes]
         self.n_steps = <int64_t *> data_of(n_steps, "n_steps", np.NPY_INT64, self.n_sequences, True)
         self.n_hidden, self.hidden = n_inputs, NULL
-        for layer_panels, state in zip(panels, states):
-            require_axes("state", state, 3)
-            self.add_layer(kernel, layer_panels, batch_sizes, state)
+        for depth in range(self.n_layers):
+            places = slice(depth * n_directions, (depth + 1) * n_directions)
+            self.add_layer(kernel, panels[places], batch_sizes, states[places])
         self.add_readout(output_panels, pools, pooled)
         self.n_values, self.n_scalers = n_inputs, 0
         self.columns = NULL
@@ -918,8 +925,28 @@ cdef class Stepper:
         work = sum((size.n_features + size.n_units) * size.n_units for size in self.sizes)
         self.is_long = self.n_sequences * work * kernel.n_gates > LONG_WORK
 
-    cdef int add_layer(self, Kernel kernel, panels, np.ndarray batch_sizes, np.ndarray state) except -1:
+    cdef int add_layer(self, Kernel kernel, list panels, np.ndarray batch_sizes, list states) except -1:
         """Add a layer whose input is ``self.hidden``, the h of the layer below; then point it to this layer's h."""
+        cdef int64_t n_hidden = 0
+        cdef void *hidden = NULL
+        for panels_of_direction, state in zip(panels, states):
+            require_axes("state", state, 3)
+            self.add_direction(kernel, panels_of_direction, batch_sizes, state)
+            n_hidden += self.sizes.back().n_units
+            hidden = self.layers.back().final_state
+        self.reversed_inputs.push_back(vector[char]())
+        self.joined.push_back(vector[char]())
+        if self.n_directions == 2:
+            if n_hidden != 2 * self.sizes.back().n_units:
+                raise ValueError("the two directions of a layer have different numbers of units.")
+            final = np.empty(self.n_sequences * n_hidden, np.float64 if kernel.is_double else np.float32)
+            self.held.append(final)
+            hidden = data_of(final, "final", self.type_number, final.size, True)
+        self.n_hidden, self.hidden = n_hidden, hidden
+        return 0
+
+    cdef int add_direction(self, Kernel kernel, panels, np.ndarray batch_sizes, np.ndarray state) except -1:
+        """Add one direction of a layer."""
         cdef int kind = self.type_number
         cdef np.ndarray like_x = np.broadcast_to(0, (self.n_sequences, self.n_hidden))  # a shape without memory
         cdef Recurrence size = kernel.sizes(batch_sizes, like_x, state)
@@ -936,7 +963,6 @@ cdef class Stepper:
         self.sizes.push_back(size)
         self.layers.push_back(arrays)
         self.hidden_of_steps.push_back(vector[char]())
-        self.n_hidden, self.hidden = size.n_units, arrays.final_state
         return 0
 
     cdef int add_readout(self, output_panels, tuple pools, list pooled) except -1:
@@ -1044,6 +1070,8 @@ cdef class Stepper:
         ndarray of shape (n_sequences, n_outputs)
             Raw scores after this step.
         """
+        if self.n_directions == 2:
+            raise ValueError("single steps are for networks of one direction: call run_steps with whole sequences.")
         cdef int kind = self.type_number
         if self.columns != NULL and isinstance(x, np.ndarray) and self.takes(np.PyArray_TYPE(<np.ndarray> x)):
             kind = np.PyArray_TYPE(<np.ndarray> x)
@@ -1086,35 +1114,38 @@ cdef class Stepper:
         cdef np.npy_intp[2] shape = [n_rows if of_each else self.n_sequences, self.n_outputs]
         cdef np.ndarray scores = np.PyArray_EMPTY(2, shape, self.type_number, 0)
         cdef void *to = np.PyArray_DATA(scores)
-        cdef size_t depth
         self.batch_sizes.assign(n_steps, self.n_sequences)
-        for depth in range(self.layers.size()):  # all memory before the first change of a state
-            if self.keeps_hidden(depth, of_each):
-                n_values = (self.n_sequences + n_rows) * self.sizes[depth].n_units
-                self.hidden_of_steps[depth].resize(n_values * item_size + ALIGNMENT)
+        self.take_memory(n_rows, item_size, of_each)
         with nogil:
             self.run_layers(inputs, n_steps, of_each, to)
         return scores
 
+    cdef int take_memory(self, int64_t n_rows, int64_t item_size, bint of_each) except -1:
+        """Take all memory for rows of several steps, before the first change of a state."""
+        cdef size_t depth, place
+        for place in range(self.layers.size()):
+            depth = place // self.n_directions
+            if self.keeps_hidden(depth, of_each):
+                n_values = (self.n_sequences + n_rows) * self.sizes[place].n_units
+                self.hidden_of_steps[place].resize(n_values * item_size + ALIGNMENT)
+            if self.n_directions == 2:
+                self.reversed_inputs[depth].resize(n_rows * self.sizes[place].n_features * item_size + ALIGNMENT)
+                self.joined[depth].resize(2 * n_rows * self.sizes[place].n_units * item_size + ALIGNMENT)
+        return 0
+
     cdef bint keeps_hidden(self, size_t depth, bint of_each) noexcept nogil:
         """Whether a layer's h after every one of several steps is needed."""
-        return of_each or depth + 1 < self.layers.size() or self.output_input != self.hidden
+        return of_each or depth + 1 < self.n_layers or self.output_input != self.hidden
 
     cdef void run_layers(self, const void *x, int64_t n_steps, bint of_each, void *scores) noexcept nogil:
         """Run layer after layer, each over all steps."""
         cdef size_t depth
         cdef int64_t t, item_size = 8 if self.type_number == np.NPY_FLOAT64 else 4
-        cdef Recurrence size
-        cdef ForwardArrays arrays
         cdef const char *hidden = <const char *> x
-        for depth in range(self.layers.size()):
-            size, arrays = self.sizes[depth], self.layers[depth]
-            size.n_steps, size.batch_sizes = n_steps, self.batch_sizes.data()
-            arrays.x, arrays.keeps_hidden = hidden, self.keeps_hidden(depth, of_each)
-            if arrays.keeps_hidden:
-                arrays.hidden = aligned(self.hidden_of_steps[depth].data())
-            self.kernels.forward(size, arrays)
-            hidden = <const char *> arrays.hidden + self.n_sequences * size.n_units * item_size  # after the initial h
+        for depth in range(self.n_layers):
+            hidden = self.run_layer(depth, hidden, n_steps, item_size, self.keeps_hidden(depth, of_each))
+        if self.n_directions == 2:
+            self.join_final(item_size)
         if self.output_input == self.hidden:
             self.count_steps(n_steps)
         else:
@@ -1126,6 +1157,55 @@ cdef class Stepper:
                                     hidden, scores)
         else:
             self.score(scores)
+
+    cdef const char *run_layer(self, size_t depth, const char *x, int64_t n_steps, int64_t item_size,
+                               bint keeps_hidden) noexcept nogil:
+        """Run all directions of a layer; return the address of its h after every step, if they are kept."""
+        cdef size_t k, place = depth * self.n_directions
+        cdef Recurrence size
+        cdef ForwardArrays arrays
+        for k in range(self.n_directions):
+            size, arrays = self.sizes[place + k], self.layers[place + k]
+            size.n_steps, size.batch_sizes = n_steps, self.batch_sizes.data()
+            arrays.x, arrays.keeps_hidden = x, keeps_hidden
+            if k == 1:
+                arrays.x = self.in_reverse(depth, x, n_steps, self.n_sequences * size.n_features * item_size)
+            if keeps_hidden:
+                arrays.hidden = aligned(self.hidden_of_steps[place + k].data())
+            self.kernels.forward(size, arrays)
+        if self.n_directions == 2 and keeps_hidden:
+            return self.side_by_side(depth, n_steps, size.n_units * item_size)
+        return <const char *> arrays.hidden + self.n_sequences * size.n_units * item_size  # after the initial h
+
+    cdef const char *in_reverse(self, size_t depth, const char *x, int64_t n_steps, int64_t n_bytes) noexcept nogil:
+        """Return a copy of the steps, of ``n_bytes`` each, from the last one to the first."""
+        cdef int64_t t
+        cdef char *to = aligned(self.reversed_inputs[depth].data())
+        for t in range(n_steps):
+            memcpy(to + t * n_bytes, x + (n_steps - 1 - t) * n_bytes, n_bytes)
+        return to
+
+    cdef const char *side_by_side(self, size_t depth, int64_t n_steps, int64_t n_bytes) noexcept nogil:
+        """Return h of both directions after every step, in rows of twice ``n_bytes``."""
+        cdef int64_t t, i, n = self.n_sequences
+        cdef char *to = aligned(self.joined[depth].data())
+        cdef const char *forward = aligned(self.hidden_of_steps[2 * depth].data()) + n * n_bytes
+        cdef const char *backward = aligned(self.hidden_of_steps[2 * depth + 1].data()) + n * n_bytes
+        for t in range(n_steps):
+            for i in range(n):
+                memcpy(to + 2 * (t * n + i) * n_bytes, forward + (t * n + i) * n_bytes, n_bytes)
+                memcpy(to + (2 * (t * n + i) + 1) * n_bytes, backward + ((n_steps - 1 - t) * n + i) * n_bytes, n_bytes)
+        return to
+
+    cdef void join_final(self, int64_t item_size) noexcept nogil:
+        """Write the final h of both directions of the last layer side by side."""
+        cdef size_t k
+        cdef int64_t i, n_bytes = self.sizes.back().n_units * item_size
+        cdef const char *final
+        for k in range(2):
+            final = <const char *> self.layers[2 * (self.n_layers - 1) + k].final_state
+            for i in range(self.n_sequences):
+                memcpy(<char *> self.hidden + (2 * i + <int64_t> k) * n_bytes, final + i * n_bytes, n_bytes)
 
     cdef void run(self, const void *x, void *scores) noexcept nogil:
         """Run all layers over one step."""
@@ -1164,4 +1244,4 @@ cdef class Stepper:
             elif self.pools[p] == MAX:
                 add_to_maximum(self.n_sequences, self.n_hidden, self.n_pooled, h, running, to)
             else:
-                copy_last(self.n_sequences, self.n_hidden, self.n_pooled, h, to)
+                copy_last(self.n_sequences, self.n_hidden, self.n_pooled, <const floating *> self.hidden, to)
