@@ -169,14 +169,14 @@ class Whole(Field):
 class Number(Field):
     """A number from ``low`` to ``high``; infinite only if a limit is, and NaN only if ``may_be_nan``.
 
-    Ints stay ints; they are below 2^63, so that NumPy can read them.
+    Ints stay ints below 2^63, which NumPy can read; larger ones become floats.
     """
 
     def __init__(self, low: float = -math.inf, high: float = math.inf, may_be_nan: bool = False) -> None:
         self.low, self.high, self.may_be_nan = low, high, may_be_nan
 
     def to_plain(self, value: Any) -> float:
-        return value if type(value) in (int, float) else float(value)
+        return value if type(value) is int and abs(value) < 2**63 else float(value)
 
     def from_plain(self, value: Any, place: str, thorough: bool) -> float:
         is_number = isinstance(value, float) or (type(value) is int and abs(value) < 2**63)

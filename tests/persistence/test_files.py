@@ -1,6 +1,7 @@
 """Files of sklearn_rnn.save: the same model comes back, and nothing else is loaded."""
 
 import os
+import pickle
 import threading
 import zipfile
 
@@ -117,6 +118,19 @@ def test_parameters_of_many_types_survive(path):
 
 GAPS = np.array([[1.0, np.nan, 5.0], [2.0, np.nan, np.nan], [2.0, np.nan, 4.0]])
 WITH_TEXT = np.array([["a", 1.0], ["a", np.nan], [np.nan, 3.0]], object)
+
+
+@pytest.mark.parametrize(
+    "params",
+    [{"epsilon": 10**30}, {"clip_update": 2**63}, {"solver": "sgd", "learning_rate": "invscaling", "power_t": 2**64}],
+    ids=str,
+)
+def test_integers_beyond_64_bits_survive_in_the_state_of_training(params, path):
+    estimator = classifier(**params).fit(X, LABELS)
+    copies = [saved(estimator, path, with_training=True), pickle.loads(pickle.dumps(estimator))]
+    expected = estimator.partial_fit(X, LABELS).predict_proba(X)
+    for copy in copies:
+        assert_array_equal(copy.partial_fit(X, LABELS).predict_proba(X), expected)
 
 
 @pytest.mark.parametrize("params", [{}, {"add_indicator": True}, {"keep_empty_features": True}], ids=str)
