@@ -273,6 +273,12 @@ def test_scoring_refuses_bad_values(y, error, message):
     assert_refuses(estimator, "score", sequences(), y, error=error, message=message)
 
 
+def test_scoring_leaves_values_without_weight_out():
+    estimator, weights = regressor().fit(sequences(), TARGETS), np.array([1.0, 0, 1, 1, 1, 1])
+    y = np.where(weights, TARGETS, 1e300)
+    assert estimator.score(sequences(), y, weights) == estimator.score(sequences(), TARGETS, weights)
+
+
 @pytest.mark.parametrize("readout", ["last", "each"])
 def test_labels_of_several_types_are_refused(readout):
     estimator = classifier(readout=readout)
