@@ -155,16 +155,9 @@ class BaseRNN(CallbackSupportMixin, ResumingMixin, FittedRNN, metaclass=ABCMeta)
         reader, earlier = self._target_reader(), self._known() if self.warm_start else None
         known, dataset = read_training_data(self, X, y, sample_weight, reader, known=earlier)
         validation = read_validation_data(self, validation_data, reader, known)
-        begins, options = earlier is None, {}
-        if checkpoint is not None:
-            options["keeper"] = self._keeper(checkpoint, known, dataset, validation, begins)
-        if begins:
-            random_state = self._first_random_state(options.get("keeper"))
-            if checkpoint is not None:
-                options["first_random_state"] = deepcopy(random_state)
-            self._begin_training(known, dataset, random_state)
-        else:
-            self._continue_training(known, dataset, restart_session)
+        begins = earlier is None
+        keeper = None if checkpoint is None else self._keeper(checkpoint, known, dataset, validation, begins)
+        options = self._begin_or_continue(known, dataset, keeper, begins)
         if self.early_stopping and validation is None:
             random_state = self._session.random_state
             dataset, validation = hold_out(dataset, known.coding, self.validation_fraction, random_state)
@@ -207,6 +200,18 @@ class BaseRNN(CallbackSupportMixin, ResumingMixin, FittedRNN, metaclass=ABCMeta)
                 f"{type(self).__name__} was saved without the state of its training: {problem}. Save it by "
                 "sklearn_rnn.save(..., with_training=True), or train a new network by fit with warm_start=False."
             )
+
+    def _begin_or_continue(self, known, dataset, keeper, begins):
+        """Make a new model, or go on with the last one; return the options of the training that a keeper adds."""
+        options = {} if keeper is None else {"keeper": keeper}
+        if not begins:
+            self._continue_training(known, dataset, restart_session)
+            return options
+        random_state = self._first_random_state(keeper)
+        if keeper is not None:
+            options["first_random_state"] = deepcopy(random_state)
+        self._begin_training(known, dataset, random_state)
+        return options
 
     def _begin_training(self, known, dataset, random_state):
         """Make a new model, and the session of its training."""

@@ -19,7 +19,6 @@ from sklearn_rnn._identity import digest_of
 from sklearn_rnn._settings import (
     check_settings,
     continue_session,
-    restart_session,
     training_settings,
 )
 from sklearn_rnn._utils.warnings import warn_user
@@ -148,17 +147,10 @@ class DaskMixin(BaseRNN):
         known, recipe = self._survey(cluster, parts, earlier)
         prepared = self._prepare(cluster, parts, recipe, checkpoint is not None)
         validation = self._prepare_validation(cluster, validation_data, recipe, checkpoint is not None)
-        begins, options = earlier is None, {}
+        begins, keeper = earlier is None, None
         if checkpoint is not None:
-            texts = (_joined_texts(prepared), _joined_texts(validation))
-            options["keeper"] = self._keeper_of(checkpoint, *texts, begins=begins)
-        if begins:
-            random_state = self._first_random_state(options.get("keeper"))
-            if checkpoint is not None:
-                options["first_random_state"] = copy.deepcopy(random_state)
-            self._begin_training(known, prepared, random_state)
-        else:
-            self._continue_training(known, prepared, restart_session)
+            keeper = self._keeper_of(checkpoint, _joined_texts(prepared), _joined_texts(validation), begins)
+        options = self._begin_or_continue(known, prepared, keeper, begins)
         fraction = self.validation_fraction if self.early_stopping and validation is None else 0.0
         self._check_held_out(prepared, fraction)
         self._train_parts(cluster, prepared, validation, fraction, begins=begins, tasks=tasks, **options)
