@@ -80,7 +80,7 @@ plt.show()
 # For a bag they are a bag, for an array an array. Each part is predicted where it is.
 
 predicted = clf.predict(X)
-print(predicted, predicted.take(3))
+print(predicted, [int(speaker) for speaker in predicted.take(3)])
 print(f"accuracy on the parts: {clf.score(X, y):.3f}")
 
 # %%
