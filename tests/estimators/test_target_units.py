@@ -25,7 +25,7 @@ def far_targets(readout="last"):
     return X, 300 + 20 * targets
 
 
-def levels(n=200, dtype=np.float64):
+def levels(n=120, dtype=np.float64):
     """Sequences of a level and noise, (n, 6, 1), and their means."""
     generator = np.random.default_rng(0)
     X = generator.normal(size=(n, 1, 1)) + generator.normal(scale=0.3, size=(n, 6, 1))
@@ -40,16 +40,14 @@ def levels(n=200, dtype=np.float64):
     ("cell", "solver", "dtype"),
     [
         ("rnn", "adam", np.float64),
-        ("lstm", "adam", np.float32),
         ("gru", "sgd", np.float64),
-        ("lstm", "rmsprop", np.float64),
-        ("rnn", "rmsprop", np.float32),
+        ("lstm", "rmsprop", np.float32),
         ("gru", "lbfgs", np.float32),
     ],
 )
 def test_targets_far_from_scale_are_learned_with_every_loss(cell, solver, dtype):
     X, means = levels(dtype=dtype)
-    n_iterations = 30 if solver == "lbfgs" else 100
+    n_iterations = 30 if solver == "lbfgs" else 60
     settings = {
         "hidden_layer_sizes": (16,),
         "cell": cell,
@@ -63,7 +61,7 @@ def test_targets_far_from_scale_are_learned_with_every_loss(cell, solver, dtype)
             y = offset + scale * means
             if loss == "poisson" and y.min() < 0:
                 continue
-            assert reg.fit(X[:150], y[:150]).score(X[150:], y[150:]) > 0.95, (loss, scale)
+            assert reg.fit(X[:90], y[:90]).score(X[90:], y[90:]) > 0.95, (loss, scale)
 
 
 @each_loss
@@ -71,11 +69,11 @@ def test_several_outputs_have_units_of_their_own(loss):
     X, means = levels()
     y = np.column_stack([300 + 4 * means, np.full(len(X), 7.0), 1e-6 * (means + 9), 3e6 - 1e5 * means])
     reg = RNNRegressor((16,), loss=loss, max_iter=60, learning_rate="cosine", learning_rate_init=0.01, random_state=0)
-    predicted = reg.fit(X[:150], y[:150]).predict(X[150:])
+    predicted = reg.fit(X[:90], y[:90]).predict(X[90:])
     for output in (0, 2, 3):
-        assert r2_score(y[150:, output], predicted[:, output]) > 0.95
+        assert r2_score(y[90:, output], predicted[:, output]) > 0.95
     assert_allclose(predicted[:, 1], 7, rtol=1e-1, atol=0)
-    assert reg.score(X[150:], y[150:]) == r2_score(y[150:], predicted)
+    assert reg.score(X[90:], y[90:]) == r2_score(y[90:], predicted)
 
 
 @pytest.mark.parametrize("scale", [1e-200, 1e-12, 1e12, 1e200])

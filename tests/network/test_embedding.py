@@ -115,9 +115,15 @@ def test_gradients_are_added_by_row(engine, dtype):
 
 
 @each_engine
-@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
 @pytest.mark.parametrize(
-    "options", [{}, {"readout": "each"}, {"bidirectional": True, "readout": ("mean", "max")}, {"n_steps": 2}], ids=str
+    ("cell", "options"),
+    [
+        ("rnn", {}),
+        ("lstm", {"readout": "each"}),
+        ("rnn", {"bidirectional": True, "readout": ("mean", "max")}),
+        ("gru", {"n_steps": 2}),
+    ],
+    ids=str,
 )
 def test_gradients_against_finite_differences(engine, cell, options):
     network = make_embedded_network(cell, engine, **options)

@@ -41,14 +41,14 @@ def notices(function):
 
 @pytest.fixture
 def run_without_kernels(copy_without_kernels):
-    """A function that runs a program after START in a process without kernels, and returns its last line."""
+    """A function that runs a program after START in a process without kernels, and returns the lines that it prints."""
     settings = SETTINGS | {"n_iter_no_change": float("inf")}
     fitted = [make_estimator(**settings).fit(X, y) for make_estimator in (RNNClassifier, RNNRegressor)]
     (copy_without_kernels / "fitted.pickle").write_bytes(pickle.dumps((*fitted, X, y, settings)))
 
     def run(program, kernel=""):
         program = START + textwrap.dedent(program)
-        return run_python(program, copy_without_kernels, kernel=kernel).splitlines()[-1]
+        return run_python(program, copy_without_kernels, kernel=kernel).splitlines()
 
     return run
 
@@ -77,12 +77,12 @@ def test_each_method_that_runs_the_network_warns_once_at_the_users_line(run_with
             assert not any(notices(other) for other in uses.values()), name
         print(warning.message)
     """
-    message = run_without_kernels(program)
+    (message,) = run_without_kernels(program)
     assert message.startswith("sklearn_rnn runs on NumPy, up to three times slower, because the compiled extension is")
     assert "--no-cache-dir. To silence this warning, set the environment variable SKLEARN_RNN_KERNEL=numpy." in message
 
 
-def test_nothing_warns_before_a_network_runs(run_without_kernels):
+def test_nothing_warns_before_a_network_runs_and_show_versions_gives_the_reason(run_without_kernels):
     program = """
         import copy
 
@@ -98,7 +98,10 @@ def test_nothing_warns_before_a_network_runs(run_without_kernels):
         show_versions()
         print(len(notice.pending))
     """
-    assert run_without_kernels(program) == "1"
+    *_, engine, n_pending = run_without_kernels(program)
+    assert engine.startswith("engine: NumPy (the compiled extension is not in ")
+    assert engine.endswith("--no-cache-dir)")
+    assert n_pending == "1"
 
 
 def test_a_warning_that_is_an_error_leaves_the_estimator_as_it_was_and_does_not_come_again(run_without_kernels):
@@ -126,7 +129,7 @@ def test_a_warning_that_is_an_error_leaves_the_estimator_as_it_was_and_does_not_
         assert classifier.n_iter_ == regressor.n_iter_ + 1
         print("done")
     """
-    assert run_without_kernels(program) == "done"
+    assert run_without_kernels(program) == ["done"]
 
 
 def test_of_several_threads_one_warns(run_without_kernels):
@@ -160,7 +163,7 @@ def test_of_several_threads_one_warns(run_without_kernels):
         assert predictions == n_threads * [classifier.predict(X).tolist()]
         print(len(messages))
     """
-    assert run_without_kernels(program) == "1"
+    assert run_without_kernels(program) == ["1"]
 
 
 def test_each_process_of_joblib_warns_once(run_without_kernels):
@@ -188,7 +191,7 @@ def test_each_process_of_joblib_warns_once(run_without_kernels):
         assert len(notice.pending) == 1
         print(set(count.values()))
     """
-    assert run_without_kernels(program) == "{1}"
+    assert run_without_kernels(program) == ["{1}"]
 
 
 def test_nothing_warns_where_numpy_was_asked_for(run_without_kernels):
@@ -196,13 +199,7 @@ def test_nothing_warns_where_numpy_was_asked_for(run_without_kernels):
         warnings.simplefilter("error")
         print(notice.pending, len(RNNClassifier(**settings).fit(X, y).predict(X)), notice.engine_name_and_reason())
     """
-    assert run_without_kernels(program, kernel="numpy") == "[] 4 NumPy (SKLEARN_RNN_KERNEL=numpy)"
-
-
-def test_show_versions_gives_the_reason(run_without_kernels):
-    line = run_without_kernels("from sklearn_rnn import show_versions\n\nshow_versions()")
-    assert line.startswith("engine: NumPy (the compiled extension is not in ")
-    assert line.endswith("--no-cache-dir)")
+    assert run_without_kernels(program, kernel="numpy") == ["[] 4 NumPy (SKLEARN_RNN_KERNEL=numpy)"]
 
 
 @pytest.mark.skipif(kernels.name == "numpy", reason="no kernels serve")

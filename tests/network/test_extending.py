@@ -185,9 +185,9 @@ def test_names_that_nobody_registered_are_refused(monkeypatch):
 
 @each_engine
 @each_extension
-@pytest.mark.parametrize("bidirectional", [False, True])
-def test_gradients_are_finite_differences(engine, cell, readout, bidirectional):
-    network = make_network(cell, sizes=(3, 2), readout=readout, bidirectional=bidirectional, engine=engine)
+def test_gradients_are_finite_differences(engine, cell, readout):
+    is_bidirectional = EXTENSIONS.index((cell, readout)) % 2 == 1  # in turn: a pool reads both directions alike
+    network = make_network(cell, sizes=(3, 2), readout=readout, bidirectional=is_bidirectional, engine=engine)
     dataset, loss = make_regression((5, 1, 4), per_step=readout == "each"), SquaredError()
     (update,) = updates_of(network, loss, dataset)
 

@@ -1031,24 +1031,18 @@ for method, arguments, optional in (
 @needs_linux
 @each_level
 def test_kernels_stay_inside_their_arrays(level):
-    output = run_python(f"from kernel_problems import run_between_guards\nrun_between_guards({level!r})")
-    assert len(output.splitlines()) == 2 * len(CELLS) * 2 * 5 * 2
-
-
-@needs_linux
-@each_level
-def test_output_layers_and_steppers_stay_inside_their_arrays(level):
-    run = "run_outputs_and_steps_between_guards"
-    output = run_python(f"from kernel_problems import {run}\n{run}({level!r})")
-    assert len(output.splitlines()) == 2 * 2 * (len(OUTPUT_SIZES) + len(CELLS) * len(POOLS))
-
-
-@needs_linux
-@each_level
-def test_embeddings_stay_inside_their_arrays(level):
-    run = "run_embeddings_between_guards"
-    output = run_python(f"from kernel_problems import {run}\n{run}({level!r})")
-    assert len(output.splitlines()) == 2 * 2 * len(EMBEDDING_SIZES)
+    # One process for all: it prints what it runs, so that an error shows where the process died.
+    n_runs = {
+        "run_between_guards": 2 * len(CELLS) * 2 * 5 * 2,
+        "run_outputs_and_steps_between_guards": 2 * 2 * (len(OUTPUT_SIZES) + len(CELLS) * len(POOLS)),
+        "run_embeddings_between_guards": 2 * 2 * len(EMBEDDING_SIZES),
+    }
+    program = "import kernel_problems\n"
+    program += "".join(f"print({run!r})\nkernel_problems.{run}({level!r})\n" for run in n_runs)
+    lines = run_python(program).splitlines()
+    starts = [lines.index(run) for run in n_runs]
+    counted = {run: stop - start - 1 for run, start, stop in zip(n_runs, starts, [*starts[1:], len(lines)])}
+    assert counted == n_runs
 
 
 @needs_linux

@@ -432,35 +432,33 @@ needs_fork = pytest.mark.skipif(
 
 
 @needs_fork
-@pytest.mark.parametrize("n_jobs", [1, 2])
-def test_children_forked_after_a_fit_can_fit_as_well(n_jobs):
+def test_children_forked_after_a_fit_can_fit_as_well():
     # In a new process: pytest and its plugins may have threads, and a fork beside threads warns.
     program = """
         import multiprocessing
-        import sys
 
         from test_threads import assert_same_bits, draw_data, make_classifier, results_of
 
-        n_jobs = int(sys.argv[1])
-        X, y = draw_data({}, 400)
+        X, y = draw_data({}, 200)
 
-        def fit(cell):
+        def fit(n_jobs, cell):
             return results_of(make_classifier(n_jobs, cell=cell).fit(X, y), X)
 
-        def fit_again():
+        def fit_again(n_jobs):
             for cell, alone in expected.items():
-                assert_same_bits(fit(cell), alone)
+                assert_same_bits(fit(n_jobs, cell), alone)
 
-        expected = {cell: fit(cell) for cell in ("rnn", "lstm", "gru")}
-        children = [multiprocessing.get_context("fork").Process(target=fit_again) for _ in range(2)]
-        for child in children:
-            child.start()
-        fit_again()
-        for child in children:
-            child.join(60)
-        print(*[child.exitcode for child in children])
+        for n_jobs in (1, 2):
+            expected = {cell: fit(n_jobs, cell) for cell in ("rnn", "lstm", "gru")}
+            children = [multiprocessing.get_context("fork").Process(target=fit_again, args=(n_jobs,)) for _ in range(2)]
+            for child in children:
+                child.start()
+            fit_again(n_jobs)
+            for child in children:
+                child.join(60)
+            print(*[child.exitcode for child in children])
     """
-    assert run_python(program, n_jobs, timeout=200) == "0 0\n"
+    assert run_python(program, timeout=400) == "0 0\n0 0\n"
 
 
 @needs_fork

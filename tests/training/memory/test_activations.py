@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from held_memory import Silent, each_cell, each_readout, held_bytes, smallest_budget
+from held_memory import Silent, each_cell, held_bytes, smallest_budget
 from helpers import (
     NO_MASKS,
     each_engine,
@@ -103,9 +103,13 @@ def test_states_that_windows_begin_in_are_within_the_budget_too(readout, monkeyp
 
 @pytest.mark.parametrize("lengths", [[300] * 8, [300, 290, 180, 260, 300, 150, 300, 210]])
 @pytest.mark.parametrize("setting", [(None, None), (60, 16), (100, 50), (10, None)])
-@each_readout
+# What an embedding holds does not depend on the readout.
+@pytest.mark.parametrize(
+    ("readout", "embedding"),
+    [("last", None), ("mean", make_embedding()), ("max", None), ("each", make_embedding())],
+    ids=["last", "mean-embedding", "max", "each-embedding"],
+)
 @each_engine
-@each_embedding
 def test_no_more_is_held_than_the_budget(monkeypatch, engine, readout, setting, lengths, embedding):
     monkeypatch.setattr(segments, "SEGMENT_VALUES", 4096)
     monkeypatch.setattr(network_module, "CHUNK_VALUES", 8192)
