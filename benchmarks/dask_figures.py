@@ -18,7 +18,9 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import itertools
 import json
+import os
 import tempfile
 import threading
 import time
@@ -45,6 +47,7 @@ from sklearn_rnn.datasets import load_japanese_vowels
 
 COMMON = {"random_state": 0, "n_iter_no_change": 10**6, "tol": 0.0, "patch_size": 1, "normalize_features": False}
 N_FEATURES = 3
+LOG_LENGTH, LOG_VARIABLE = 1000, "DASK_DISTRIBUTED__ADMIN__LOW_LEVEL_LOG_LENGTH"  # Dask's default
 
 
 # ---- Data, and clocks ----------------------------------------------------------------------------------
@@ -273,8 +276,8 @@ def traffic(arguments: argparse.Namespace, results: dict[str, Any]) -> dict[str,
 def memory(arguments: argparse.Namespace, results: dict[str, Any]) -> dict[str, Any]:
     """Memory of the client and of the scheduler over many rounds."""
     rows = []
-    for local in (None, 2):
-        with tcp_cluster() as cluster:
+    for log_length, local in itertools.product((LOG_LENGTH, 10), (None, 2)):
+        with logging_messages(log_length), tcp_cluster() as cluster:
             settings = COMMON | {"hidden_layer_sizes": (64,), "local_updates": local}
             settings |= {"batch_size": 32 if local is None else 4, "max_iter": arguments.memory_rounds // 10}
             with _sampling(cluster.scheduler.pid) as sizes:
@@ -282,7 +285,7 @@ def memory(arguments: argparse.Namespace, results: dict[str, Any]) -> dict[str, 
         n = len(sizes)
         growth = np.ptp(np.array(sizes[n // 10 :]), axis=0) / MEGABYTE  # the first tenth fills caches
         trend = (np.array(sizes[-n // 10 :]).mean(axis=0) - np.array(sizes[n // 10 : n // 5]).mean(axis=0)) / MEGABYTE
-        row = {"local_updates": local, "rounds": n}
+        row = {"local_updates": local, "rounds": n, "log_length": log_length}
         row |= {"client_range_mb": growth[0], "scheduler_range_mb": growth[1]}
         row |= {"client_growth_mb": trend[0], "scheduler_growth_mb": trend[1]}
         every = max(n // 20, 1)
@@ -292,6 +295,17 @@ def memory(arguments: argparse.Namespace, results: dict[str, Any]) -> dict[str, 
         rows.append(row)
         print(row, flush=True)
     return {"rows": rows}
+
+
+@contextlib.contextmanager
+def logging_messages(n_messages: int) -> Iterator[None]:
+    """Let this process, and those that it starts, keep so many of their last messages, as Dask does for debugging."""
+    os.environ[LOG_VARIABLE] = str(n_messages)
+    try:
+        with dask.config.set({"distributed.admin.low-level-log-length": n_messages}):
+            yield
+    finally:
+        del os.environ[LOG_VARIABLE]
 
 
 @contextlib.contextmanager

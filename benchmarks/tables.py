@@ -372,7 +372,10 @@ def _table_of_cluster(results):
         what = f"bytes through the scheduler in {_kind(row)}, {row['parts']} parts, {row['workers']} workers"
         rows.append((what, f"{row['in']:.1f} times the weights in, {row['out']:.1f} out"))
     for row in results.get("memory", {"rows": []})["rows"]:
-        what = f"growth of memory over {row['rounds']:,} of {_kind(row, several=True)}"
+        what = (
+            f"growth of memory over {row['rounds']:,} of {_kind(row, several=True)}, ``low-level-log-length`` "
+            f"{row['log_length']}"
+        )
         figures = f"client {row['client_growth_mb']:.1f} MB, scheduler {row['scheduler_growth_mb']:.1f} MB"
         rows.append((what, figures))
     for row in results.get("large", {"rows": []})["rows"]:
