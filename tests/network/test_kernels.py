@@ -19,6 +19,7 @@ from kernel_problems import (
     ACTIVATIONS,
     CELLS,
     EMBEDDING_SIZES,
+    GUARDED_SIZES,
     LEVELS,
     OUTPUT_SIZES,
     POOLS,
@@ -144,7 +145,7 @@ def test_passes_give_the_same_bits_whatever_they_keep(level, cell, activation, d
 @each_level
 @each_cell
 @each_dtype
-@pytest.mark.parametrize("n_units", [1, 21, 70])
+@pytest.mark.parametrize("n_units", [1, 10, 21, 50])
 def test_a_sequence_has_the_same_bits_alone_and_in_any_batch(level, cell, activation, dtype, n_units):
     generator = np.random.default_rng(0)
     problem = Problem(cell, activation, dtype, generator.integers(0, 9, size=26), 3, n_units)
@@ -162,6 +163,20 @@ def test_a_sequence_has_the_same_bits_alone_and_in_any_batch(level, cell, activa
             assert len(hidden) == problem.packing.lengths[place]
             assert_array_equal(hidden, alone[place][0])
             assert_array_equal(final_state, alone[place][1])
+
+
+@each_level
+@each_cell
+@each_dtype
+@pytest.mark.parametrize("n_units", [10, 21, 50])
+def test_the_error_of_a_sequence_has_the_same_bits_alone_and_in_a_batch(level, cell, activation, dtype, n_units):
+    lengths = np.random.default_rng(0).integers(0, 7, size=23)
+    problem = Problem(cell, activation, dtype, lengths, 3, n_units)
+    together = KernelRun(level, problem).both()
+    for place in range(0, len(lengths), 3):
+        alone = KernelRun(level, problem.batch(np.array([place]))).both()
+        assert_array_equal(alone["d_x"], together["d_x"][problem.rows_of(place)])
+        assert_array_equal(alone["d_initial_state"][:, 0], together["d_initial_state"][:, place])
 
 
 @each_level
@@ -834,7 +849,7 @@ def test_passes_take_subnormal_numbers_for_zero_and_leave_the_arithmetic_of_the_
     kernel.forward(panels, batch_sizes, x, zero, final, hidden, tape)
     assert hidden[1, 0] == 0
     d_weights = {"input": 0 * one, "recurrent": 0 * one, "bias": np.zeros(1, dtype)}
-    work = np.empty((1, 1), dtype), np.empty((0, 1), dtype)
+    work = np.empty((1, kernel.delta_row_size(1)), dtype), np.empty((0, 1), dtype)
     kernel.backward(transposed, None, batch_sizes, one, hidden, tape, None, d_state, d_weights, *work)
     assert d_weights["input"][0, 0] == 0
     assert (x * one)[0, 0] == x[0, 0] > 0
@@ -945,7 +960,7 @@ for method, arguments, optional in (
 @each_level
 def test_kernels_stay_inside_their_arrays(level):
     output = run_python(f"from kernel_problems import run_between_guards\nrun_between_guards({level!r})")
-    assert len(output.splitlines()) == 2 * len(CELLS) * 2 * 5 * 2
+    assert len(output.splitlines()) == 2 * len(CELLS) * 2 * len(GUARDED_SIZES) * 2
 
 
 @needs_linux

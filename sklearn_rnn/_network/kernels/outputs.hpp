@@ -32,12 +32,12 @@ NOINLINE void output_tile(int64_t n_hidden, int64_t n_outputs, const real *panel
                           int64_t n_left) {
     Tile<real, M, N> tile;
     tile.multiply(n_hidden, hidden, n_hidden, tile.begin_with(panel));
-    Vec<real> sums[M * N];
-    tile.write(sums);
+    Sums<real, M, N> sums;
+    tile.write(sums.values);
     for (int i = 0; i < M; i++)
         for (int v = 0; v < N; v++) {
             const int lanes = static_cast<int>(smaller<int64_t>(LANES<real>, n_left - v * LANES<real>));
-            store<false>(scores + i * n_outputs + v * LANES<real>, sums[i * N + v], lanes);
+            store_first<real>(scores + i * n_outputs + v * LANES<real>, sums.at(i, v), lanes);
         }
 }
 
@@ -49,7 +49,7 @@ void output(int64_t n_rows, int64_t n_hidden, int64_t n_outputs, const void *pan
     real *score = static_cast<real *>(scores);
     for_groups<4, real>(n_outputs, [&](auto columns, int64_t column) {
         constexpr int N = columns.n;
-        for_rows(0, n_rows, [&](auto rows, int64_t first) {
+        for_rows<N>(0, n_rows, [&](auto rows, int64_t first) {
             output_tile<real, rows.n, N>(n_hidden, n_outputs, panel, row + first * n_hidden,
                                          score + first * n_outputs + column, n_outputs - column);
         });

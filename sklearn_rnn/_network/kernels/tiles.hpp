@@ -11,10 +11,22 @@ template <class real>
 struct PanelWriter {
     real *to;
 
+    INLINE void write(const real *from) {
+        store<real>(to, load<real>(from));
+        to += LANES<real>;
+    }
+
     // Writes the vector that begins at `column` of a row of `n_columns`.
     INLINE void write(const real *row, int64_t column, int64_t n_columns) {
-        for (int lane = 0; lane < LANES<real>; lane++) to[lane] = column + lane < n_columns ? row[column + lane] : 0;
+        const int64_t n_left = n_columns - column;
+        if (n_left >= LANES<real>) return write(row + column);
+        store<real>(to, load_first(row + column, static_cast<int>(n_left)));
         to += LANES<real>;
+    }
+
+    // Writes `n` numbers, or as many zeros if `from` is null.
+    INLINE void write_few(const real *from, int n) {
+        for (int i = 0; i < n; i++) *to++ = from ? from[i] : 0;
     }
 };
 
@@ -47,6 +59,17 @@ struct Tile {
             });
         });
         return panel + N * LANES<real>;
+    }
+
+    // Replaces every row's sums in the lanes in which `mask` is not 0.
+    INLINE void begin_again(const real *values, const real *mask) {
+        unrolled<N>([&](auto c) INLINE_LAMBDA {
+            const Vec<real> value = load<real>(values + c.value * LANES<real>);
+            const auto is_replaced = load<real>(mask + c.value * LANES<real>) != 0;
+            unrolled<M>([&](auto i) INLINE_LAMBDA {
+                sums[i.value][c.value] = is_replaced ? value : sums[i.value][c.value];
+            });
+        });
     }
 
     INLINE void begin_with_zeros() {
@@ -82,15 +105,31 @@ struct Tile {
         }
     }
 
-    // Copies the sums from registers to memory, row by row, for a loop over rows and columns.
-    INLINE void write(Vec<real> *to) const {
+    // Copies the sums from registers to memory, row by row, for a loop over rows and columns: a row every `stride`
+    // vectors.
+    INLINE void write(real *to, int stride = N) const {
         unrolled<M>([&](auto i) INLINE_LAMBDA {
-            unrolled<N>([&](auto c) INLINE_LAMBDA { to[i.value * N + c.value] = sums[i.value][c.value]; });
+            unrolled<N>([&](auto c) INLINE_LAMBDA {
+                store<real>(to + (i.value * stride + c.value) * LANES<real>, sums[i.value][c.value]);
+            });
         });
     }
 };
 
-// Splits rows `start` to `stop - 1` into tiles of nearly equal size; calls function(Rows<M>{}, first row) for each.
+// The sums of M rows of N vectors, between the registers and the epilogue.
+template <class real, int M, int N>
+struct Sums {
+    alignas(VECTOR_BYTES) real values[M * N * LANES<real>];
+
+    INLINE Vec<real> at(int row, int column) const { return load<real>(values + (row * N + column) * LANES<real>); }
+};
+
+// Rows of a tile with N vectors for each: fewer vectors leave registers for more rows.
+template <int N>
+constexpr int MOST_ROWS = TILE_ROWS * 4 / N < TILE_ROWS * 2 ? TILE_ROWS * 4 / N : TILE_ROWS * 2;
+
+// Splits rows `start` to `stop - 1` into tiles of nearly equal size, with N vectors for each row; calls
+// function(Rows<M>{}, first row) for each.
 template <int M>
 struct Rows {
     static constexpr int n = M;
@@ -104,16 +143,17 @@ INLINE void tile_of(int64_t n, int64_t start, const Function &function) {
         tile_of<M - 1>(n, start, function);
 }
 
-template <class Function>
+template <int N, class Function>
 INLINE void for_rows(int64_t start, int64_t stop, const Function &function) {
-    for (int64_t n_tiles = (stop - start + TILE_ROWS - 1) / TILE_ROWS; n_tiles > 0; n_tiles--) {
+    for (int64_t n_tiles = (stop - start + MOST_ROWS<N> - 1) / MOST_ROWS<N>; n_tiles > 0; n_tiles--) {
         const int64_t n = (stop - start + n_tiles - 1) / n_tiles;
-        tile_of<TILE_ROWS>(n, start, function);
+        tile_of<MOST_ROWS<N>>(n, start, function);
         start += n;
     }
 }
 
-// Splits units into groups of up to N vectors; calls group(Columns<N>{}, first unit) for each.
+// Splits units into groups of up to N vectors; calls group(Columns<N>{}, first unit) for each. The last vector may be
+// less than whole.
 template <int N>
 struct Columns {
     static constexpr int n = N;
