@@ -21,6 +21,22 @@ struct WholeVector {
     }
 };
 
+// The first `n` units of a vector of one row.
+template <class real>
+struct PartOfVector {
+    int64_t row, unit;
+    const real *sums;
+    int n;
+
+    INLINE Vec<real> sum(int s) const { return load<real>(sums + s * LANES<real>); }
+    INLINE Vec<real> load_from(const real *array, int64_t stride) const {
+        return load_first(array + row * stride + unit, n);
+    }
+    INLINE void store_to(real *array, int64_t stride, Vec<real> v) const {
+        store_first<real>(array + row * stride + unit, v, n);
+    }
+};
+
 // The last units, if they are less than a vector: `n` of them for each row. A block of LANES rows has n vectors of
 // them, in which the units of its rows follow each other. So no lane is idle, except in a step's last block.
 template <class real>
@@ -95,6 +111,9 @@ struct ForwardStep {
     const real *x, *previous_h;
     real *h, *c, *tape;  // c is updated in place; tape may be null
     const TailLayout<real> *tail;
+
+    INLINE Factor<real> inputs() const { return {n_features, x, n_features}; }
+    INLINE Factor<real> states() const { return {n_units, previous_h, n_units}; }
 };
 
 template <class real>
@@ -140,105 +159,79 @@ INLINE Vec<real> record(const real *tape, int place) {
 
 // ---- Packing -------------------------------------------------------------------------------------------------------
 
-// A forward panel holds the biases, `sums` vectors; then `columns` vectors for every feature and for every unit. The
-// last column is added to sum `columns - 1` in the product with a feature, and to sum `last` in the product with h.
-struct PanelShape {
-    int sums, columns, last;
-
-    constexpr int64_t vectors(int64_t n_features, int64_t n_units) const {
-        return sums + columns * (n_features + n_units);
-    }
-};
-
-// A panel of N whole vectors of units; and a panel of the last units, whose columns of all gates are packed into N
-// vectors.
-template <int N>
-struct Whole {};
-
-template <int N>
-struct Tail {};
-
 // In GRU the last gate has two sums: one of x, one of h.
 template <class Cell>
 constexpr bool HAS_TWO_LAST_SUMS = Cell::N_SUMS > Cell::N_GATES;
-
-// The last units of such a cell have as many sums as columns, twice: after the product with x, and after that with h.
-// The panel has a second row of biases between the two, and a row with 1 in the lanes that it replaces.
-template <class Cell, int N>
-constexpr PanelShape shape_of(Whole<N>) {
-    return {N * Cell::N_SUMS, N * Cell::N_GATES, N * Cell::N_SUMS - 1};
-}
-
-template <class Cell, int N>
-constexpr PanelShape shape_of(Tail<N>) {
-    return {HAS_TWO_LAST_SUMS<Cell> ? 3 * N : N, N, N - 1};
-}
-
-// Calls function(Columns<N>{}) with N = n, which is from 1 to MOST.
-template <int MOST, class Function>
-INLINE void with_columns(int64_t n, const Function &function) {
-    if (n == MOST)
-        function(Columns<MOST>{});
-    else if constexpr (MOST > 1)
-        with_columns<MOST - 1>(n, function);
-}
 
 template <class real>
 INLINE int64_t whole_units(int64_t n_units) {
     return n_units / LANES<real> * LANES<real>;
 }
 
-// Calls function(Whole<N>{} or Tail<N>{}, first unit) for each forward panel.
+// The last units of the simple cell fill up a panel of whole vectors: its single gate leaves no columns to pack, and a
+// sequence alone would wait for the sums of one more panel.
+template <class Cell>
+constexpr bool HAS_TAIL_PANEL = Cell::N_GATES > 1;
+
+// A panel of `n` vectors of units from `unit` on; or of the last units, whose columns of all gates are packed into n
+// vectors. It holds `biases` vectors, then `columns` vectors for every feature and for every unit.
+struct ForwardPanel {
+    int64_t unit;
+    bool is_tail;
+    int n, biases, columns;
+
+    int64_t vectors(int64_t n_features, int64_t n_units) const { return biases + columns * (n_features + n_units); }
+};
+
+// Calls function(ForwardPanel) for each panel. The last units of a cell with two last sums have as many sums as
+// columns, twice: after the product with x, and after that with h. Their panel has a second row of biases between the
+// two, and a row with 1 in the lanes that it replaces.
 template <class Cell, class Function>
 INLINE void for_panels(int64_t n_units, const Function &function) {
     using real = typename Cell::real;
-    const int64_t n_whole = whole_units<real>(n_units), n_left = n_units - n_whole;
-    for_groups<Cell::VECTORS, real>(n_whole, [&](auto columns, int64_t unit) { function(Whole<columns.n>{}, unit); });
+    const int64_t n_whole = HAS_TAIL_PANEL<Cell> ? whole_units<real>(n_units) : n_units, n_left = n_units - n_whole;
+    for_groups<real>(Cell::VECTORS, n_whole, [&](int n, int64_t unit) {
+        function(ForwardPanel{unit, false, n, n * Cell::N_SUMS, n * Cell::N_GATES});
+    });
     if (n_left == 0) return;
-    with_columns<Cell::N_GATES>((n_left * Cell::N_GATES + LANES<real> - 1) / LANES<real>,
-                                [&](auto columns) { function(Tail<columns.n>{}, n_whole); });
+    const int n = static_cast<int>((n_left * Cell::N_GATES + LANES<real> - 1) / LANES<real>);
+    function(ForwardPanel{n_whole, true, n, HAS_TWO_LAST_SUMS<Cell> ? 3 * n : n, n});
 }
 
 template <class Cell>
 int64_t forward_panels_size(int64_t n_features, int64_t n_units) {
     int64_t vectors = 0;
-    for_panels<Cell>(n_units, [&](auto units, int64_t) {
-        vectors += shape_of<Cell>(units).vectors(n_features, n_units);
-    });
+    for_panels<Cell>(n_units, [&](const ForwardPanel &shape) { vectors += shape.vectors(n_features, n_units); });
     return vectors * LANES<typename Cell::real>;
 }
 
-template <class Cell, int N, class real>
-void pack_row(Whole<N>, PanelWriter<real> &panel, const real *row, int64_t unit, int64_t n_units) {
-    for (int v = 0; v < N; v++)
-        for (int gate = 0; gate < Cell::N_GATES; gate++) panel.write(row + gate * n_units + unit + v * LANES<real>);
+template <class Cell, class real>
+void pack_row(const ForwardPanel &shape, PanelWriter<real> &panel, const real *row, int64_t n_units) {
+    if (!shape.is_tail) {
+        for (int v = 0; v < shape.n; v++)
+            for (int gate = 0; gate < Cell::N_GATES; gate++)
+                panel.write(row + gate * n_units, shape.unit + v * LANES<real>, n_units);
+        return;
+    }
+    const int n = static_cast<int>(n_units - shape.unit);
+    for (int gate = 0; gate < Cell::N_GATES; gate++) panel.write_few(row + gate * n_units + shape.unit, n);
+    panel.write_few(nullptr, shape.n * LANES<real> - Cell::N_GATES * n);
 }
 
-template <class Cell, int N, class real>
-void pack_row(Tail<N>, PanelWriter<real> &panel, const real *row, int64_t unit, int64_t n_units) {
-    const int n = static_cast<int>(n_units - unit);
-    for (int gate = 0; gate < Cell::N_GATES; gate++) panel.write_few(row + gate * n_units + unit, n);
-    panel.write_few(nullptr, N * LANES<real> - Cell::N_GATES * n);
-}
-
-template <class Cell, int N, class real>
-void pack_recurrent_bias(Whole<N>, PanelWriter<real> &panel, const real *recurrent_bias, int64_t unit, int64_t) {
-    panel.write(recurrent_bias + unit);
-}
-
-template <class Cell, int N, class real>
-void pack_recurrent_bias(Tail<N>, PanelWriter<real> &panel, const real *recurrent_bias, int64_t unit,
+template <class Cell, class real>
+void pack_recurrent_bias(const ForwardPanel &shape, PanelWriter<real> &panel, const real *recurrent_bias,
                          int64_t n_units) {
-    const int n = static_cast<int>(n_units - unit), n_before = (Cell::N_GATES - 1) * n;
+    recurrent_bias += shape.unit;
+    if (!shape.is_tail) return panel.write(recurrent_bias);
+    const int n = static_cast<int>(n_units - shape.unit), n_before = (Cell::N_GATES - 1) * n;
     real ones[LANES<real>];
     for (real &one : ones) one = 1;
-    const auto write = [&](const real *values) {
+    const real *const rows[] = {recurrent_bias, ones};
+    for (const real *values : rows) {
         panel.write_few(nullptr, n_before);
         panel.write_few(values, n);
-        panel.write_few(nullptr, N * LANES<real> - n_before - n);
-    };
-    write(recurrent_bias + unit);
-    write(ones);
+        panel.write_few(nullptr, shape.n * LANES<real> - n_before - n);
+    }
 }
 
 template <class Cell>
@@ -249,11 +242,11 @@ void pack_forward(int64_t n_features, int64_t n_units, const void *input, const 
     const real *b = static_cast<const real *>(bias), *b_hn = static_cast<const real *>(recurrent_bias);
     const int64_t n_columns = Cell::N_GATES * n_units;
     PanelWriter<real> panel{static_cast<real *>(panels)};
-    for_panels<Cell>(n_units, [&](auto units, int64_t unit) {
-        pack_row<Cell>(units, panel, b, unit, n_units);
-        if (Cell::HAS_RECURRENT_BIAS) pack_recurrent_bias<Cell>(units, panel, b_hn, unit, n_units);
-        for (int64_t k = 0; k < n_features; k++) pack_row<Cell>(units, panel, w + k * n_columns, unit, n_units);
-        for (int64_t k = 0; k < n_units; k++) pack_row<Cell>(units, panel, u + k * n_columns, unit, n_units);
+    for_panels<Cell>(n_units, [&](const ForwardPanel &shape) {
+        pack_row<Cell>(shape, panel, b, n_units);
+        if (Cell::HAS_RECURRENT_BIAS) pack_recurrent_bias<Cell>(shape, panel, b_hn, n_units);
+        for (int64_t k = 0; k < n_features; k++) pack_row<Cell>(shape, panel, w + k * n_columns, n_units);
+        for (int64_t k = 0; k < n_units; k++) pack_row<Cell>(shape, panel, u + k * n_columns, n_units);
     });
 }
 
@@ -264,13 +257,13 @@ int64_t transposed_panels_size(int64_t n_rows, int64_t n_units) {
     return n_vectors * LANES<real> * Cell::N_GATES * n_units;
 }
 
-// Calls function(Columns<N>{}, first unit) for each panel of transposed weights: up to 4 whole vectors of units, then
-// the last units.
+// Calls function(number of vectors, first unit) for each panel of transposed weights: up to 4 whole vectors of units,
+// then the last units.
 template <class real, class Function>
 INLINE void for_transposed_panels(int64_t n_units, const Function &function) {
     const int64_t n_whole = whole_units<real>(n_units);
-    for_groups<4, real>(n_whole, function);
-    if (n_whole < n_units) function(Columns<1>{}, n_whole);
+    for_groups<real>(4, n_whole, function);
+    if (n_whole < n_units) function(1, n_whole);
 }
 
 // Panels of transposed weights. A row is a unit or a feature.
@@ -280,8 +273,8 @@ void pack_transposed(int64_t n_rows, int64_t n_units, const void *all_weights, v
     const int64_t n_columns = Cell::N_GATES * n_units;
     const real *weights = static_cast<const real *>(all_weights);
     real *panel = static_cast<real *>(panels);
-    for_transposed_panels<real>(n_rows, [&](auto columns, int64_t row) {
-        constexpr int width = columns.n * LANES<real>;
+    for_transposed_panels<real>(n_rows, [&](int n_vectors, int64_t row) {
+        const int width = n_vectors * LANES<real>;
         for (int lane = 0; lane < width; lane++)
             for (int64_t k = 0; k < n_columns; k++)
                 panel[k * width + lane] = row + lane < n_rows ? weights[(row + lane) * n_columns + k] : 0;
@@ -291,52 +284,26 @@ void pack_transposed(int64_t n_rows, int64_t n_units, const void *all_weights, v
 
 // ---- Forward -------------------------------------------------------------------------------------------------------
 
-template <class Cell, int M, int N, class real>
-NOINLINE void forward_sums(Whole<N> units, const ForwardStep<real> &step, int64_t first, const real *panel,
-                           real *sums) {
-    constexpr PanelShape SHAPE = shape_of<Cell>(units);
-    Tile<real, M, SHAPE.sums> tile;
-    panel = tile.begin_with(panel);
-    panel = tile.template multiply<SHAPE.columns>(step.n_features, step.x + first * step.n_features, step.n_features,
-                                                  panel);
-    tile.template multiply<SHAPE.columns, SHAPE.last>(step.n_units, step.previous_h + first * step.n_units,
-                                                      step.n_units, panel);
-    tile.write(sums);
-}
-
-// A row of sums has N vectors, or twice as many if the last gate has two sums: those of x, then those of h.
-template <class Cell, int M, int N, class real>
-NOINLINE void forward_sums(Tail<N>, const ForwardStep<real> &step, int64_t first, const real *panel, real *sums) {
-    Tile<real, M, N> tile;
-    panel = tile.begin_with(panel);
-    const real *second_biases = panel;
-    if (HAS_TWO_LAST_SUMS<Cell>) panel += 2 * N * LANES<real>;
-    panel = tile.multiply(step.n_features, step.x + first * step.n_features, step.n_features, panel);
-    if (HAS_TWO_LAST_SUMS<Cell>) {
-        tile.write(sums, 2 * N);
-        tile.begin_again(second_biases, second_biases + N * LANES<real>);
-    }
-    tile.multiply(step.n_units, step.previous_h + first * step.n_units, step.n_units, panel);
-    if (HAS_TWO_LAST_SUMS<Cell>)
-        tile.write(sums + N * LANES<real>, 2 * N);
-    else
-        tile.write(sums);
-}
-
-// The epilogues of M rows of a panel, and of a block of the last units. Passes with and without a tape share one
+// The epilogues of a tile of rows, and of a block of the last units. Passes with and without a tape share one
 // instantiation, because two could round differently. The state has a loop of its own: h depends on the gates through
 // two exponentials, one after the other, and a processor looks only a few rows ahead for other work.
-template <class Cell, int N, class real>
-NOINLINE void forward_rows(const ForwardStep<real> &step, int64_t n, int64_t first, int M, int64_t unit,
-                           const real *sums) {
-    Vec<real> all_kept[MOST_ROWS<N * Cell::N_SUMS> * N * Cell::N_KEPT + 1];
-    const auto for_vectors = [&](auto function) INLINE_LAMBDA {
+template <class Cell, class real>
+NOINLINE void forward_rows(const ForwardStep<real> &step, int64_t n, int64_t first, int n_rows, int64_t unit,
+                           int n_vectors, const real *sums) {
+    Vec<real> all_kept[TILE_ROWS * Cell::N_KEPT + 1];
+    const auto for_vectors = [&](const auto &function) INLINE_LAMBDA {
         Vec<real> *kept = all_kept;
         const real *sums_at = sums;
-        for (int64_t row = first; row < first + M; row++)
-            for (int v = 0; v < N; v++, sums_at += Cell::N_SUMS * LANES<real>, kept += Cell::N_KEPT) {
+        for (int64_t row = first; row < first + n_rows; row++)
+            for (int v = 0; v < (Cell::VECTORS > 1 ? n_vectors : 1); v++) {
                 const WholeVector<real> at = {row, unit + v * LANES<real>, sums_at};
-                function(at, step.tape ? step.tape + record_at<Cell>(at, n) : nullptr, kept);
+                real *tape = step.tape ? step.tape + record_at<Cell>(at, n) : nullptr;
+                const int64_t n_left = step.n_units - at.unit;
+                if (HAS_TAIL_PANEL<Cell> || n_left >= LANES<real>)
+                    function(at, tape, kept);
+                else if constexpr (!HAS_TAIL_PANEL<Cell>)
+                    function(PartOfVector<real>{row, at.unit, sums_at, static_cast<int>(n_left)}, tape, kept);
+                sums_at += Cell::N_SUMS * LANES<real>, kept += Cell::N_KEPT;
             }
     };
     for_vectors([&](auto at, real *tape, auto *kept) INLINE_LAMBDA { Cell::forward_gates(step, at, tape, kept); });
@@ -359,39 +326,66 @@ NOINLINE void forward_block(const ForwardStep<real> &step, int64_t n, const Tail
         });
 }
 
-template <class Cell, int N, class real>
-void forward_panel(Whole<N>, const ForwardStep<real> &step, int64_t n, int64_t unit, const real *panel) {
-    constexpr int N_SUMS = N * Cell::N_SUMS;
-    for_rows<N_SUMS>(0, n, [&](auto rows, int64_t first) {
-        Sums<real, rows.n, N_SUMS> sums;
-        forward_sums<Cell, rows.n>(Whole<N>{}, step, first, panel, sums.values);
-        forward_rows<Cell, N>(step, n, first, rows.n, unit, sums.values);
+template <class Cell, class real>
+void forward_whole(const ForwardStep<real> &step, int64_t n, const ForwardPanel &shape, const real *panel) {
+    constexpr int N_SUMS = Cell::N_SUMS, N_GATES = Cell::N_GATES;
+    const Product<real> product{panel, 0, {step.inputs(), step.states()}, panel + shape.biases * LANES<real>};
+    const int n_sums = shape.n * N_SUMS;
+    Sums<real> sums;
+    for_rows(n_sums, 0, n, [&](int n_rows, int64_t first) {
+        if constexpr (HAS_TWO_LAST_SUMS<Cell>)
+            with_index<MOST_ROWS[N_SUMS]>(n_rows, [&](auto rows) INLINE_LAMBDA {
+                product_tile<real, rows.value, N_SUMS, N_GATES>(product, first, sums.values, N_SUMS * LANES<real>);
+            });
+        else
+            multiply_tile(product, n_sums, first, n_rows, sums.values, n_sums * LANES<real>);
+        forward_rows<Cell>(step, n, first, n_rows, shape.unit, shape.n, sums.values);
     });
+}
+
+// The sums of a block of the last units. A row of sums has `shape.n` vectors, or twice as many if the last gate has two
+// sums: those of x, then those of h.
+template <class Cell, class real>
+void forward_tail_sums(const ForwardStep<real> &step, int64_t row, int64_t n_rows, const ForwardPanel &shape,
+                       const real *panel, real *sums) {
+    const int n = shape.n, width = n * LANES<real>;
+    const Factor<real> x = step.inputs().from(row), h = step.states().from(row);
+    const real *weights = panel + shape.biases * LANES<real>;
+    if (!HAS_TWO_LAST_SUMS<Cell>) return multiply_rows<real>({panel, 0, {x, h}, weights}, n, n_rows, sums, width);
+    real *sums_of_h = sums + width;
+    multiply_rows<real>({panel, 0, {x, NO_FACTOR<real>}, weights}, n, n_rows, sums, 2 * width);
+    for (int v = 0; v < n; v++) {
+        const Vec<real> biases = load<real>(panel + (n + v) * LANES<real>);
+        const auto is_replaced = load<real>(panel + (2 * n + v) * LANES<real>) != 0;
+        for (int64_t r = 0; r < n_rows; r++) {
+            const int64_t at = 2 * r * width + v * LANES<real>;
+            store<real>(sums_of_h + at, is_replaced ? biases : load<real>(sums + at));
+        }
+    }
+    multiply_rows<real>({sums_of_h, 2 * width, {h, NO_FACTOR<real>}, weights + x.n * width}, n, n_rows, sums_of_h,
+                        2 * width);
 }
 
 // The epilogue of a block comes after the products of the next one: a processor waits before it reads a vector of parts
 // that were only just written.
-template <class Cell, int N, class real>
-void forward_panel(Tail<N>, const ForwardStep<real> &step, int64_t n, int64_t unit, const real *panel) {
-    constexpr int COPIES = HAS_TWO_LAST_SUMS<Cell> ? 2 : 1, STRIDE = COPIES * N * LANES<real>;
-    Sums<real, LANES<real>, COPIES * N> sums[2];
+template <class Cell, class real>
+void forward_tail(const ForwardStep<real> &step, int64_t n, const ForwardPanel &shape, const real *panel) {
+    constexpr int COPIES = HAS_TWO_LAST_SUMS<Cell> ? 2 : 1;
+    const int width = shape.n * LANES<real>, stride = COPIES * width;
+    alignas(VECTOR_BYTES) real sums[2][LANES<real> * COPIES * Cell::N_GATES * LANES<real>];
     int places[Cell::N_SUMS];
-    for (int s = 0; s < Cell::N_SUMS; s++) places[s] = (COPIES - 1) * N * LANES<real> + s * step.tail->n;
+    for (int s = 0; s < Cell::N_SUMS; s++) places[s] = (COPIES - 1) * width + s * step.tail->n;
     if (HAS_TWO_LAST_SUMS<Cell>) {
         places[Cell::N_GATES] = places[Cell::N_GATES - 1];
-        places[Cell::N_GATES - 1] -= N * LANES<real>;
+        places[Cell::N_GATES - 1] -= width;
     }
     const auto block_at = [&](int64_t row) INLINE_LAMBDA {
         const int n_rows = static_cast<int>(smaller<int64_t>(LANES<real>, n - row));
-        return TailVector<real>{*step.tail, row, unit, n_rows, 0, sums[row / LANES<real> % 2].values, STRIDE,
-                                places};
+        return TailVector<real>{*step.tail, row, shape.unit, n_rows, 0, sums[row / LANES<real> % 2], stride, places};
     };
     for (int64_t row = 0; row < n; row += LANES<real>) {
-        real *values = sums[row / LANES<real> % 2].values;
-        const int64_t stop = smaller<int64_t>(row + LANES<real>, n);
-        for_rows<N>(row, stop, [&](auto rows, int64_t first) {
-            forward_sums<Cell, rows.n>(Tail<N>{}, step, first, panel, values + (first - row) * STRIDE);
-        });
+        const int64_t n_rows = smaller<int64_t>(LANES<real>, n - row);
+        forward_tail_sums<Cell>(step, row, n_rows, shape, panel, sums[row / LANES<real> % 2]);
         if (row) forward_block<Cell>(step, n, block_at(row - LANES<real>));
     }
     if (n) forward_block<Cell>(step, n, block_at((n - 1) / LANES<real> * LANES<real>));
@@ -399,9 +393,12 @@ void forward_panel(Tail<N>, const ForwardStep<real> &step, int64_t n, int64_t un
 
 template <class Cell, class real>
 void step_forward(const ForwardStep<real> &step, int64_t n, const real *panel) {
-    for_panels<Cell>(step.n_units, [&](auto units, int64_t unit) {
-        forward_panel<Cell>(units, step, n, unit, panel);
-        panel += shape_of<Cell>(units).vectors(step.n_features, step.n_units) * LANES<real>;
+    for_panels<Cell>(step.n_units, [&](const ForwardPanel &shape) {
+        if (!shape.is_tail)
+            forward_whole<Cell>(step, n, shape, panel);
+        else if constexpr (HAS_TAIL_PANEL<Cell>)
+            forward_tail<Cell>(step, n, shape, panel);
+        panel += shape.vectors(step.n_features, step.n_units) * LANES<real>;
     });
 }
 
@@ -468,25 +465,21 @@ INLINE void for_segments(int64_t n_units, const Function &function) {
     if (n_apart) function((Cell::N_GATES - n_apart) * n_units, Cell::N_GATES * n_units, n_apart * n_units);
 }
 
-// The error that step t + 1 passes back through U, for M rows and N vectors of units.
-template <class Cell, int M, int N, class real>
-NOINLINE void backward_sums(const BackwardStep<real> &step, int64_t first, const real *panel, real *sums) {
-    Tile<real, M, N> tile;
-    tile.begin_with_zeros();
-    tile.multiply(Cell::N_GATES * step.n_units, step.next_delta + first * step.delta_stride, step.delta_stride, panel);
-    tile.write(sums);
+// The error that step t + 1 passes back through U, of all rows.
+template <class Cell, class real>
+INLINE Product<real> backward_product(const BackwardStep<real> &step, const real *panel) {
+    const Factor<real> deltas{Cell::N_GATES * step.n_units, step.next_delta, step.delta_stride};
+    return {ZEROS<real>, 0, {deltas, NO_FACTOR<real>}, panel};
 }
 
 // The same for the last units of rows of a block. The simple cell has too few deltas for a sum with rows as lanes.
 template <class Cell, class real>
 void backward_tail_sums(const BackwardStep<real> &step, int64_t row, int64_t stop, const real *panel, real *sums) {
-    const int64_t n = Cell::N_GATES * step.n_units, stride = step.delta_stride;
+    Product<real> product = backward_product<Cell>(step, panel);
+    const Factor<real> deltas = product.factors[0] = product.factors[0].from(row);
     if (Cell::N_GATES > 1 && stop - row == LANES<real> && step.tail->n <= MOST_FEW_COLUMNS<real>)
-        return multiply_by_few<MOST_FEW_COLUMNS<real>>(step.tail->n, n, step.next_delta + row * stride, stride, panel,
-                                                       sums);
-    for_rows<1>(row, stop, [&](auto rows, int64_t first) {
-        backward_sums<Cell, rows.n, 1>(step, first, panel, sums + (first - row) * LANES<real>);
-    });
+        return multiply_by_few<MOST_FEW_COLUMNS<real>>(step.tail->n, deltas.n, deltas.rows, deltas.stride, panel, sums);
+    multiply_rows(product, 1, stop - row, sums, LANES<real>);
 }
 
 // Computes d_h_t of one vector of units, then its deltas; or, before the first step, stores d_h itself. IS_LAST: there
@@ -507,24 +500,26 @@ INLINE void backward_vector(const BackwardStep<real> &step, const Vector &at, in
 
 template <class Cell, bool IS_STEP, bool IS_LAST, class real>
 NOINLINE void backward_rows(const BackwardStep<real> &step, int64_t n, int64_t first, int64_t stop, int64_t unit,
-                            int N, const real *sums) {
+                            int n_vectors, const real *sums) {
     for (int64_t row = first; row < stop; row++)
-        for (int v = 0; v < N; v++) {
-            const int64_t place = ((row - first) * N + v) * LANES<real>;
+        for (int v = 0; v < n_vectors; v++) {
+            const int64_t place = ((row - first) * n_vectors + v) * LANES<real>;
             backward_vector<Cell, IS_STEP, IS_LAST>(
                 step, WholeVector<real>{row, unit + v * LANES<real>, IS_LAST ? nullptr : sums + place}, n);
         }
 }
 
 // Rows 0 to n_next - 1 have a step t + 1, whose deltas are known; rows n_next to n - 1 are at their last step.
-template <class Cell, bool IS_STEP, int N, class real>
-void backward_panel(const BackwardStep<real> &step, int64_t n_next, int64_t n, int64_t unit, const real *panel) {
-    for_rows<N>(0, n_next, [&](auto rows, int64_t first) {
-        Sums<real, rows.n, N> sums;
-        backward_sums<Cell, rows.n, N>(step, first, panel, sums.values);
-        backward_rows<Cell, IS_STEP, false>(step, n, first, first + rows.n, unit, N, sums.values);
+template <class Cell, bool IS_STEP, class real>
+void backward_panel(const BackwardStep<real> &step, int64_t n_next, int64_t n, int64_t unit, int n_vectors,
+                    const real *panel) {
+    const Product<real> product = backward_product<Cell>(step, panel);
+    Sums<real> sums;
+    for_rows(n_vectors, 0, n_next, [&](int n_rows, int64_t first) {
+        multiply_tile(product, n_vectors, first, n_rows, sums.values, n_vectors * LANES<real>);
+        backward_rows<Cell, IS_STEP, false>(step, n, first, first + n_rows, unit, n_vectors, sums.values);
     });
-    backward_rows<Cell, IS_STEP, true>(step, n, n_next, n, unit, N, static_cast<const real *>(nullptr));
+    backward_rows<Cell, IS_STEP, true>(step, n, n_next, n, unit, n_vectors, static_cast<const real *>(nullptr));
 }
 
 template <class Cell, bool IS_STEP, class real>
@@ -538,16 +533,15 @@ NOINLINE void backward_block(const BackwardStep<real> &step, int64_t n, const Ta
 // state, or, if it is added anyway, -0: a sum with -0 keeps every bit.
 template <class Cell, bool IS_STEP, class real>
 void backward_tail(const BackwardStep<real> &step, int64_t n_next, int64_t n, int64_t unit, const real *panel) {
-    Sums<real, LANES<real>, 1> sums[2];
+    alignas(VECTOR_BYTES) real sums[2][LANES<real> * LANES<real>];
     const int place = 0;
     const auto block_at = [&](int64_t row) INLINE_LAMBDA {
         const int n_rows = static_cast<int>(smaller<int64_t>(LANES<real>, n - row));
-        return TailVector<real>{*step.tail, row, unit, n_rows, 0, sums[row / LANES<real> % 2].values, LANES<real>,
-                                &place};
+        return TailVector<real>{*step.tail, row, unit, n_rows, 0, sums[row / LANES<real> % 2], LANES<real>, &place};
     };
     for (int64_t row = 0; row < n; row += LANES<real>) {
         const int64_t stop = smaller<int64_t>(row + LANES<real>, n);
-        real *values = sums[row / LANES<real> % 2].values;
+        real *values = sums[row / LANES<real> % 2];
         backward_tail_sums<Cell>(step, row, smaller(stop, n_next), panel, values);
         for (int64_t r = row < n_next ? n_next : row; r < stop; r++) {
             const real *d_h = step.d_h + r * step.n_units + unit;
@@ -562,9 +556,9 @@ void backward_tail(const BackwardStep<real> &step, int64_t n_next, int64_t n, in
 template <class Cell, bool IS_STEP, class real>
 void step_backward(const BackwardStep<real> &step, int64_t n_next, int64_t n, const real *panel) {
     const int64_t n_whole = whole_units<real>(step.n_units);
-    for_groups<4, real>(n_whole, [&](auto columns, int64_t unit) {
-        backward_panel<Cell, IS_STEP, columns.n>(step, n_next, n, unit, panel);
-        panel += Cell::N_GATES * step.n_units * columns.n * LANES<real>;
+    for_groups<real>(4, n_whole, [&](int n_vectors, int64_t unit) {
+        backward_panel<Cell, IS_STEP>(step, n_next, n, unit, n_vectors, panel);
+        panel += Cell::N_GATES * step.n_units * n_vectors * LANES<real>;
     });
     if (n_whole < step.n_units) backward_tail<Cell, IS_STEP>(step, n_next, n, n_whole, panel);
 }
@@ -609,26 +603,24 @@ void steps_backward(const Recurrence &size, const BackwardArrays &arrays, int64_
     step_backward<Cell, false>(step, n_next, n_next, panels);
 }
 
-// d_x = delta W^T, for M rows and N vectors of features.
-template <class Cell, int M, int N, class real>
-NOINLINE void d_x_tile(const Recurrence &size, const real *delta, const real *panel, int64_t feature, real *d_x) {
-    const int64_t stride = delta_row_size<Cell>(size.n_units);
-    Tile<real, M, N> tile;
-    tile.begin_with_zeros();
-    for_segments<Cell>(size.n_units, [&](int64_t, int64_t delta_column, int64_t n_columns) INLINE_LAMBDA {
-        panel = tile.multiply(n_columns, delta + delta_column, stride, panel);
+// d_x = delta W^T of `n_rows` rows.
+template <class Cell, class real>
+void compute_d_x(const Recurrence &size, int64_t n_rows, const real *delta, const real *panel, real *d_x) {
+    const int64_t n_features = size.n_features, stride = delta_row_size<Cell>(size.n_units);
+    Product<real> product{ZEROS<real>, 0, {NO_FACTOR<real>, NO_FACTOR<real>}, panel};
+    Factor<real> *factor = product.factors;
+    for_segments<Cell>(size.n_units, [&](int64_t, int64_t delta_column, int64_t n_columns) {
+        *factor++ = {n_columns, delta + delta_column, stride};
     });
-    Sums<real, M, N> sums;
-    tile.write(sums.values);
-    for (int i = 0; i < M; i++)
-        for (int v = 0; v < N; v++) {
-            const int64_t f = feature + v * LANES<real>, n_left = size.n_features - f;
-            real *to = d_x + i * size.n_features + f;
-            if (n_left >= LANES<real>)
-                store<real>(to, sums.at(i, v));
-            else
-                store_first<real>(to, sums.at(i, v), static_cast<int>(n_left));
-        }
+    Sums<real> sums;
+    for_transposed_panels<real>(n_features, [&](int n_vectors, int64_t feature) {
+        const int width = n_vectors * LANES<real>;
+        for_rows(n_vectors, 0, n_rows, [&](int n, int64_t first) {
+            multiply_tile(product, n_vectors, first, n, sums.values, width);
+            store_sums(sums.values, n, n_vectors, d_x + first * n_features + feature, n_features, n_features - feature);
+        });
+        product.panel += Cell::N_GATES * size.n_units * width;
+    });
 }
 
 // Adds the products of some rows' deltas to the weights' gradients; computes d_x of these rows if it is wanted.
@@ -645,16 +637,9 @@ void add_products(const Recurrence &size, const BackwardArrays &arrays, int64_t 
         add_product(n_rows, n_features, n, x, n_features, delta + delta_column, stride,
                     static_cast<real *>(arrays.d_input) + column, n_columns);
     });
-    if (!arrays.d_x) return;
-    real *d_x = static_cast<real *>(arrays.d_x) + row * n_features;
-    const real *panel = static_cast<const real *>(arrays.input_panels);
-    for_transposed_panels<real>(n_features, [&](auto columns, int64_t feature) {
-        constexpr int N = columns.n;
-        for_rows<N>(0, n_rows, [&](auto rows, int64_t first) {
-            d_x_tile<Cell, rows.n, N>(size, delta + first * stride, panel, feature, d_x + first * n_features);
-        });
-        panel += n_columns * N * LANES<real>;
-    });
+    if (arrays.d_x)
+        compute_d_x<Cell>(size, n_rows, delta, static_cast<const real *>(arrays.input_panels),
+                          static_cast<real *>(arrays.d_x) + row * n_features);
 }
 
 // h before each row of steps `first` to `last` - 1; the first of these rows is `row`.
