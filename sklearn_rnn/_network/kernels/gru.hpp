@@ -20,8 +20,10 @@ struct GRUCell {
     // The sums: r, z, n without r q, and q.
     template <class Vector>
     static INLINE void forward_gates(const ForwardStep<real> &, const Vector &at, real *tape, Vec<real> *kept) {
-        const Vec<real> r = sigmoid<real>(at.sum(0)), z = sigmoid<real>(at.sum(1)), q = at.sum(3);
-        kept[0] = z, kept[1] = at.sum(2) + r * q;
+        // The argument of n comes first: behind z, GCC 12 rounds the product and the sum apart at level v3.
+        const Vec<real> r = sigmoid<real>(at.sum(0)), q = at.sum(3), n_argument = at.sum(2) + r * q;
+        const Vec<real> z = sigmoid<real>(at.sum(1));
+        kept[0] = z, kept[1] = n_argument;
         if (tape) write_record<real>(tape, r, z, Vec<real>{}, q);
     }
 

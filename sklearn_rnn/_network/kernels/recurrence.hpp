@@ -143,6 +143,11 @@ INLINE int64_t record_at(const WholeVector<real> &at, int64_t n) {
 }
 
 template <class Cell, class real>
+INLINE int64_t record_at(const PartOfVector<real> &at, int64_t n) {
+    return record_at<Cell>(WholeVector<real>{at.row, at.unit, nullptr}, n);
+}
+
+template <class Cell, class real>
 INLINE int64_t record_at(const TailVector<real> &at, int64_t n) {
     return (at.unit * n + at.row * at.layout.n + at.vector * LANES<real>) * Cell::N_SAVED;
 }
@@ -163,15 +168,17 @@ INLINE Vec<real> record(const real *tape, int place) {
 template <class Cell>
 constexpr bool HAS_TWO_LAST_SUMS = Cell::N_SUMS > Cell::N_GATES;
 
+// Units of whole vectors, if the last units, which are less than a vector, have a path of their own. Without masks this
+// path takes more time than it saves.
 template <class real>
-INLINE int64_t whole_units(int64_t n_units) {
-    return n_units / LANES<real> * LANES<real>;
+INLINE int64_t units_before_tail(int64_t n_units) {
+    return HAS_MASKS ? n_units / LANES<real> * LANES<real> : n_units;
 }
 
-// The last units of the simple cell fill up a panel of whole vectors: its single gate leaves no columns to pack, and a
-// sequence alone would wait for the sums of one more panel.
+// In the forward pass of the simple cell, the last units stay in a panel with the vectors before them: a single gate
+// leaves no columns to pack, and a sequence alone would wait for the sums of one more panel.
 template <class Cell>
-constexpr bool HAS_TAIL_PANEL = Cell::N_GATES > 1;
+constexpr bool HAS_TAIL_PANEL = HAS_MASKS && Cell::N_GATES > 1;
 
 // A panel of `n` vectors of units from `unit` on; or of the last units, whose columns of all gates are packed into n
 // vectors. It holds `biases` vectors, then `columns` vectors for every feature and for every unit.
@@ -189,7 +196,8 @@ struct ForwardPanel {
 template <class Cell, class Function>
 INLINE void for_panels(int64_t n_units, const Function &function) {
     using real = typename Cell::real;
-    const int64_t n_whole = HAS_TAIL_PANEL<Cell> ? whole_units<real>(n_units) : n_units, n_left = n_units - n_whole;
+    const int64_t n_whole = HAS_TAIL_PANEL<Cell> ? units_before_tail<real>(n_units) : n_units;
+    const int64_t n_left = n_units - n_whole;
     for_groups<real>(Cell::VECTORS, n_whole, [&](int n, int64_t unit) {
         function(ForwardPanel{unit, false, n, n * Cell::N_SUMS, n * Cell::N_GATES});
     });
@@ -221,12 +229,11 @@ void pack_row(const ForwardPanel &shape, PanelWriter<real> &panel, const real *r
 template <class Cell, class real>
 void pack_recurrent_bias(const ForwardPanel &shape, PanelWriter<real> &panel, const real *recurrent_bias,
                          int64_t n_units) {
-    recurrent_bias += shape.unit;
-    if (!shape.is_tail) return panel.write(recurrent_bias);
+    if (!shape.is_tail) return panel.write(recurrent_bias, shape.unit, n_units);
     const int n = static_cast<int>(n_units - shape.unit), n_before = (Cell::N_GATES - 1) * n;
     real ones[LANES<real>];
     for (real &one : ones) one = 1;
-    const real *const rows[] = {recurrent_bias, ones};
+    const real *const rows[] = {recurrent_bias + shape.unit, ones};
     for (const real *values : rows) {
         panel.write_few(nullptr, n_before);
         panel.write_few(values, n);
@@ -261,7 +268,7 @@ int64_t transposed_panels_size(int64_t n_rows, int64_t n_units) {
 // then the last units.
 template <class real, class Function>
 INLINE void for_transposed_panels(int64_t n_units, const Function &function) {
-    const int64_t n_whole = whole_units<real>(n_units);
+    const int64_t n_whole = units_before_tail<real>(n_units);
     for_groups<real>(4, n_whole, function);
     if (n_whole < n_units) function(1, n_whole);
 }
@@ -503,9 +510,13 @@ NOINLINE void backward_rows(const BackwardStep<real> &step, int64_t n, int64_t f
                             int n_vectors, const real *sums) {
     for (int64_t row = first; row < stop; row++)
         for (int v = 0; v < n_vectors; v++) {
-            const int64_t place = ((row - first) * n_vectors + v) * LANES<real>;
-            backward_vector<Cell, IS_STEP, IS_LAST>(
-                step, WholeVector<real>{row, unit + v * LANES<real>, IS_LAST ? nullptr : sums + place}, n);
+            const int64_t u = unit + v * LANES<real>, n_left = step.n_units - u;
+            const real *sums_at = IS_LAST ? nullptr : sums + ((row - first) * n_vectors + v) * LANES<real>;
+            if (HAS_MASKS || n_left >= LANES<real>)
+                backward_vector<Cell, IS_STEP, IS_LAST>(step, WholeVector<real>{row, u, sums_at}, n);
+            else if constexpr (!HAS_MASKS)
+                backward_vector<Cell, IS_STEP, IS_LAST>(
+                    step, PartOfVector<real>{row, u, sums_at, static_cast<int>(n_left)}, n);
         }
 }
 
@@ -555,12 +566,13 @@ void backward_tail(const BackwardStep<real> &step, int64_t n_next, int64_t n, in
 
 template <class Cell, bool IS_STEP, class real>
 void step_backward(const BackwardStep<real> &step, int64_t n_next, int64_t n, const real *panel) {
-    const int64_t n_whole = whole_units<real>(step.n_units);
+    const int64_t n_whole = units_before_tail<real>(step.n_units);
     for_groups<real>(4, n_whole, [&](int n_vectors, int64_t unit) {
         backward_panel<Cell, IS_STEP>(step, n_next, n, unit, n_vectors, panel);
         panel += Cell::N_GATES * step.n_units * n_vectors * LANES<real>;
     });
-    if (n_whole < step.n_units) backward_tail<Cell, IS_STEP>(step, n_next, n, n_whole, panel);
+    if constexpr (HAS_MASKS)
+        if (n_whole < step.n_units) backward_tail<Cell, IS_STEP>(step, n_next, n, n_whole, panel);
 }
 
 // Computes the deltas of steps `last` - 1 to `first`. Step `first` begins at row `row` of the batch, and at row 0 of

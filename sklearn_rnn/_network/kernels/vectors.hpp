@@ -25,6 +25,13 @@ constexpr int VECTOR_BYTES = 32;
 constexpr int VECTOR_BYTES = 16;
 #endif
 
+// Loads and stores of some lanes take one instruction.
+#if defined(__AVX512F__)
+constexpr bool HAS_MASKS = true;
+#else
+constexpr bool HAS_MASKS = false;
+#endif
+
 // Sequences in a register tile. With 4 vectors for each, 24 of 32 registers (or 12 of 16) hold sums.
 #if defined(__AVX512F__) || defined(__aarch64__)
 constexpr int TILE_ROWS = 6;
