@@ -75,11 +75,13 @@ class Problem:
             self.d_hidden = wider[:, 2:-3]
 
     def batch(self, places):
-        """Return the problem of the sequences at ``places``, longest first, for a forward pass only."""
+        """Return the problem of the sequences at ``places``, longest first."""
         part = copy.copy(self)
         part.packing = packing = Packing(self.packing.lengths[places])
-        part.x = self.x[self.packing.offsets[packing.step_of_row] + places[packing.sequence_of_row]]
-        part.state = self.state[:, places]
+        rows = self.packing.offsets[packing.step_of_row] + places[packing.sequence_of_row]
+        part.x = self.x[rows]
+        part.state, part.d_state = (np.ascontiguousarray(state[:, places]) for state in (self.state, self.d_state))
+        part.d_hidden = None if self.d_hidden is None else self.d_hidden[rows]
         return part
 
     def rows_of(self, place):
@@ -167,7 +169,7 @@ class KernelRun:
             "d_hidden": d_hidden,
             "d_state": self.put(problem.d_state),
             "d_weights": {name: self.put(array) for name, array in problem.d_weights.items()},
-            "delta": self.new((n_delta_rows, kernel.n_deltas * n_units), dtype),
+            "delta": self.new((n_delta_rows, kernel.delta_row_size(n_units)), dtype),
             "previous": self.new((0 if packing.is_dense else n_delta_rows, n_units), dtype),
             "d_x": self.new(problem.x.shape, dtype) if problem.needs_d_x else None,
         }
@@ -310,6 +312,7 @@ GUARDED_SIZES = [
     {"lengths": [5, 3, 1], "n_features": 3, "n_units": 17},
     {"lengths": range(1, 30), "n_features": 3, "n_units": 5},
     {"lengths": [4] * 7, "n_features": 9, "n_units": 67},
+    {"lengths": [3] * 17 + [1] * 4, "n_features": 2, "n_units": 10},
     {"lengths": [2, 1, 0], "n_features": 2, "n_units": 33},
 ]
 # Pools of a stepper: the output layer reads them side by side.

@@ -20,6 +20,7 @@ from kernel_problems import (
     ACTIVATIONS,
     CELLS,
     EMBEDDING_SIZES,
+    GUARDED_SIZES,
     LEVELS,
     OUTPUT_SIZES,
     POOLS,
@@ -145,7 +146,7 @@ def test_passes_give_the_same_bits_whatever_they_keep(level, cell, activation, d
 @each_level
 @each_cell
 @each_dtype
-@pytest.mark.parametrize("n_units", [1, 21, 70])
+@pytest.mark.parametrize("n_units", [1, 10, 21, 50])
 def test_a_sequence_has_the_same_bits_alone_and_in_any_batch(level, cell, activation, dtype, n_units):
     generator = np.random.default_rng(0)
     problem = Problem(cell, activation, dtype, generator.integers(0, 9, size=26), 3, n_units)
@@ -163,6 +164,20 @@ def test_a_sequence_has_the_same_bits_alone_and_in_any_batch(level, cell, activa
             assert len(hidden) == problem.packing.lengths[place]
             assert_array_equal(hidden, alone[place][0])
             assert_array_equal(final_state, alone[place][1])
+
+
+@each_level
+@each_cell
+@each_dtype
+@pytest.mark.parametrize("n_units", [10, 21, 50])
+def test_the_error_of_a_sequence_has_the_same_bits_alone_and_in_a_batch(level, cell, activation, dtype, n_units):
+    lengths = np.random.default_rng(0).integers(0, 7, size=23)
+    problem = Problem(cell, activation, dtype, lengths, 3, n_units)
+    together = KernelRun(level, problem).both()
+    for place in range(0, len(lengths), 3):
+        alone = KernelRun(level, problem.batch(np.array([place]))).both()
+        assert_array_equal(alone["d_x"], together["d_x"][problem.rows_of(place)])
+        assert_array_equal(alone["d_initial_state"][:, 0], together["d_initial_state"][:, place])
 
 
 @each_level
@@ -921,7 +936,7 @@ def test_passes_take_subnormal_numbers_for_zero_and_leave_the_arithmetic_of_the_
     kernel.forward(panels, batch_sizes, x, zero, final, hidden, tape)
     assert hidden[1, 0] == 0
     d_weights = {"input": 0 * one, "recurrent": 0 * one, "bias": np.zeros(1, dtype)}
-    work = np.empty((1, 1), dtype), np.empty((0, 1), dtype)
+    work = np.empty((1, kernel.delta_row_size(1)), dtype), np.empty((0, 1), dtype)
     kernel.backward(transposed, None, batch_sizes, one, hidden, tape, None, d_state, d_weights, *work)
     assert d_weights["input"][0, 0] == 0
     assert (x * one)[0, 0] == x[0, 0] > 0
@@ -1033,7 +1048,7 @@ for method, arguments, optional in (
 def test_kernels_stay_inside_their_arrays(level):
     # One process for all: it prints what it runs, so that an error shows where the process died.
     n_runs = {
-        "run_between_guards": 2 * len(CELLS) * 2 * 5 * 2,
+        "run_between_guards": 2 * len(CELLS) * 2 * len(GUARDED_SIZES) * 2,
         "run_outputs_and_steps_between_guards": 2 * 2 * (len(OUTPUT_SIZES) + len(CELLS) * len(POOLS)),
         "run_embeddings_between_guards": 2 * 2 * len(EMBEDDING_SIZES),
     }

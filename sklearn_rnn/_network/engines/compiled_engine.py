@@ -236,7 +236,7 @@ class CompiledRecurrence:
             d_hidden,
             d_state,
             d_weights,
-            buffers.array("delta", (n_rows, kernel.n_deltas * n_units), dtype),
+            buffers.array("delta", (n_rows, kernel.delta_row_size(n_units)), dtype),
             buffers.array("previous states", (0 if packing.is_dense else n_rows, n_units), dtype),
             d_x := buffers.array("d_x", x.shape, dtype) if needs_d_x else None,
         )
@@ -255,6 +255,6 @@ def _row_values(name: str, activation: str, dtype: np.dtype, n_units: int, keeps
         tape=n_units + kernel.tape_row_size(n_units),
         without_tape=n_kept,
         touched=n_kept,
-        work=kernel.n_deltas * n_units,
+        work=kernel.delta_row_size(n_units),
         max_work_rows=kernel.n_delta_rows(np.array([0, sys.maxsize]), n_units),
     )

@@ -58,6 +58,7 @@ cdef extern from "kernels.h" nogil:
         int64_t (*forward_panels_size)(int64_t n_features, int64_t n_units) noexcept nogil
         int64_t (*transposed_panels_size)(int64_t n_rows, int64_t n_units) noexcept nogil
         int64_t (*tape_row_size)(int64_t n_units) noexcept nogil
+        int64_t (*delta_row_size)(int64_t n_units) noexcept nogil
         void (*pack_forward)(int64_t n_features, int64_t n_units, const void *input, const void *recurrent,
                              const void *bias, const void *recurrent_bias, void *panels) noexcept nogil
         void (*pack_transposed)(int64_t n_rows, int64_t n_units, const void *weights, void *panels) noexcept nogil
@@ -421,6 +422,10 @@ cdef class Kernel:
         """Number of elements of the tape for each row."""
         return self.kernels.tape_row_size(n_units)
 
+    def delta_row_size(self, n_units):
+        """Number of elements of the work array ``delta`` of :meth:`backward` for each row."""
+        return self.kernels.delta_row_size(n_units)
+
     def pack_forward(self, np.ndarray input_weights not None, np.ndarray recurrent not None, bias, recurrent_bias,
                      panels):
         """Write the weights into ``panels``, in the order in which :meth:`forward` reads them.
@@ -560,7 +565,7 @@ cdef class Kernel:
             Gradient with respect to the final state; overwritten with the gradient with respect to the initial state.
         d_weights : dict of ndarray
             The kernel adds the gradients of "input", "recurrent", "bias" and, for GRU, "recurrent_bias".
-        delta : ndarray of shape (n_delta_rows, n_deltas * n_units)
+        delta : ndarray of shape (n_delta_rows, delta_row_size)
             Work array.
         previous : ndarray of shape (n_delta_rows, n_units)
             Work array; it has 0 rows if all sequences are equally long.
@@ -593,7 +598,7 @@ cdef class Kernel:
             arrays.d_x = data_of(d_x, "d_x", kind, n_rows * n_features, True)
         require_axes("delta", delta, 2)
         arrays.n_delta_rows = delta.shape[0]
-        arrays.delta = data_of(delta, "delta", kind, arrays.n_delta_rows * self.n_deltas * n_units, True)
+        arrays.delta = data_of(delta, "delta", kind, arrays.n_delta_rows * self.kernels.delta_row_size(n_units), True)
         is_dense = size.n_steps == 0 or size.batch_sizes[size.n_steps - 1] == size.n_sequences
         n_previous = 0 if is_dense else arrays.n_delta_rows * n_units
         arrays.previous = data_of(previous, "previous", kind, n_previous, True)

@@ -47,6 +47,17 @@ struct ReducedExp {
         using C = ExpConstants<real>;
         return (Vec<real>)((rounded + (C::BIAS + shift)) << C::MANTISSA_BITS);
     }
+
+    // exp(x), also if it is subnormal.
+    INLINE Vec<real> exp() const {
+        using C = ExpConstants<real>;
+#if defined(__AVX512F__)
+        return scaled(p + 1, (Vec<real>)rounded - C::ROUND);
+#else
+        const Vec<real> scaled_power = power(C::SCALE);
+        return (scaled_power * p + scaled_power) * C::UNSCALE;
+#endif
+    }
 };
 
 template <class real>
@@ -67,10 +78,7 @@ template <class real>
 INLINE Vec<real> sigmoid(Vec<real> x) {
     using C = ExpConstants<real>;
     Vec<real> minus_magnitude = (Vec<real>)((UVec<real>)x | (UVec<real>)broadcast(real(-0.)));
-    Vec<real> clamped = minus_magnitude < C::ZERO_BELOW ? broadcast(C::ZERO_BELOW) : minus_magnitude;
-    ReducedExp<real> reduced = reduced_exp<real>(clamped);
-    Vec<real> power = reduced.power(C::SCALE);
-    Vec<real> e = (power * reduced.p + power) * C::UNSCALE;
+    Vec<real> e = reduced_exp<real>(at_least<real>(C::ZERO_BELOW, minus_magnitude)).exp();
     return (x < 0 ? e : broadcast(real(1))) / (e + 1);
 }
 
@@ -78,8 +86,7 @@ INLINE Vec<real> sigmoid(Vec<real> x) {
 template <class real>
 INLINE Vec<real> tanh(Vec<real> x) {
     using C = ExpConstants<real>;
-    Vec<real> clamped = x > C::TANH_IS_1 ? broadcast(C::TANH_IS_1) : x;
-    clamped = clamped < -C::TANH_IS_1 ? broadcast(-C::TANH_IS_1) : clamped;
+    Vec<real> clamped = at_least<real>(-C::TANH_IS_1, at_most<real>(C::TANH_IS_1, x));
     ReducedExp<real> reduced = reduced_exp<real>(clamped + clamped);
     Vec<real> power = reduced.power(0);
     Vec<real> exp_minus_1 = power * reduced.p + (power - 1);

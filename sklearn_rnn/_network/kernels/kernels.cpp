@@ -21,6 +21,7 @@ constexpr CellKernels kernels_of() {
             forward_panels_size<Cell>,
             transposed_panels_size<Cell>,
             tape_row_size<Cell>,
+            delta_row_size<Cell>,
             pack_forward<Cell>,
             pack_transposed<Cell>,
             forward<Cell>,
@@ -42,7 +43,7 @@ void activate_all(int activation, int64_t n, void *values) {
     real *value = static_cast<real *>(values);
     for (int64_t i = 0; i < n; i += LANES<real>) {
         const int lanes = static_cast<int>(smaller<int64_t>(LANES<real>, n - i));
-        store<false>(value + i, activate<real>(activation, load<false>(value + i, lanes)), lanes);
+        store_first<real>(value + i, activate<real>(activation, load_first(value + i, lanes)), lanes);
     }
 }
 

@@ -38,7 +38,7 @@ struct BackwardArrays {
     void *d_bias;              // IN, OUT (n_gates * n_units,)
     void *d_recurrent_bias;    // IN, OUT (n_units,); null if the cell has no recurrent bias
     void *d_x;                 // OUT (n_rows, n_features); or null
-    void *delta;               // work array (n_delta_rows, n_deltas * n_units): the errors of a range of steps
+    void *delta;               // work array (n_delta_rows, delta_row_size): the errors of a range of steps
     void *previous;            // work array (n_delta_rows, n_units): h before these steps; unused if lengths are equal
     int64_t n_delta_rows;      // at least the rows of the largest step
 };
@@ -48,12 +48,13 @@ struct CellKernels {
     const char *name;         // the Python cell's name
     int64_t n_gates;          // the weights have n_gates * n_units columns
     int64_t n_states;         // a state is h and, in LSTM, c: (n_states, n_sequences, n_units)
-    int64_t n_deltas;         // the errors of a row: n_deltas * n_units
+    int64_t n_deltas;         // the errors of a row: n_deltas * n_units, and whole vectors in memory
     bool has_recurrent_bias;  // a second bias (n_units,), which GRU's reset gate multiplies
     bool has_activations;     // true: Recurrence::activation chooses f; false: f is tanh
     int64_t (*forward_panels_size)(int64_t n_features, int64_t n_units);
     int64_t (*transposed_panels_size)(int64_t n_rows, int64_t n_units);
     int64_t (*tape_row_size)(int64_t n_units);
+    int64_t (*delta_row_size)(int64_t n_units);
     // IN input (n_features, n_gates * n_units), recurrent (n_units, n_gates * n_units), bias (n_gates * n_units,),
     // recurrent_bias (n_units,), or null if the cell has none; OUT panels (forward_panels_size,).
     void (*pack_forward)(int64_t n_features, int64_t n_units, const void *input, const void *recurrent,

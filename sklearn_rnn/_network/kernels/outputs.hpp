@@ -20,40 +20,29 @@ void pack_output(int64_t n_hidden, int64_t n_outputs, const void *weight, const 
         for (int v = 0; v < n_vectors; v++)
             panel.write(static_cast<const real *>(row), column + v * LANES<real>, n_outputs);
     };
-    for_groups<4, real>(n_outputs, [&](auto columns, int64_t column) {
-        pack_row(bias, column, columns.n);
+    for_groups<real>(4, n_outputs, [&](int n_vectors, int64_t column) {
+        pack_row(bias, column, n_vectors);
         for (int64_t k = 0; k < n_hidden; k++)
-            pack_row(static_cast<const real *>(weight) + k * n_outputs, column, columns.n);
+            pack_row(static_cast<const real *>(weight) + k * n_outputs, column, n_vectors);
     });
-}
-
-template <class real, int M, int N>
-NOINLINE void output_tile(int64_t n_hidden, int64_t n_outputs, const real *panel, const real *hidden, real *scores,
-                          int64_t n_left) {
-    Tile<real, M, N> tile;
-    tile.multiply(n_hidden, hidden, n_hidden, tile.begin_with(panel));
-    Vec<real> sums[M * N];
-    tile.write(sums);
-    for (int i = 0; i < M; i++)
-        for (int v = 0; v < N; v++) {
-            const int lanes = static_cast<int>(smaller<int64_t>(LANES<real>, n_left - v * LANES<real>));
-            store<false>(scores + i * n_outputs + v * LANES<real>, sums[i * N + v], lanes);
-        }
 }
 
 template <class real>
 void output(int64_t n_rows, int64_t n_hidden, int64_t n_outputs, const void *panels, const void *hidden,
             void *scores) {
     const SubnormalsAreZero mode;
-    const real *panel = static_cast<const real *>(panels), *row = static_cast<const real *>(hidden);
+    const real *panel = static_cast<const real *>(panels);
+    const Factor<real> rows{n_hidden, static_cast<const real *>(hidden), n_hidden};
     real *score = static_cast<real *>(scores);
-    for_groups<4, real>(n_outputs, [&](auto columns, int64_t column) {
-        constexpr int N = columns.n;
-        for_rows(0, n_rows, [&](auto rows, int64_t first) {
-            output_tile<real, rows.n, N>(n_hidden, n_outputs, panel, row + first * n_hidden,
-                                         score + first * n_outputs + column, n_outputs - column);
+    Sums<real> sums;
+    for_groups<real>(4, n_outputs, [&](int n_vectors, int64_t column) {
+        const int width = n_vectors * LANES<real>;
+        const Product<real> product{panel, 0, {rows, NO_FACTOR<real>}, panel + width};
+        for_rows(n_vectors, 0, n_rows, [&](int n, int64_t first) {
+            multiply_tile(product, n_vectors, first, n, sums.values, width);
+            store_sums(sums.values, n, n_vectors, score + first * n_outputs + column, n_outputs, n_outputs - column);
         });
-        panel += (1 + n_hidden) * N * LANES<real>;
+        panel += (1 + n_hidden) * width;
     });
 }
 

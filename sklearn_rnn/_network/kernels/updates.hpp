@@ -46,8 +46,11 @@ double relative_size(const Adam &settings, int64_t n, const void *gradients, con
     for (int64_t start = 0; start < n; start += CHUNK) {
         Vec<real> sum{};
         const auto add = [&](int64_t i, auto full, int lanes) INLINE_LAMBDA {
-            const Vec<real> g = load<full.value>(gradient + i, lanes), squares = g * g;
-            const Vec<real> v = kept * load<full.value>(variance + i, lanes) + added * squares;
+            const auto values = [&](const real *from) INLINE_LAMBDA {
+                return full.value ? load<real>(from + i) : load_first(from + i, lanes);
+            };
+            const Vec<real> g = values(gradient), squares = g * g;
+            const Vec<real> v = kept * values(variance) + added * squares;
             sum += squares / (v > smallest ? v : smallest);
         };
         const int64_t stop = smaller(start + CHUNK, n);
