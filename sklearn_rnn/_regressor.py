@@ -259,8 +259,8 @@ class RNNRegressor(RegressorMixin, BaseRNN):
         from sklearn.metrics import r2_score  # here: importing it takes longer than all of this package
 
         y, predicted, weights = self._read_scored(X, y, sample_weight)
-        counting = weights > 0  # 0 times an infinite square would be NaN
-        y, predicted, weights = y[counting], predicted[counting], weights[counting]
+        y = np.array(y)
+        y[weights == 0] = 0  # 0 times an infinite square would be NaN
         check_squares(y, weights)
         with naming_targets("y"), np.errstate(over="ignore"):  # squared errors may be infinite: R^2 is -inf
             return r2_score(y, predicted, sample_weight=weights)
