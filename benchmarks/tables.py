@@ -373,7 +373,7 @@ def _table_of_cluster(results):
         rows.append((what, f"{row['in']:.1f} times the weights in, {row['out']:.1f} out"))
     for row in results.get("memory", {"rows": []})["rows"]:
         what = (
-            f"growth of memory over {row['rounds']:,} of {_kind(row, several=True)}, ``low-level-log-length`` "
+            f"growth of memory over {row['rounds']:,} {_kind(row, several=True)}, ``low-level-log-length`` "
             f"{row['log_length']}"
         )
         figures = f"client {row['client_growth_mb']:.1f} MB, scheduler {row['scheduler_growth_mb']:.1f} MB"
@@ -403,7 +403,7 @@ def _table_of_workers(model):
             alone = model["parts"] * row["part_ms"]
             rows.append((row["units"], way, *(f"{alone / ms:.1f}" for ms in row[way])))
     title = f"Times as fast as one thread, {model['parts']} parts of {model['batch']} sequences an update, by a model"
-    return table(title, ["units", "updates", *(f"{n} workers" for n in model["workers"])], rows)
+    return table(title, ["units", "updates", *(f"{n} worker{'s' * (n > 1)}" for n in model["workers"])], rows)
 
 
 def _table_of_accuracy(accuracy):
