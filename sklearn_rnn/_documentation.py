@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import textwrap
-from inspect import signature
+from inspect import cleandoc, signature
 
 # numpydoc has no headings within "Parameters": the groups give the order and a list above it.
 # docs/_extensions/parameter_groups.py puts headings into the pages; docs/user_guide/parameters.rst has tables.
@@ -354,9 +354,9 @@ def document_rnn(cls):
         "attributes": ATTRIBUTES,
         "references": REFERENCES,
     }
-    indented = {name: textwrap.indent(text, "    ").strip() for name, text in shared.items()}
     if cls.__doc__ is not None:  # it is under python -OO
-        cls.__doc__ = cls.__doc__.format(**indented)
+        # Python 3.13 takes the indentation away when it compiles, earlier ones leave it.
+        cls.__doc__ = cleandoc(cls.__doc__).format(**{name: text.strip() for name, text in shared.items()})
     return cls
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import textwrap
 from collections.abc import Callable, Iterator
 from numbers import Integral
 from typing import Any
@@ -51,7 +50,7 @@ def init_of(plain: type) -> Callable[..., None]:
 def document_dask_rnn(cls: type) -> type:
     """Fill ``{of_cluster}`` of a class's docstring, and what :func:`~sklearn_rnn._documentation.document_rnn` fills."""
     if cls.__doc__ is not None:  # it is under python -OO
-        cls.__doc__ = cls.__doc__.replace("{of_cluster}", textwrap.indent(DOCUMENTATION, "    ").strip())
+        cls.__doc__ = inspect.cleandoc(cls.__doc__).replace("{of_cluster}", DOCUMENTATION.strip())
     return document_rnn(cls)
 
 
