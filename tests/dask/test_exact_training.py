@@ -1,5 +1,6 @@
 """Updates that are sums over parts: those of a plain fit, and the same bits on any cluster."""
 
+import inspect
 import pickle
 import re
 
@@ -134,7 +135,7 @@ def test_parameters_are_those_of_the_plain_estimators_and_four_more():
     for estimator in (of_dask.DaskRNNClassifier(), of_dask.DaskRNNRegressor()):
         own, plain = estimator.get_params(), plain_of(estimator).get_params()
         assert own == plain | {"client": None, "local_updates": None, "by": None, "order": None}
-        listed = re.findall(r"^    (\w+) : .*default=", type(estimator).__doc__, re.MULTILINE)
+        listed = re.findall(r"^(\w+) : .*default=", inspect.getdoc(type(estimator)), re.MULTILINE)
         assert set(listed) == set(own)
     with pytest.raises(TypeError, match="unexpected keyword argument 'units'"):
         of_dask.DaskRNNClassifier(units=3)
