@@ -6,7 +6,7 @@
   same batches. The two take turns.
 * overhead: the part of an update or a round in which no worker computes, 64 units, 4 to 64 parts.
 * traffic: bytes that enter and leave the scheduler in a round, in units of the network's weights.
-* memory: of the client and of the scheduler over 1,000 rounds.
+* memory: of the client and of the scheduler over 1,000 rounds, with Dask's log of messages as it is, and short.
 * large: data in .npy files that are larger than the memory of all workers (``--gigabytes``, ``--limit``).
 * model: time of an update on 1 to 64 workers, from the constants that ``overhead`` and ``speed`` measured.
 * accuracy: after as many epochs as a plain fit, from data in 4 parts (``--ucr`` adds sets of a folder).
@@ -47,7 +47,8 @@ from sklearn_rnn.datasets import load_japanese_vowels
 
 COMMON = {"random_state": 0, "n_iter_no_change": 10**6, "tol": 0.0, "patch_size": 1, "normalize_features": False}
 N_FEATURES = 3
-LOG_LENGTH, LOG_VARIABLE = 1000, "DASK_DISTRIBUTED__ADMIN__LOW_LEVEL_LOG_LENGTH"  # Dask's default
+LOG_LENGTH = 1000  # messages, Dask's default
+LOG_VARIABLE = "DASK_DISTRIBUTED__ADMIN__LOW_LEVEL_LOG_LENGTH"
 
 
 # ---- Data, and clocks ----------------------------------------------------------------------------------

@@ -913,7 +913,10 @@ cdef class Stepper:
         if output.type_number != self.type_number or len(panels) != len(states) or not states:
             raise ValueError("output is of another dtype than kernel, or panels and states are not one for each layer.")
         if n_directions not in (1, 2) or len(panels) % n_directions or (n_directions == 2 and scaling is not None):
-            raise ValueError(f"n_directions={n_directions} goes with neither {len(panels)} panels nor scalers.")
+            raise ValueError(
+                f"n_directions is {n_directions}: it must be 1, or 2 for an even number of panels, here {len(panels)}, "
+                "without scalers."
+            )
         self.n_directions, self.n_layers = n_directions, len(panels) // n_directions
         cdef np.ndarray batch_sizes = np.full(1, self.n_sequences, np.int64)
         self.held = [panels, states, output_panels, pooled, n_steps, batch_sizes]
@@ -1130,12 +1133,13 @@ cdef class Stepper:
         cdef size_t depth, place
         for place in range(self.layers.size()):
             depth = place // self.n_directions
+            if self.n_directions == 2:
+                self.reversed_inputs[depth].resize(n_rows * self.sizes[place].n_features * item_size + ALIGNMENT)
             if self.keeps_hidden(depth, of_each):
                 n_values = (self.n_sequences + n_rows) * self.sizes[place].n_units
                 self.hidden_of_steps[place].resize(n_values * item_size + ALIGNMENT)
-            if self.n_directions == 2:
-                self.reversed_inputs[depth].resize(n_rows * self.sizes[place].n_features * item_size + ALIGNMENT)
-                self.joined[depth].resize(2 * n_rows * self.sizes[place].n_units * item_size + ALIGNMENT)
+                if self.n_directions == 2:
+                    self.joined[depth].resize(2 * n_rows * self.sizes[place].n_units * item_size + ALIGNMENT)
         return 0
 
     cdef bint keeps_hidden(self, size_t depth, bint of_each) noexcept nogil:
