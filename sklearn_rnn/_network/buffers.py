@@ -44,7 +44,7 @@ class Buffers:
 
 
 class NetworkBuffers(dict[str, Buffers]):
-    """One set of work arrays for each direction of each layer, and one for the embedding."""
+    """One set of work arrays for each direction of each layer, one for the embedding, and one for the readout."""
 
     @property
     def n_bytes(self) -> int:
@@ -52,5 +52,5 @@ class NetworkBuffers(dict[str, Buffers]):
         return sum(buffers.n_bytes for buffers in self.values())
 
     def of(self, name: str) -> Buffers:
-        """Return the buffers of the direction called ``name``, or of the "embedding"."""
+        """Return the buffers of the direction called ``name``, of the "embedding" or of the "readout"."""
         return self.setdefault(name, Buffers())

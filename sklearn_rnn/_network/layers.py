@@ -89,7 +89,7 @@ class LayerPasses:
                 tapes.append(tape)
             if is_last and not keeps_hidden:
                 return None, final_state, tapes
-            hidden = outputs[0] if len(layer) == 1 else np.concatenate(outputs, axis=1)
+            hidden = outputs[0] if len(layer) == 1 else _side_by_side(outputs, packing, buffers.of(layer[0].name))
             if masks is not None and not is_last:
                 hidden = hidden * masks[depth][packing.sequence_of_row]
         return hidden, final_state, tapes
@@ -139,7 +139,10 @@ class LayerPasses:
                     buffers.of(direction.name),
                     needs_d_x=depth > 0 or needs_d_x,
                 )
-                d_below = d_input if d_below is None else d_below + d_input
+                if d_below is None:
+                    d_below = d_input
+                elif d_input is not None:
+                    d_below += d_input
             d_hidden = d_below
             if masks is not None and depth > 0:
                 d_hidden *= masks[depth - 1][packing.sequence_of_row]
@@ -156,13 +159,10 @@ class LayerPasses:
         keeps_tape: bool,
         keeps_hidden: bool,
     ) -> tuple[np.ndarray | None, np.ndarray, Tape]:
-        """Run one direction of a layer."""
+        """Run one direction of a layer; the hidden states are in the order in which it reads the steps."""
         if direction.is_reverse:  # the same recurrence over the rows counted from each sequence's end
-            x = x[packing.reversed_rows]
-        hidden, final, tape = self._recurrence.forward(x, packing, state, weights, buffers, keeps_tape, keeps_hidden)
-        if direction.is_reverse and keeps_hidden and hidden is not None:
-            hidden = hidden[packing.reversed_rows]
-        return hidden, final, tape
+            x = _reversed(x, packing, buffers, "x")
+        return self._recurrence.forward(x, packing, state, weights, buffers, keeps_tape, keeps_hidden)
 
     def _run_back(
         self,
@@ -176,10 +176,26 @@ class LayerPasses:
         needs_d_x: bool,
     ) -> tuple[np.ndarray | None, np.ndarray]:
         """Carry the error back through one direction of a layer."""
-        reversed_rows = tape.packing.reversed_rows if direction.is_reverse else None
         if direction.is_reverse and d_hidden is not None:
-            d_hidden = d_hidden[reversed_rows]
+            d_hidden = _reversed(d_hidden, tape.packing, buffers, "d_hidden")
         d_x, d_initial = self._recurrence.backward(tape, d_hidden, d_state, weights, d_weights, buffers, needs_d_x)
         if direction.is_reverse and d_x is not None:
-            d_x = d_x[reversed_rows]
+            d_x = _reversed(d_x, tape.packing, buffers, "d_x in time")
         return d_x, d_initial
+
+
+def _reversed(rows: np.ndarray, packing: Packing, buffers: Buffers, name: str) -> np.ndarray:
+    """Return rows with the steps of each sequence in reverse order, in the memory of ``buffers``."""
+    to = buffers.array(name, rows.shape, rows.dtype)
+    to[packing.reversed_rows] = rows  # row i changes places with row reversed_rows[i]
+    return to
+
+
+def _side_by_side(outputs: list[np.ndarray], packing: Packing, buffers: Buffers) -> np.ndarray:
+    """Return the hidden states of both directions side by side and in time, in the memory of ``buffers``."""
+    hidden, of_reverse = outputs
+    n_rows, n_units = hidden.shape
+    to = buffers.array("both directions", (n_rows, 2 * n_units), hidden.dtype)
+    to[:, :n_units] = hidden
+    to[:, n_units:][packing.reversed_rows] = of_reverse
+    return to

@@ -486,11 +486,13 @@ class RecurrentNetwork:
         views = self.parameters.views
         return pooled @ views["readout.weight"] + views["readout.bias"]
 
-    def scores_backward(self, pooled: np.ndarray, d_scores: np.ndarray, gradient: Parameters) -> np.ndarray:
-        """Add the output layer's gradients to ``gradient``; return the one with respect to ``pooled``."""
+    def scores_backward(
+        self, pooled: np.ndarray, d_scores: np.ndarray, gradient: Parameters, out: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Add the output layer's gradients to ``gradient``; return the one with respect to ``pooled``, in ``out``."""
         gradient.views["readout.weight"] += pooled.T @ d_scores
         gradient.views["readout.bias"] += d_scores.sum(axis=0)
-        return d_scores @ self.parameters.views["readout.weight"].T
+        return np.matmul(d_scores, self.parameters.views["readout.weight"].T, out=out)
 
     # ---- Streams -------------------------------------------------------------------------------------
 

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from sklearn_rnn._data.packing import Packing
+from sklearn_rnn._network.buffers import Buffers
 
 
 class LoopsOverSteps(Protocol):
@@ -76,11 +77,14 @@ class Pool(ABC):
         for a pool without memory. To continue where another pool ended, copy its values into these arrays.
     needs_hidden : bool
         Whether the pool needs the hidden states of every step, and not only the final state.
+    writes_every_row : bool
+        Whether every row has an error.
     loops : LoopsOverSteps
         Loops of the engine that runs the network.
     """
 
     needs_hidden = True
+    writes_every_row = False
     loops: LoopsOverSteps = NumpyLoops()
 
     def __init__(self, lengths: np.ndarray, n_units: int, dtype: DTypeLike) -> None:
@@ -99,9 +103,25 @@ class Pool(ABC):
         n_pooled is n_units, or a multiple of it for several pools side by side.
         """
 
+    def d_hidden(self, d_pooled: np.ndarray, packing: Packing, first_step: int, buffers: Buffers) -> np.ndarray | None:
+        """Return the error of each row of a window, (n_rows, n_units), in the memory of ``buffers``.
+
+        None: all errors are 0.
+        """
+        if not self.needs_hidden:
+            return None
+        errors = buffers.array("d_hidden", (packing.n_rows, self.shape[1]), self.dtype)
+        self.write_errors(errors, d_pooled, packing, first_step)
+        return errors
+
+    def write_errors(self, errors: np.ndarray, d_pooled: np.ndarray, packing: Packing, first_step: int) -> None:
+        """Write the error of each row of a window to ``errors``, (n_rows, n_units)."""
+        errors[...] = 0
+        self.add_errors(errors, d_pooled, packing, first_step)
+
     @abstractmethod
-    def d_hidden(self, d_pooled: np.ndarray, packing: Packing, first_step: int) -> np.ndarray | None:
-        """Return the error of each row of a window, (n_rows, n_units), or None if all errors are 0."""
+    def add_errors(self, errors: np.ndarray, d_pooled: np.ndarray, packing: Packing, first_step: int) -> None:
+        """Add the error of each row of a window to ``errors``, (n_rows, n_units)."""
 
     def has_error(self, start: int, stop: int) -> bool:
         """Whether any error enters at steps ``start`` to ``stop - 1``, or at the ends of sequences that end there."""
@@ -123,8 +143,8 @@ class LastPool(Pool):
     def finish(self, final_hidden: np.ndarray) -> np.ndarray:
         return final_hidden
 
-    def d_hidden(self, d_pooled: np.ndarray, packing: Packing, first_step: int) -> np.ndarray | None:
-        return None
+    def add_errors(self, errors: np.ndarray, d_pooled: np.ndarray, packing: Packing, first_step: int) -> None:
+        pass
 
     def _ends(self, start: int, stop: int) -> np.ndarray:
         return (start < self.lengths) & (self.lengths <= stop)
@@ -141,6 +161,8 @@ class LastPool(Pool):
 class MeanPool(Pool):
     """The mean of h_t over each sequence's own steps."""
 
+    writes_every_row = True
+
     def __init__(self, lengths: np.ndarray, n_units: int, dtype: DTypeLike) -> None:
         super().__init__(lengths, n_units, dtype)
         self._sum = self.running["sum"] = np.zeros(self.shape, dtype)
@@ -152,8 +174,13 @@ class MeanPool(Pool):
     def finish(self, final_hidden: np.ndarray) -> np.ndarray:
         return self._sum * self._share
 
-    def d_hidden(self, d_pooled: np.ndarray, packing: Packing, first_step: int) -> np.ndarray | None:
-        return (d_pooled * self._share)[packing.sequence_of_row]
+    def write_errors(self, errors: np.ndarray, d_pooled: np.ndarray, packing: Packing, first_step: int) -> None:
+        of_sequences = d_pooled * self._share
+        # mode="clip" writes to ``errors`` directly; no index is out of range.
+        np.take(of_sequences, packing.sequence_of_row, axis=0, out=errors, mode="clip")
+
+    def add_errors(self, errors: np.ndarray, d_pooled: np.ndarray, packing: Packing, first_step: int) -> None:
+        errors += (d_pooled * self._share)[packing.sequence_of_row]
 
 
 class MaxPool(Pool):
@@ -171,12 +198,10 @@ class MaxPool(Pool):
     def finish(self, final_hidden: np.ndarray) -> np.ndarray:
         return self._maximum
 
-    def d_hidden(self, d_pooled: np.ndarray, packing: Packing, first_step: int) -> np.ndarray | None:
+    def add_errors(self, errors: np.ndarray, d_pooled: np.ndarray, packing: Packing, first_step: int) -> None:
         step = self._step_of_maximum - first_step
         sequence, unit = np.nonzero((step >= 0) & (step < packing.n_steps))
-        d_hidden = np.zeros((packing.n_rows, self.shape[1]), self.dtype)
-        d_hidden[packing.offsets[step[sequence, unit]] + sequence, unit] = d_pooled[sequence, unit]
-        return d_hidden
+        errors[packing.offsets[step[sequence, unit]] + sequence, unit] += d_pooled[sequence, unit]
 
 
 class PoolsSideBySide(Pool):
@@ -203,15 +228,17 @@ class PoolsSideBySide(Pool):
     def finish(self, final_hidden: np.ndarray) -> np.ndarray:
         return np.concatenate([pool.finish(final_hidden) for pool in self._pools], axis=1)
 
-    def d_hidden(self, d_pooled: np.ndarray, packing: Packing, first_step: int) -> np.ndarray | None:
-        d_hidden: np.ndarray | None = None
+    def write_errors(self, errors: np.ndarray, d_pooled: np.ndarray, packing: Packing, first_step: int) -> None:
+        pairs = [pair for pair in zip(self._pools, self._split(d_pooled)) if pair[0].needs_hidden]
+        # One that writes every row writes first: to add them, it would need them all a second time.
+        (first, d_first), *others = sorted(pairs, key=lambda pair: not pair[0].writes_every_row)
+        first.write_errors(errors, d_first, packing, first_step)
+        for pool, d_own in others:
+            pool.add_errors(errors, d_own, packing, first_step)
+
+    def add_errors(self, errors: np.ndarray, d_pooled: np.ndarray, packing: Packing, first_step: int) -> None:
         for pool, d_own in zip(self._pools, self._split(d_pooled)):
-            d_rows = pool.d_hidden(d_own, packing, first_step)
-            if d_hidden is None:
-                d_hidden = d_rows
-            elif d_rows is not None:
-                d_hidden += d_rows
-        return d_hidden
+            pool.add_errors(errors, d_own, packing, first_step)
 
     def has_error(self, start: int, stop: int) -> bool:
         return any(pool.has_error(start, stop) for pool in self._pools)

@@ -140,10 +140,10 @@ class Backpropagation:
         first = packing.offsets[max(loss_start - segment.start, 0)]
         targets, weights = self._batch.targets[segment.rows][first:], self._batch.weights[segment.rows][first:]
         mask = None if self._masks.readout is None else self._masks.readout[packing.sequence_of_row[first:]]
-        d_seen, loss = self._losses(hidden[first:], mask, targets, weights)
-        if first:
-            d_seen = np.concatenate([np.zeros((first, d_seen.shape[1]), d_seen.dtype), d_seen])
-        return d_seen, loss, weights.sum(dtype=np.float64)
+        d_hidden = self.memory.work.of("readout").array("d_hidden", hidden.shape, hidden.dtype)
+        d_hidden[:first] = 0
+        _, loss = self._losses(hidden[first:], mask, targets, weights, d_hidden[first:])
+        return d_hidden, loss, weights.sum(dtype=np.float64)
 
     # ---- Readouts "last", "mean", "max": one loss a sequence, one update a batch ---------------------
 
@@ -217,7 +217,8 @@ class Backpropagation:
         d_state = self.network.d_final_state(pool.d_final_hidden(d_pooled, window.loss_start, window.stop))
         for segment, hidden, tape in steps.backward():
             has_loss = segment.start >= window.loss_start  # otherwise its losses belong to an earlier window
-            d_hidden = pool.d_hidden(d_pooled, tape.packing, segment.start) if has_loss else None
+            buffers = self.memory.work.of("readout")
+            d_hidden = pool.d_hidden(d_pooled, tape.packing, segment.start, buffers) if has_loss else None
             d_state = self._backward(segment, tape, d_hidden, d_state)
             del hidden, tape, d_hidden
 
@@ -259,14 +260,19 @@ class Backpropagation:
         return state
 
     def _losses(
-        self, seen: np.ndarray, mask: np.ndarray | None, targets: np.ndarray, weights: np.ndarray
+        self,
+        seen: np.ndarray,
+        mask: np.ndarray | None,
+        targets: np.ndarray,
+        weights: np.ndarray,
+        out: np.ndarray | None = None,
     ) -> tuple[np.ndarray, float]:
-        """Return the gradient with respect to the rows that the output layer sees, and the sum of their losses."""
+        """Return the gradient with respect to the rows that the output layer sees, in ``out``, and their losses."""
         if mask is not None:
             seen = seen * mask
         scores = self.network.scores(seen)
         d_scores = self.loss.gradient(scores, targets, weights)
-        d_seen = self.network.scores_backward(seen, d_scores, self.gradient)
+        d_seen = self.network.scores_backward(seen, d_scores, self.gradient, out)
         if mask is not None:
             d_seen *= mask
         return d_seen, self.loss.value(scores, targets, weights)

@@ -151,7 +151,7 @@ def _loss_and_errors(
     scores, shares = network.scores(pooled), batch.weights / batch.weights.sum()
     d_scores = loss.gradient(scores, batch.targets, shares)
     d_pooled = network.scores_backward(pooled, d_scores, network.parameters.like())
-    d_hidden = pool.d_hidden(d_pooled, packing, 0)
+    d_hidden = pool.d_hidden(d_pooled, packing, 0, buffers.of("readout"))
     errors = np.zeros((packing.n_rows, network.n_hidden)) if d_hidden is None else d_hidden[packing.reversed_rows]
     errors[: packing.n_sequences] += pool.d_final_hidden(d_pooled, 0, packing.n_steps)
     return loss.value(scores, batch.targets, shares), errors

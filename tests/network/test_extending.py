@@ -103,8 +103,8 @@ class SumPool(Pool):
     def finish(self, final_hidden):
         return self.running["sum"]
 
-    def d_hidden(self, d_pooled, packing, first_step):
-        return d_pooled[packing.sequence_of_row]
+    def add_errors(self, errors, d_pooled, packing, first_step):
+        errors += d_pooled[packing.sequence_of_row]
 
 
 class OtherGRU(GRUCell):

@@ -6,6 +6,7 @@ from helpers import numerical_gradient
 from numpy.testing import assert_allclose, assert_array_equal
 
 from sklearn_rnn._data.packing import Packing
+from sklearn_rnn._network.buffers import Buffers
 from sklearn_rnn._network.readouts import READOUTS, LastPool, MaxPool, MeanPool
 
 LENGTHS = np.array([6, 4, 3, 3, 1])
@@ -42,7 +43,7 @@ def d_hidden_of(readout, hidden, d_pooled, cuts=()):
     """Error of every row, with the error that arrives through the final states."""
     pool, windows = pool_windows(readout, hidden, cuts)
     pool.finish(final_hidden(hidden))
-    parts = [pool.d_hidden(d_pooled, PACKING.window(start, stop), start) for start, stop in windows]
+    parts = [pool.d_hidden(d_pooled, PACKING.window(start, stop), start, Buffers()) for start, stop in windows]
     d_hidden = np.zeros_like(hidden) if parts[0] is None else np.concatenate(parts)
     d_final = pool.d_final_hidden(d_pooled, 0, max(LENGTHS))
     is_last = PACKING.step_of_row == LENGTHS[PACKING.sequence_of_row] - 1
@@ -107,7 +108,7 @@ def test_nan_of_a_single_step_stays_visible_in_the_maximum():
 def test_the_last_state_gets_its_error_by_the_network_state_alone():
     pool = LastPool(LENGTHS, N_UNITS, np.float64)
     d_pooled = np.ones((len(LENGTHS), N_UNITS))
-    assert pool.d_hidden(d_pooled, PACKING, 0) is None
+    assert pool.d_hidden(d_pooled, PACKING, 0, Buffers()) is None
     assert_array_equal(pool.d_final_hidden(d_pooled, 0, max(LENGTHS)), d_pooled)
 
 

@@ -73,7 +73,8 @@ class MemoryModel:
 
     def __init__(self, network: RecurrentNetwork, packing: Packing, has_masks: bool = False) -> None:
         self.network, self.packing = network, packing
-        self._copies_hidden = has_masks or network.is_bidirectional
+        self._has_masks = has_masks
+        self._keeps_hidden = network.readout != "last"
         self._values = network.row_values()
         self._n_inputs = 0 if network.embedding is None else network.embedding.n_inputs  # made of every row
         self._item_size = network.dtype.itemsize
@@ -83,9 +84,13 @@ class MemoryModel:
 
     def tape(self, n_rows: int) -> int:
         """Return the bytes of the tape of ``n_rows`` rows, which begins with the states before them."""
+        network = self.network
         values = self._n_inputs + sum(values.tape for values in self._values)
-        if self._copies_hidden:  # otherwise a layer reads the hidden states of the layer below in place
-            values += self.network.n_units - self.network.n_hidden
+        if self._has_masks:  # otherwise a layer reads the hidden states of the layer below in place
+            values += network.n_units - network.n_hidden
+        if network.is_bidirectional:  # both directions side by side, and x in the order of the reverse one
+            values += network.n_units
+            values += sum(direction.n_features for direction in network.directions if direction.is_reverse)
         return n_rows * values * self._item_size + self.state
 
     def work(self, n_rows: int, is_ragged: bool = False) -> int:
@@ -94,13 +99,15 @@ class MemoryModel:
         ``is_ragged`` is for a batch as large as this one, of sequences that are not equally long.
         """
         is_dense = self.packing.is_dense and not is_ragged
-        n_values = 0
+        n_values = n_rows * self._keeps_hidden * self.network.n_hidden  # the errors from the readout
         for direction, values in zip(self.network.directions, self._values):
             n_work_rows = min(n_rows, max(self.packing.n_sequences, values.max_work_rows))
             previous = 0 if is_dense else direction.n_units  # h before every step is a copy
             n_values += n_work_rows * (values.work + previous)
+            n_orders = 1 + direction.is_reverse  # in which errors are kept: that of time, and that of the reverse
             if self._n_inputs or direction not in self.network.layers[0]:
-                n_values += n_rows * direction.n_features  # d_x
+                n_values += n_orders * n_rows * direction.n_features  # d_x
+            n_values += (n_orders - 1) * n_rows * direction.n_units  # d_hidden
         return n_values * self._item_size
 
     def without_tape(self) -> int:

@@ -109,11 +109,9 @@ class OneStepPool(Pool):
     def finish(self, final_hidden: np.ndarray) -> np.ndarray:
         return self._pooled
 
-    def d_hidden(self, d_pooled: np.ndarray, packing: Any, first_step: int) -> np.ndarray | None:
+    def add_errors(self, errors: np.ndarray, d_pooled: np.ndarray, packing: Any, first_step: int) -> None:
         rows, sequences = self._rows(packing, first_step)
-        d_hidden = np.zeros((packing.n_rows, self.shape[1]), self.dtype)
-        d_hidden[rows] = d_pooled[sequences]
-        return d_hidden
+        errors[rows] += d_pooled[sequences]
 
     def _rows(self, packing: Any, first_step: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the rows of a window that are such steps, and their sequences."""

@@ -271,7 +271,7 @@ class Passes:
         d_pooled = network.scores_backward(pooled, d_scores, self._of_parameters)
         d_state = network.d_final_state(pool.d_final_hidden(d_pooled, 0, packing.n_steps))
         for segment, hidden, tape in steps.backward():
-            d_hidden = pool.d_hidden(d_pooled, tape.packing, segment.start)
+            d_hidden = pool.d_hidden(d_pooled, tape.packing, segment.start, self._memory.work.of("readout"))
             d_inputs[segment.rows], d_state = network.backward_to_inputs(
                 self._prepared, tape, d_hidden, d_state, self._of_parameters, self._memory.work
             )

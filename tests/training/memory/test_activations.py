@@ -1,5 +1,7 @@
 """Bytes that training holds, which are those of the plan and within the budget."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from held_memory import Silent, each_cell, held_bytes, smallest_budget
@@ -134,3 +136,17 @@ def test_no_more_is_held_than_the_budget(monkeypatch, engine, readout, setting, 
             trainer.train_batch(dataset, np.arange(8), 1e-6, Silent())
         monkeypatch.setattr(RecurrentNetwork, "backward", backward)
         assert 0 < max(held) <= budget
+
+
+@pytest.mark.parametrize("bidirectional", [False, True], ids=["forward", "bidirectional"])
+@pytest.mark.parametrize("readout", ["mean", ("last", "mean", "max"), ("max", "mean"), "each"])
+def test_the_second_update_takes_no_new_memory_for_rows(bidirectional, readout):
+    network = make_network(sizes=(32,), readout=readout, bidirectional=bidirectional)
+    batch = make_regression((100,) * 8, per_step=readout == "each").pack(np.arange(8))
+    backpropagation = Backpropagation(network, network.prepare(), SquaredError())
+    list(backpropagation.updates(batch, truncated(100), NO_MASKS))
+    tracemalloc.start()
+    list(backpropagation.updates(batch, truncated(100), NO_MASKS))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < batch.packing.n_rows * network.n_hidden * network.dtype.itemsize
