@@ -73,12 +73,12 @@ def digits():
 # ---- Fit and predict -----------------------------------------------------------------------------------
 
 
-def measure_fit(name, problem, cell, n_threads, n_epochs, seed):
+def measure_fit(make_contender, problem, cell, n_threads, n_epochs, seed):
     """Return the figures of one contender's fit; runs in a new process."""
     import sklearn.base  # noqa: F401  # memory is measured above the interpreter with it
 
     at_start = reset_peak()
-    contender = CONTENDERS[name](n_threads)
+    contender = make_contender(n_threads)
     peak_of_import, after_import = peak_bytes(), reset_peak()
     model, first_seconds = timed(contender.fit, problem, cell, n_epochs, seed)
     peak = peak_bytes()
@@ -101,15 +101,15 @@ def timed(function, *arguments):
     return result, time.perf_counter() - start
 
 
-def compare_fits(names, problem, cell, arguments):
-    """Return {contender: figures}: medians over repeats, for the faster number of threads."""
-    figures = {(name, n_threads): [] for n_threads in arguments.threads for name in names}
+def compare_fits(contenders, problem, cell, arguments):
+    """Return {name: figures} of contenders, {name: class}: medians over repeats, for the faster number of threads."""
+    figures = {(name, n_threads): [] for n_threads in arguments.threads for name in contenders}
     for repeat in range(arguments.repeats):
         for (name, n_threads), repeats in figures.items():
             repeats.append(
                 run_fresh(
                     measure_fit,
-                    name,
+                    contenders[name],
                     problem,
                     cell,
                     n_threads,
@@ -269,10 +269,10 @@ def main():
     print_machine(description)
     names = installed_contenders()
     print(f"contenders: {', '.join(names)}")
-    fits = {}
+    fits, contenders = {}, {name: CONTENDERS[name] for name in names}
     for title, problem in (("Japanese Vowels", japanese_vowels()), ("digits, 8 steps", digits())):
         for cell in arguments.cells:
-            fits[f"{title}, {cell}"] = compare_fits(names, problem, cell, arguments)
+            fits[f"{title}, {cell}"] = compare_fits(contenders, problem, cell, arguments)
             print_fits(f"{title}, {cell}, {arguments.epochs} epochs", fits[f"{title}, {cell}"])
     n_epochs = min(arguments.epochs, N_EPOCHS_OF_SEARCH)
     searches = compare_searches(names, arguments.repeats, n_epochs)
