@@ -64,7 +64,7 @@ SHAPES = {
 }
 SHAPES_IN_FLOAT64 = ("1", "3")
 LATENCY_SHAPE = SHAPES["9"]
-QUICK = {"seconds": 0.1, "rounds": 3}
+QUICK = {"seconds": 0.12, "rounds": 2}
 
 
 class Case(NamedTuple):
