@@ -1,7 +1,7 @@
 """The whole classifier against skorch, a plain torch loop and Keras: fit, predict, memory, import, size, grid search.
 
-    python benchmarks/end_to_end.py [--cells rnn lstm gru] [--epochs 30] [--repeats 3] [--threads 1 2] [--quick]
-                                    [--json FILE]
+    python benchmarks/end_to_end.py [--contenders NAME ...] [--cells rnn lstm gru] [--epochs 30] [--repeats 3]
+                                    [--threads 1 2] [--quick] [--json FILE]
 
 The data are Japanese Vowels (the original split, 7 to 29 steps, standardised) and scikit-learn's digits as 8 steps of 8
 pixels. The network has one layer of 64 units and a readout of the last state. Training is Adam with rate 0.003 and
@@ -251,6 +251,7 @@ def print_installation(imports, sizes):
 
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--contenders", nargs="+", default=installed_contenders(), choices=list(CONTENDERS))
     parser.add_argument("--cells", nargs="+", default=CELLS, choices=CELLS)
     parser.add_argument("--epochs", type=int, default=30)
     parser.add_argument("--repeats", type=int, default=3)
@@ -267,7 +268,7 @@ def main():
     arguments = parse_arguments()
     description = machine("numpy", "scikit-learn", "torch", "skorch", "keras", "jax", "tensorflow")
     print_machine(description)
-    names = installed_contenders()
+    names = arguments.contenders
     print(f"contenders: {', '.join(names)}")
     fits, contenders = {}, {name: CONTENDERS[name] for name in names}
     for title, problem in (("Japanese Vowels", japanese_vowels()), ("digits, 8 steps", digits())):
