@@ -43,7 +43,7 @@ def padded(X):
     array = np.zeros((len(X), lengths.max(), X[0].shape[1]), X[0].dtype)
     for row, x in zip(array, X):
         row[: len(x)] = x
-    return array, lengths
+    return array, lengths if lengths.min() < lengths.max() else None
 
 
 class ThisPackage:

@@ -1,7 +1,7 @@
 """The whole classifier against skorch, a plain torch loop and Keras: fit, predict, memory, import, size, grid search.
 
-    python benchmarks/end_to_end.py [--cells rnn lstm gru] [--epochs 30] [--repeats 3] [--threads 1 2] [--quick]
-                                    [--json FILE]
+    python benchmarks/end_to_end.py [--contenders NAME ...] [--cells rnn lstm gru] [--epochs 30] [--repeats 3]
+                                    [--threads 1 2] [--quick] [--json FILE]
 
 The data are Japanese Vowels (the original split, 7 to 29 steps, standardised) and scikit-learn's digits as 8 steps of 8
 pixels. The network has one layer of 64 units and a readout of the last state. Training is Adam with rate 0.003 and
@@ -73,12 +73,12 @@ def digits():
 # ---- Fit and predict -----------------------------------------------------------------------------------
 
 
-def measure_fit(name, problem, cell, n_threads, n_epochs, seed):
+def measure_fit(make_contender, problem, cell, n_threads, n_epochs, seed):
     """Return the figures of one contender's fit; runs in a new process."""
     import sklearn.base  # noqa: F401  # memory is measured above the interpreter with it
 
     at_start = reset_peak()
-    contender = CONTENDERS[name](n_threads)
+    contender = make_contender(n_threads)
     peak_of_import, after_import = peak_bytes(), reset_peak()
     model, first_seconds = timed(contender.fit, problem, cell, n_epochs, seed)
     peak = peak_bytes()
@@ -101,15 +101,15 @@ def timed(function, *arguments):
     return result, time.perf_counter() - start
 
 
-def compare_fits(names, problem, cell, arguments):
-    """Return {contender: figures}: medians over repeats, for the faster number of threads."""
-    figures = {(name, n_threads): [] for n_threads in arguments.threads for name in names}
+def compare_fits(contenders, problem, cell, arguments):
+    """Return {name: figures} of contenders, {name: class}: medians over repeats, for the faster number of threads."""
+    figures = {(name, n_threads): [] for n_threads in arguments.threads for name in contenders}
     for repeat in range(arguments.repeats):
         for (name, n_threads), repeats in figures.items():
             repeats.append(
                 run_fresh(
                     measure_fit,
-                    name,
+                    contenders[name],
                     problem,
                     cell,
                     n_threads,
@@ -251,6 +251,7 @@ def print_installation(imports, sizes):
 
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--contenders", nargs="+", default=installed_contenders(), choices=list(CONTENDERS))
     parser.add_argument("--cells", nargs="+", default=CELLS, choices=CELLS)
     parser.add_argument("--epochs", type=int, default=30)
     parser.add_argument("--repeats", type=int, default=3)
@@ -267,12 +268,12 @@ def main():
     arguments = parse_arguments()
     description = machine("numpy", "scikit-learn", "torch", "skorch", "keras", "jax", "tensorflow")
     print_machine(description)
-    names = installed_contenders()
+    names = arguments.contenders
     print(f"contenders: {', '.join(names)}")
-    fits = {}
+    fits, contenders = {}, {name: CONTENDERS[name] for name in names}
     for title, problem in (("Japanese Vowels", japanese_vowels()), ("digits, 8 steps", digits())):
         for cell in arguments.cells:
-            fits[f"{title}, {cell}"] = compare_fits(names, problem, cell, arguments)
+            fits[f"{title}, {cell}"] = compare_fits(contenders, problem, cell, arguments)
             print_fits(f"{title}, {cell}, {arguments.epochs} epochs", fits[f"{title}, {cell}"])
     n_epochs = min(arguments.epochs, N_EPOCHS_OF_SEARCH)
     searches = compare_searches(names, arguments.repeats, n_epochs)

@@ -17,11 +17,13 @@ runs as it does in any program.
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from importlib.util import find_spec
 from time import perf_counter, perf_counter_ns
 
 import numpy as np
 from _measure import machine, print_machine, run_fresh, write_json
+from _serving import SERVERS
 
 QUANTILES = {"p50": 50, "p99": 99, "p99.9": 99.9}
 N_FEATURES, N_STEPS, CHUNK = 8, 100, 10
@@ -57,33 +59,12 @@ def ours(estimator, call, X):
     return (lambda: stream.step(x)) if call == "stream.step" else (lambda: stream.predict(X))
 
 
-def onnxruntime(estimator, call, X):
-    import onnxruntime
-
+def served(library, estimator, call, X):
+    """Return a function without arguments: the same call of ONNX Runtime or OpenVINO."""
     from sklearn_rnn.export import to_onnx
 
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    model = to_onnx(estimator, lengths=False, step=call == "stream.step").SerializeToString()
-    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    if call == "predict":
-        return lambda: session.run(None, {"X": X})[0]
-    return steps(lambda inputs: session.run(None, inputs), estimator, X)
-
-
-def openvino(estimator, call, X):
-    import openvino
-
-    from sklearn_rnn.export import to_onnx
-
-    model = to_onnx(estimator, lengths=False, step=call == "stream.step").SerializeToString()
-    settings = {"INFERENCE_NUM_THREADS": 1, "PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
-    core = openvino.Core()
-    request = core.compile_model(core.read_model(model), "CPU", settings).create_infer_request()
-
-    def run(inputs):
-        return list(request.infer(inputs, share_inputs=True).values())
-
+    model = to_onnx(estimator, lengths=False, step=call == "stream.step")
+    run = SERVERS[library](model.SerializeToString(), n_threads=1)
     return (lambda: run({"X": X})[0]) if call == "predict" else steps(run, estimator, X)
 
 
@@ -100,7 +81,7 @@ def steps(run, estimator, X):
     return step
 
 
-CONTENDERS = {"sklearn_rnn": ours, "onnxruntime": onnxruntime, "openvino": openvino}
+CONTENDERS = {"sklearn_rnn": ours} | {library: partial(served, library) for library in SERVERS}
 
 
 def contenders_of(call):

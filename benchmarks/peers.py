@@ -1,18 +1,24 @@
-"""Time of train steps and predictions against torch and JAX, in one run.
+"""Time of train steps and predictions against torch, JAX, ONNX Runtime and OpenVINO, in one run.
 
-    python benchmarks/peers.py [--what train predict latency] [--cells rnn lstm gru] [--shapes 0 1 2 3 4 5 ragged]
-                               [--seconds 0.5] [--rounds 3] [--json FILE] [--plot FILE]
+    python benchmarks/peers.py [--what train predict latency] [--cells rnn lstm gru] [--shapes 0 1 2 ... ragged]
+                               [--seconds 0.5] [--rounds 3] [--quick] [--json FILE] [--plot FILE]
 
 One layer, readout of the last state, one linear output, half the squared error. A train step is a forward pass, a
 backward pass, clipping to norm 1 and Adam. torch predicts under no_grad. "latency" is one prediction for one sequence
-by the public estimator. The dtype is float32; some shapes are also in float64, against torch only.
+by the public estimator. The dtype is float32; some shapes are also in float64, against torch only. ``--quick`` takes
+about 15 minutes on two processors.
 
 Every library has a process of its own, which is idle while others run. JAX has one process for each number of threads,
 because it chooses its number of threads at start, by the processors that it may use. All processes use the same
 processors. They take turns within every round, in the opposite order in every second round. A figure is the median over
-rounds of the median over a round's calls, with 1 or 2 threads, whichever is faster for that library. Each library
-starts from a batch in the form of its own loader. This package starts from the data set, and packs it. torch starts
-from a padded tensor with lengths, and packs it if the sequences are ragged. JAX starts from a padded array and a mask.
+rounds of the median over a round's calls, with 1 or 2 threads, whichever is faster for that library. "best" is the
+fastest of the other libraries that took part.
+
+Each library starts from a batch in the form of its own loader. This package starts from the data set, and packs it.
+torch starts from a padded tensor with lengths, and packs it if the sequences are ragged. JAX starts from a padded array
+and a mask. ONNX Runtime and OpenVINO run the model that ``to_onnx`` makes of an estimator: they start from a padded
+array (sequences, steps, features), which the model transposes, and from lengths if the sequences are ragged. The model
+has the shapes of this batch. Before they are timed, their predictions are compared with the estimator's.
 
 GFLOP/s count only the multiplications and additions of the matrix products: 2 rows G H (2 (F + H) + H) for a train step
 and 2 rows G H (F + H) for a prediction, with F features, H units and G = 1, 4, 3 gates. The share is relative to the
@@ -26,12 +32,14 @@ from __future__ import annotations
 import argparse
 import time
 from contextlib import ExitStack, contextmanager, nullcontext
+from functools import cache, partial
 from itertools import groupby
 from statistics import geometric_mean, median
 from typing import NamedTuple
 
 import numpy as np
 from _measure import machine, median_seconds, print_machine, processors, version_of, worker, write_json
+from _serving import SERVERS, fix_shapes
 
 CELLS = {"rnn": 1, "lstm": 4, "gru": 3}  # number of gates of each
 RAGGED_LENGTHS = tuple(sorted(np.random.RandomState(1).randint(7, 30, 32).tolist(), reverse=True))
@@ -43,10 +51,20 @@ SHAPES = {
     "3": ((100,) * 128, 16, 128),
     "4": ((200,) * 64, 32, 256),
     "5": ((50,) * 128, 64, 512),
+    "6": ((40,) * 64, 4, 10),
+    "7": ((40,) * 64, 4, 50),
+    "8": ((40,) * 64, 4, 100),
+    "9": ((100,) * 1, 8, 64),
+    "10": ((1000,) * 1, 8, 64),
+    "11": ((20,) * 1000, 8, 32),
+    "12": ((40,) * 256, 3, 24),
+    "13": ((120,) * 256, 10, 72),
+    "14": ((60,) * 256, 20, 200),
     "ragged": (RAGGED_LENGTHS, 12, 64),
 }
 SHAPES_IN_FLOAT64 = ("1", "3")
-LATENCY_SHAPE = ((100,), 8, 64)
+LATENCY_SHAPE = SHAPES["9"]
+QUICK = {"seconds": 0.12, "rounds": 2}
 
 
 class Case(NamedTuple):
@@ -100,7 +118,8 @@ def this_package(case, n_threads):
 
     x, y = padded_data(case)
     if case.what == "latency":
-        yield prediction_of_regressor(case, x, n_threads)
+        regressor, X = make_regressor(case, n_threads), x.swapaxes(0, 1).copy()
+        yield lambda: regressor.predict(X)
         return
     rows = np.concatenate([x[:length, i] for i, length in enumerate(case.lengths)])
     sequences = Sequences(rows, np.array(case.lengths), "list")
@@ -112,18 +131,15 @@ def this_package(case, n_threads):
             yield step
 
 
-def prediction_of_regressor(case, x, n_threads):
-    """Return a function that predicts with a public estimator, trained for one epoch."""
+def make_regressor(case, n_threads):
+    """Return the public estimator, trained for one epoch on two sequences."""
     from _plain import PLAIN
 
     from sklearn_rnn import RNNRegressor
 
-    X = np.ascontiguousarray(x.swapaxes(0, 1))
-    regressor = RNNRegressor(
-        case.n_units, cell=case.cell, max_iter=1, n_iter_no_change=np.inf, n_jobs=n_threads, **PLAIN
-    )
-    regressor.fit(np.concatenate([X, -X]), [0.0, 1.0])
-    return lambda: regressor.predict(X)
+    settings = PLAIN | {"cell": case.cell, "max_iter": 1, "n_iter_no_change": np.inf, "normalize_y": False}
+    X = np.random.default_rng(0).standard_normal((2, 10, case.n_features), case.dtype)
+    return RNNRegressor(case.n_units, n_jobs=n_threads, random_state=0, **settings).fit(X, [0.0, 1.0])
 
 
 @contextmanager
@@ -172,7 +188,31 @@ def jax_scan(case, n_threads):
     yield step if case.what == "train" else lambda: predict(case.cell, training[0], x, mask).block_until_ready()
 
 
-LIBRARIES = {"ours": this_package, "torch": torch_module, "jax": jax_scan}
+@contextmanager
+def served(library, case, n_threads):
+    """Yield a run of the exported estimator by ONNX Runtime or OpenVINO."""
+    model, inputs, expected = exported(case)
+    run = SERVERS[library](model, n_threads)
+    np.testing.assert_allclose(run(inputs)[0], expected, rtol=1e-3, atol=1e-4, err_msg=f"{library}, {case}")
+    yield lambda: run(inputs)
+
+
+@cache
+def exported(case):
+    """Return the ONNX model of an estimator, as bytes, its inputs by name, and the estimator's predictions."""
+    from sklearn_rnn.export import to_onnx
+
+    X, lengths = padded_data(case)[0].swapaxes(0, 1).copy(), np.array(case.lengths)
+    regressor = make_regressor(case, n_threads=1)
+    inputs = {"X": X} | ({"lengths": lengths} if case.is_ragged else {})
+    model = to_onnx(regressor, lengths=case.is_ragged)
+    fix_shapes(model, inputs)
+    return model.SerializeToString(), inputs, regressor.predict([x[:n] for x, n in zip(X, lengths)])
+
+
+LIBRARIES = {"ours": this_package, "torch": torch_module, "jax": jax_scan} | {
+    library: partial(served, library) for library in SERVERS
+}
 
 
 def seconds_of(library, case, n_threads, seconds):
@@ -198,8 +238,17 @@ def peak_of_products(dtype, n_threads):
 # ---- Taking turns --------------------------------------------------------------------------------------
 
 
+def installed_libraries():
+    """Return the libraries that can take part; models for ONNX Runtime and OpenVINO are made with onnx."""
+    has_onnx = version_of("onnx") is not None
+    others = [library for library in LIBRARIES if library != "ours" and version_of(library)]
+    return ["ours", *(library for library in others if has_onnx or library not in SERVERS)]
+
+
 def is_compared(library, case):
-    """Whether a library takes part in a case: JAX only in float32, and only with batches."""
+    """Whether a library takes part in a case."""
+    if library in SERVERS:
+        return case.dtype == "float32" and case.what != "train"
     return library != "jax" or (case.dtype == "float32" and case.what != "latency")
 
 
@@ -243,7 +292,7 @@ def compare(case, times):
     n_threads = min(ours, key=ours.get)
     ratios = {library: ms[library] / ms["ours"] for library in ms if library != "ours"}
     if ratios:
-        ratios["better"] = min(ratios.values())
+        ratios["best"] = min(ratios.values())
     return {
         "what": case.what,
         "cell": case.cell,
@@ -272,8 +321,9 @@ def cases(kinds, cells, shapes):
 # ---- Printed results -----------------------------------------------------------------------------------
 
 HEADER = (
-    f"{'':8}{'cell':5}{'dtype':8}{'batch x steps x features x units':34}{'ours ms':>9}{'torch ms':>9}{'jax ms':>9}"
-    f"{'torch/ours':>11}{'better/ours':>12}{'GFLOP/s':>9}{'share':>7}{'1 thread':>10}{'2 threads':>10}{'1/2':>6}"
+    f"{'':8}{'cell':5}{'dtype':8}{'batch x steps x features x units':34}"
+    + "".join(f"{library + ' ms':>15}" for library in LIBRARIES)
+    + f"{'torch/ours':>11}{'best/ours':>11}{'GFLOP/s':>9}{'share':>7}{'1 thread':>10}{'2 threads':>10}{'1/2':>6}"
 )
 
 
@@ -287,10 +337,8 @@ def print_row(row, share):
     ours = row["seconds"]["ours"]
     print(
         f"{row['what']:8}{row['cell']:5}{row['dtype']:8}{row['name']:34}"
-        + "".join(number(row["ms"].get(library), "9.3f") for library in LIBRARIES)
-        + "".join(
-            number(row["ratios"].get(library), form) for library, form in (("torch", "11.2f"), ("better", "12.2f"))
-        )
+        + "".join(number(row["ms"].get(library), "15.3f") for library in LIBRARIES)
+        + "".join(number(row["ratios"].get(library), "11.2f") for library in ("torch", "best"))
         + f"{row['gflops']:9.1f}{share:7.0%}"
         + "".join(number(1e3 * ours[n] if n in ours else None, "10.3f") for n in (1, 2))
         + number(row["speedup"], "6.2f"),
@@ -313,19 +361,19 @@ def print_summaries(rows, peaks):
         if not chosen:
             continue
         print(f"\n{what}, {dtype}, {len(chosen)} rows:")
-        for library in ("torch", "jax", "better"):
+        for library in (*LIBRARIES, "best"):
             ratios = [row["ratios"][library] for row in chosen if library in row["ratios"]]
             if ratios:
                 print(f"  geometric mean of {library} / ours: {geometric_mean(ratios):.2f}")
         shares = [row["share"] for row in chosen]
         print(f"  share of the peak: median {median(shares):.0%}, {min(shares):.0%} to {max(shares):.0%}")
-        worst = min(chosen, key=lambda row: row["ratios"]["better"])
-        print(f"  smallest ratio to the better: {worst['ratios']['better']:.2f} ({worst['cell']}, {worst['name']})")
-        print(f"  at least 1.5: {np.mean([row['ratios']['better'] >= 1.5 for row in chosen]):.0%} of the rows")
+        worst = min(chosen, key=lambda row: row["ratios"]["best"])
+        print(f"  smallest ratio to the best: {worst['ratios']['best']:.2f} ({worst['cell']}, {worst['name']})")
+        print(f"  at least 1.5: {np.mean([row['ratios']['best'] >= 1.5 for row in chosen]):.0%} of the rows")
 
 
 def plot(rows, path):
-    """Draw the ratios to the better library as bars, with one panel for each kind of row."""
+    """Draw the ratios to the best other library as bars, with one panel for each kind of row."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -339,7 +387,7 @@ def plot(rows, path):
         len(panels), 1, figsize=(5.2, 1 + 0.21 * sum(heights)), height_ratios=heights, squeeze=False, sharex=True
     )
     for ax, (what, dtype), panel in zip(axes[:, 0], kinds, panels):
-        ratios = [row["ratios"]["better"] for row in panel]
+        ratios = [row["ratios"]["best"] for row in panel]
         # A bar starts at 1: on a log axis its length shows the ratio, above or below 1.
         lengths = [ratio - 1 for ratio in ratios]
         colors = [f"C{list(CELLS).index(row['cell'])}" for row in panel]
@@ -352,7 +400,7 @@ def plot(rows, path):
         ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         ax.xaxis.set_major_formatter(FuncFormatter("{:g}".format))
         ax.xaxis.set_minor_formatter(NullFormatter())
-    axes[-1, 0].set_xlabel("time of the better of torch and JAX,\ndivided by the time of this package")
+    axes[-1, 0].set_xlabel("time of the best other library,\ndivided by the time of this package")
     figure.tight_layout()
     figure.savefig(path, dpi=150)
 
@@ -368,16 +416,20 @@ def parse_arguments():
     parser.add_argument("--shapes", nargs="+", default=list(SHAPES), choices=list(SHAPES))
     parser.add_argument("--seconds", type=float, default=0.5, help="shortest time of a library's turn")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--quick", action="store_true", help="shorter turns: about 15 minutes in all")
     parser.add_argument("--json", help="file for all figures")
     parser.add_argument("--plot", help="file for a plot of the ratios")
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    if arguments.quick:
+        vars(arguments).update(QUICK)
+    return arguments
 
 
 def main():
     arguments = parse_arguments()
-    description = machine("numpy", "torch", "jax")
+    description = machine("numpy", "torch", "jax", *SERVERS)
     print_machine(description)
-    libraries = ["ours", *(library for library in ("torch", "jax") if version_of(library))]
+    libraries = installed_libraries()
     for library in LIBRARIES.keys() - libraries:
         print(f"{library} is not installed: its columns are blank.")
     chosen = cases(arguments.what, arguments.cells, arguments.shapes)

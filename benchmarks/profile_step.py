@@ -2,7 +2,7 @@
 
     python benchmarks/profile_step.py [--cells rnn lstm gru] [--seconds 1]
 
-The smallest and the largest shape of ``peers.py``, one thread, float32. A clock measures the time of each part's
+A small and the largest shape of ``peers.py``, one thread, float32. A clock measures the time of each part's
 function. The rest of the time is between these calls.
 """
 

@@ -1,7 +1,8 @@
-"""Write the figures of the other benchmarks into the tables of the user guide and of the README.
+"""Write the figures of the other benchmarks into the tables of both guides and of the README.
 
 python benchmarks/peers.py --json benchmarks/results/peers.json --plot docs/images/peers.png
 python benchmarks/end_to_end.py --json benchmarks/results/end_to_end.json
+python benchmarks/default_fits.py FOLDER --json benchmarks/results/default_fits.json
 python benchmarks/scaling.py --json benchmarks/results/scaling.json --plot docs/images/scaling.png
 python benchmarks/memory.py --json benchmarks/results/memory.json
 python benchmarks/stream.py --json benchmarks/results/stream.json
@@ -26,6 +27,7 @@ BEGIN = ".. benchmarks/tables.py writes this section: begin.\n"
 END = ".. benchmarks/tables.py writes this section: end.\n"
 MEGABYTE = 2**20
 CELLS = ("rnn", "lstm", "gru")
+LIBRARIES = {"torch": "PyTorch", "jax": "JAX", "onnxruntime": "ONNX Runtime", "openvino": "OpenVINO"}
 
 
 def read(name):
@@ -58,29 +60,32 @@ def ratio(row, library):
 def table_of_peers(peers, what):
     """Return the table of train steps, predictions or single sequences, in both dtypes."""
     title = {"train": "A train step", "predict": "A prediction", "latency": "One sequence, the whole estimator"}[what]
+    chosen = [row for row in peers["rows"] if row["what"] == what]
+    libraries = [library for library in LIBRARIES if any(library in row["ratios"] for row in chosen)]
     header = [
         "cell",
         "sequences × steps × features × units",
         "dtype",
         "ms",
-        "torch / ours",
-        "JAX / ours",
+        *(f"{LIBRARIES[library]} / ours" for library in libraries),
         "of the peak",
     ]
     rows = [
         [
             row["cell"],
-            row["name"].replace(" x ", " × "),
+            shape_of(row),
             row["dtype"],
             f"{row['ms']['ours']:.2f}",
-            ratio(row, "torch"),
-            ratio(row, "jax"),
+            *(ratio(row, library) for library in libraries),
             f"{row['share']:.0%}",
         ]
-        for row in peers["rows"]
-        if row["what"] == what
+        for row in chosen
     ]
     return table(title, header, rows)
+
+
+def shape_of(row):
+    return row["name"].replace(" x ", " × ")
 
 
 def table_of_fits(fits):
@@ -121,16 +126,17 @@ def guide(peers, end_to_end, scaling):
     return f"""..
    Written by benchmarks/tables.py.
 
-Against torch and JAX
----------------------
+Against other libraries
+-----------------------
 
 {describe(peers["machine"])}
 One layer, readout of the last state. Each package uses 1 or 2 threads, whichever is faster. A train step is a forward
-pass, a backward pass, clipping and Adam. The last column is the speed of the matrix products alone, as a share of the
+pass, a backward pass, clipping and Adam. ONNX Runtime and OpenVINO run the models of
+:func:`~sklearn_rnn.export.to_onnx`. The last column is the speed of the matrix products alone, as a share of the
 peak that NumPy reaches on matrices of 2048 × 2048 in the same run. Command: ``python benchmarks/peers.py``.
 
 .. image:: /images/peers.png
-   :alt: Time of the better of torch and JAX divided by the time of this package, for every row of the tables below
+   :alt: Time of the best other library divided by the time of this package, for every row of the tables below
 
 {table_of_peers(peers, "train")}{table_of_peers(peers, "predict")}{table_of_peers(peers, "latency")}A whole fit
 -----------
@@ -428,22 +434,119 @@ def describe_cluster(machine):
     return f"Measured on {processor}, dask {machine['dask']}, with ``benchmarks/dask_figures.py``.\n"
 
 
+# ---- The developer's page on the goals of speed -------------------------------------------------------
+
+SKORCH_GOAL = 10  # of all fits
+# The share of the peak in an LSTM's train step of 64, 128, 256 and 512 units, by the name of the row of peers.py.
+SHARE_GOALS = {
+    "32 x 100 x 8 x 64": 0.45,
+    "128 x 100 x 16 x 128": 0.65,
+    "64 x 200 x 32 x 256": 0.9,
+    "128 x 50 x 64 x 512": 0.93,
+}
+
+
+def table_of_goals(peers, end_to_end, default_fits):
+    """Return the table of every goal and what was measured."""
+    goals = [
+        *goals_of_peers(peers, "predict", "a prediction", 1.1, ("best", 1.6)),
+        *goals_of_peers(peers, "train", "a train step", 1.5, ("torch", 6)),
+        *goals_of_fits(end_to_end["fits"], default_fits["fits"]),
+    ]
+    rows = [
+        [what, f"{goal:g}", f"{value:.2f}{note}", "yes" if value >= goal else "no"] for what, goal, value, note in goals
+    ]
+    for name, goal in SHARE_GOALS.items():
+        (row,) = (row for row in float32_rows(peers, "train") if (row["cell"], row["name"]) == ("lstm", name))
+        what = f"share of the peak, a train step of an LSTM, {shape_of(row)}"
+        rows.append([what, f"{goal:.0%}", f"{row['share']:.1%}", "yes" if row["share"] >= goal else "no"])
+    return table("Goals and what was measured", ["what", "goal", "measured", "reached"], rows)
+
+
+def goals_of_peers(peers, what, label, least_goal, mean_goal):
+    """Return (what, goal, measured, note) of the least ratio to the best library, and of a geometric mean."""
+    rows, (library, goal) = float32_rows(peers, what), mean_goal
+    worst = min(rows, key=lambda row: row["ratios"]["best"])
+    name = LIBRARIES.get(library, "the best other library")
+    mean_ratio = geometric_mean([row["ratios"][library] for row in rows])
+    return [
+        (
+            f"{label} against the best other library, least",
+            least_goal,
+            worst["ratios"]["best"],
+            f" ({worst['cell']}, {shape_of(worst)})",
+        ),
+        (f"{label} against {name}, geometric mean", goal, mean_ratio, ""),
+    ]
+
+
+def goals_of_fits(fits, default_fits):
+    """Return (what, goal, measured, note) of fits against skorch."""
+    ratios = {name: ratio_to_skorch(contenders) for name, contenders in default_fits.items()}
+    worst = min(ratios, key=ratios.get)
+    label = "a fit of the defaults against skorch, sets of the UCR archive"
+    return [
+        *(
+            (f"second fit of a process against skorch: {problem}", SKORCH_GOAL, ratio_to_skorch(contenders), "")
+            for problem, contenders in fits.items()
+        ),
+        (f"{label}, least", SKORCH_GOAL, ratios[worst], f" ({worst})"),
+        (f"{label}, geometric mean", SKORCH_GOAL, geometric_mean(ratios.values()), ""),
+    ]
+
+
+def ratio_to_skorch(contenders, key="fit_seconds"):
+    return contenders["skorch"][key] / contenders["sklearn_rnn"][key]
+
+
+def float32_rows(peers, what):
+    return [row for row in peers["rows"] if (row["what"], row["dtype"]) == (what, "float32")]
+
+
+def table_of_default_fits(default_fits):
+    """Return the table of fits of the defaults, set by set."""
+    rows = []
+    for name, contenders in default_fits["fits"].items():
+        ours, skorch = contenders["sklearn_rnn"], contenders["skorch"]
+        rows.append(
+            [
+                name,
+                *(f"{figures['fit_seconds']:.2f}" for figures in (ours, skorch)),
+                f"{ratio_to_skorch(contenders):.1f}",
+                *(f"{figures['score']:.3f}" for figures in (ours, skorch)),
+            ]
+        )
+    header = ["set", "fit, s", "skorch, s", "skorch / ours", "test accuracy", "skorch's"]
+    return table(f"A fit of the defaults, {default_fits['epochs']} epochs", header, rows)
+
+
+def speed_goals(peers, end_to_end, default_fits):
+    """Return the tables of the page on goals."""
+    return f"""
+{describe(peers["machine"])}
+
+{table_of_goals(peers, end_to_end, default_fits)}Fits of the defaults are the second of their processes.
+{describe(default_fits["machine"])}
+
+{table_of_default_fits(default_fits)}"""
+
+
 # ---- The README ----------------------------------------------------------------------------------------
 
 
 def means(peers, what, cell, library):
     """Geometric mean of a library's time over ours, float32, over all shapes."""
-    rows = [row for row in peers["rows"] if (row["what"], row["cell"], row["dtype"]) == (what, cell, "float32")]
+    rows = [row for row in float32_rows(peers, what) if row["cell"] == cell]
     return f"{geometric_mean([row['ratios'][library] for row in rows]):.1f}"
 
 
 def readme(peers, end_to_end):
     """Return the README's section."""
-    labels = {"train": "a train step", "predict": "a prediction"}
+    labels = {"train": ("a train step", ("torch", "jax")), "predict": ("a prediction", LIBRARIES)}
     rows = [
-        [f"{label} against {name}", *(means(peers, what, cell, library) for cell in CELLS)]
-        for what, label in labels.items()
-        for library, name in (("torch", "PyTorch"), ("jax", "JAX"))
+        [f"{label} against {LIBRARIES[library]}", *(means(peers, what, cell, library) for cell in CELLS)]
+        for what, (label, libraries) in labels.items()
+        for library in libraries
     ]
     labels = {
         "first_fit_seconds": "the first fit of a process",
@@ -451,11 +554,8 @@ def readme(peers, end_to_end):
         "bytes_with_import": "memory of the first fit",
     }
     for key, label in labels.items():
-        ratios = []
-        for cell in CELLS:
-            contenders = end_to_end["fits"][f"Japanese Vowels, {cell}"]
-            ratios.append(f"{contenders['skorch'][key] / contenders['sklearn_rnn'][key]:.1f}")
-        rows.append([f"{label} against skorch", *ratios])
+        ratios = [ratio_to_skorch(end_to_end["fits"][f"Japanese Vowels, {cell}"], key) for cell in CELLS]
+        rows.append([f"{label} against skorch", *(f"{ratio:.1f}" for ratio in ratios)])
     n_rows = len({row["name"] for row in peers["rows"] if row["what"] == "train"})
     times = table("Ratio to this package", ["", *CELLS], rows)
     return f"""
@@ -468,6 +568,12 @@ predictions are geometric means over {n_rows} shapes of batches. The fits are of
 """
 
 
+def write_section(path, text):
+    """Replace the text between the two marks of a page that is written by hand."""
+    before, rest = path.read_text().split(BEGIN)
+    path.write_text(before + BEGIN + text + END + rest.split(END)[1])
+
+
 def main():
     peers, end_to_end, scaling = read("peers"), read("end_to_end"), read("scaling")
     (GUIDE / "speed_tables.inc").write_text(guide(peers, end_to_end, scaling))
@@ -475,8 +581,8 @@ def main():
     (GUIDE / "streams_tables.inc").write_text(streams(read("stream_latency"), read("latency")))
     (DEVELOPER / "reduced_precision_tables.inc").write_text(reduced_precision(read("reduced_precision")))
     (GUIDE / "dask_table.inc").write_text(dask_cluster(read("dask")))
-    before, rest = README.read_text().split(BEGIN)
-    README.write_text(before + BEGIN + readme(peers, end_to_end) + END + rest.split(END)[1])
+    write_section(DEVELOPER / "speed_goals.rst", speed_goals(peers, end_to_end, read("default_fits")))
+    write_section(README, readme(peers, end_to_end))
 
 
 if __name__ == "__main__":
