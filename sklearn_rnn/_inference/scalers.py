@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, MaxAbsScaler, MinMaxScaler, RobustScaler, StandardScaler
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_rnn._network.scaling_of_steps import StepScaling
+
+if TYPE_CHECKING:
+    from sklearn.compose import ColumnTransformer
 
 
 def flat_steps(name: str, estimator: Any) -> list[tuple[str, Any]]:
@@ -32,7 +35,7 @@ def scaling_of(transformer: Any) -> StepScaling | None:
     kind = type(transformer)
     if kind is Pipeline:
         return _scaling_of_pipeline(transformer)
-    if kind is ColumnTransformer:
+    if _is_column_transformer(kind):
         return _scaling_of_columns(transformer)
     n_features = getattr(transformer, "n_features_in_", None)
     if n_features is None:
@@ -51,6 +54,12 @@ def scaling_of(transformer: Any) -> StepScaling | None:
     if kind is MinMaxScaler and not transformer.clip:
         return _scaling(n_features, factor=transformer.scale_, shift=transformer.min_)
     return None
+
+
+def _is_column_transformer(kind: type) -> bool:
+    """Whether a class is ColumnTransformer. This does not import sklearn.compose, which brings all linear models."""
+    compose = sys.modules.get("sklearn.compose")
+    return compose is not None and kind is compose.ColumnTransformer
 
 
 def _scaling(

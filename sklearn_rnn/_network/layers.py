@@ -161,7 +161,9 @@ class LayerPasses:
     ) -> tuple[np.ndarray | None, np.ndarray, Tape]:
         """Run one direction of a layer; the hidden states are in the order in which it reads the steps."""
         if direction.is_reverse:  # the same recurrence over the rows counted from each sequence's end
-            x = _reversed(x, packing, buffers, "x")
+            # Those of the first layer are freed with the batch that they come from: its features may be many.
+            is_first = direction in self._layers[0]
+            x = x[packing.reversed_rows] if is_first else _reversed(x, packing, buffers, "x")
         return self._recurrence.forward(x, packing, state, weights, buffers, keeps_tape, keeps_hidden)
 
     def _run_back(

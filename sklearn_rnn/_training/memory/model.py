@@ -88,9 +88,9 @@ class MemoryModel:
         values = self._n_inputs + sum(values.tape for values in self._values)
         if self._has_masks:  # otherwise a layer reads the hidden states of the layer below in place
             values += network.n_units - network.n_hidden
-        if network.is_bidirectional:  # both directions side by side, and x in the order of the reverse one
+        if network.is_bidirectional:  # both directions side by side, and the inputs of the reverse ones
             values += network.n_units
-            values += sum(direction.n_features for direction in network.directions if direction.is_reverse)
+            values += sum(forward.n_features for forward, _ in network.layers[1:])
         return n_rows * values * self._item_size + self.state
 
     def work(self, n_rows: int, is_ragged: bool = False) -> int:
