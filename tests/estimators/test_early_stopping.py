@@ -74,6 +74,13 @@ def test_improvements_of_less_than_tol_do_not_count_but_are_kept():
     assert_allclose(reg.score(X_val, targets_val), reg.best_validation_score_, rtol=1e-12, atol=0)
 
 
+def test_of_equal_scores_the_first_is_the_best():
+    X, labels, _ = small_data()
+    clf = classifier(early_stopping=True, learning_rate_init=1e-6, max_iter=3).fit(X, labels, X_val=X, y_val=labels)
+    assert len(set(clf.validation_scores_)) == 1
+    assert_same_weights(clf, classifier(learning_rate_init=1e-6, max_iter=1).fit(X, labels))
+
+
 @pytest.mark.parametrize("fraction", [0.1, 0.5])
 def test_early_stopping_sets_a_fraction_of_the_data_aside(fraction):
     X, _, labels, _, targets, _ = early_stopping_data()

@@ -1,5 +1,6 @@
 """Numbers beyond all bounds: errors name the argument, and results that are not finite are no surprise."""
 
+import itertools
 import re
 
 import numpy as np
@@ -8,6 +9,8 @@ from helpers import plain_classifier, plain_regressor
 from numpy.testing import assert_array_equal
 from sklearn.exceptions import ConvergenceWarning
 
+from sklearn_rnn._training.optimizers import SGD
+from sklearn_rnn._training.trainer import Trainer
 from sklearn_rnn.inspection import truncation_bias
 
 X = np.random.default_rng(0).normal(size=(6, 5, 2))
@@ -97,6 +100,39 @@ def test_weights_that_predict_no_numbers_are_not_kept(make, activation):
     with pytest.warns(ConvergenceWarning, match="training stopped in epoch 1, batch 1, at a loss, gradient, weight or"):
         estimator.fit(X, Y)
     assert np.isfinite(estimator.predict_proba(X) if make is classifier else estimator.predict(X)).all()
+
+
+def test_neither_are_they_where_training_ends_without_improvement(monkeypatch):
+    settings = {"cell": "rnn", "activation": "identity", "solver": "sgd", "max_iter": 9, "n_iter_no_change": 1}
+    expected = regressor(**settings | {"max_iter": 1, "n_iter_no_change": np.inf}).fit(X, Y)
+    original, n_updates = SGD.update, itertools.count(1)
+
+    def update(self, parameters, *arguments):
+        original(self, parameters, *arguments)
+        if next(n_updates) == 2:
+            parameters[...] = 1e300
+
+    monkeypatch.setattr(SGD, "update", update)
+    with pytest.warns(ConvergenceWarning, match="training stopped in epoch ., batch 1, at a loss, gradient, weight or"):
+        estimator = regressor(**settings, tol=1e9).fit(X, Y)
+    assert_array_equal(estimator.predict(X), expected.predict(X))
+
+
+def test_predictions_are_looked_at_after_the_last_update_where_no_score_or_later_loss_shows_them(monkeypatch):
+    n_epochs, check_scores = [], Trainer.check_scores
+
+    def watched(self, dataset):
+        n_epochs.append(len(n_updates))
+        check_scores(self, dataset)
+
+    n_updates, update = [], Trainer.train_batch
+    monkeypatch.setattr(Trainer, "check_scores", watched)
+    monkeypatch.setattr(Trainer, "train_batch", lambda *arguments: n_updates.append(1) or update(*arguments))
+    reg = regressor(max_iter=3).fit(X, Y)
+    assert n_epochs == [3]
+    reg.partial_fit(X, Y)
+    reg.fit(X, Y, X_val=X, y_val=Y)
+    assert n_epochs == [3]
 
 
 @pytest.mark.parametrize("bias", [np.inf, -np.inf, np.nan, 1e308])

@@ -158,6 +158,13 @@ def test_the_warning_names_the_batch(i, batch):
     assert f"in epoch 2, batch {batch}, " in message
 
 
+def test_an_infinite_loss_ends_training_though_its_gradient_is_finite():
+    estimator = regressor(solver="sgd", normalize_y=False)
+    message = fit_until_it_diverges(estimator, sequences(), 1e200 * TARGETS)
+    assert "in epoch 1, batch 1, " in message
+    assert estimator.n_iter_ == 0
+
+
 def test_a_model_that_diverged_can_be_trained_on_by_what_the_warning_advises():
     estimator = regressor(**DIVERGING)
     fit_until_it_diverges(estimator, sequences(), TARGETS)

@@ -25,6 +25,8 @@ from sklearn_rnn._network.buffers import Buffers
 from sklearn_rnn._training.bptt import Backpropagation
 from sklearn_rnn._training.dropout import DropoutMasks
 from sklearn_rnn._training.losses import REGRESSION_LOSSES, BinaryLogLoss, MulticlassLogLoss, SquaredError
+from sklearn_rnn._training.settings import TrainingSettings
+from sklearn_rnn._training.trainer import Trainer
 
 CELLS = [
     ("rnn", "tanh"),
@@ -302,3 +304,16 @@ def test_float32_gradients_are_the_rounded_ones_of_float64(cell, readout):
     single, double = gradients
     assert {array.dtype for array in single.values()} == {np.dtype(np.float32)}
     assert_all_close(single, double, rtol=1e-5)
+
+
+@each_readout
+@pytest.mark.parametrize("batch_size", [1, 2, 5])
+def test_the_loss_over_batches_and_its_gradient_are_means_over_all_samples(readout, batch_size):
+    network, dataset = make_network(readout=readout), make_regression(per_step=readout == "each")
+    (update,) = updates_of(network, SquaredError(), dataset)
+    trainer = Trainer(network, SquaredError(), None, TrainingSettings(batch_size), None)
+    loss, gradient = trainer.loss_and_gradient(dataset)
+    assert_allclose(loss, update.loss / dataset.weights.sum(), rtol=1e-12, atol=0)
+    actual = network.parameters.like()
+    actual.vector[...] = gradient * dataset.weights.sum()
+    assert_all_close(actual.views, update.gradient, rtol=1e-12)

@@ -2,7 +2,17 @@
 
 import numpy as np
 import pytest
-from helpers import PLAIN, make_dataset, make_network, make_regression, make_sequences, numerical_gradient, updates_of
+from helpers import (
+    PLAIN,
+    make_dataset,
+    make_embedding,
+    make_network,
+    make_regression,
+    make_sequences,
+    numerical_gradient,
+    updates_of,
+    with_codes,
+)
 from numpy.testing import assert_allclose, assert_array_equal
 
 from sklearn_rnn import RNNClassifier, RNNRegressor
@@ -12,6 +22,7 @@ from sklearn_rnn._training.losses import SquaredError
 from sklearn_rnn._training.scaling import (
     SMALLEST_SCALE,
     START_SHARE,
+    ReadoutSums,
     ScaledLayer,
     Scaling,
     begin_scaling,
@@ -99,6 +110,21 @@ def test_means_and_spreads_of_features_are_those_of_all_steps(per_step, patches)
     assert_allclose(scale, np.sqrt(variance), rtol=1e-12, atol=0)
 
 
+def test_steps_of_weight_0_have_no_part_in_means_and_spreads():
+    dataset = make_regression()
+    expected = scale_of_features(feature_moments(dataset), np.dtype(np.float64))
+    assert dataset.weights[1] == 0
+    rows = dataset.sequences.rows
+    rows[dataset.sequences.starts[1] : dataset.sequences.starts[2]] = 1e300  # 0 times its square is NaN
+    assert_array_equal(scale_of_features(feature_moments(dataset), rows.dtype), expected)
+
+
+def test_rounding_leaves_no_negative_variance():
+    sums = ReadoutSums(1.0, np.array([0.1]), np.array([0.1**2 - 1e-16]))
+    mean, scale = sums.mean_and_scale(np.dtype(np.float64))
+    assert (mean[0], scale[0]) == (0.1, SMALLEST_SCALE)
+
+
 @pytest.mark.parametrize(
     ("dtype", "size"),
     [(np.float32, 0.0), (np.float32, 1e-30), (np.float32, 1e30), (np.float64, 1e-300), (np.float64, 1e300)],
@@ -116,7 +142,7 @@ def test_features_without_a_usable_spread_are_left_as_they_are(dtype, size):
 @pytest.mark.parametrize("of_features", [False, True])
 @pytest.mark.parametrize("of_readout", [False, True])
 def test_training_starts_from_the_start_values_of_the_trained_coordinates(of_features, of_readout):
-    network, dataset = make_network(), make_regression()
+    network, dataset = make_network(sizes=(4, 3), bidirectional=True), make_regression()
     before = network.parameters.copy()
     scaling = begin_scaling(network, dataset, None, of_features=of_features, of_readout=of_readout)
     if not of_features and not of_readout:
@@ -124,10 +150,18 @@ def test_training_starts_from_the_start_values_of_the_trained_coordinates(of_fea
         assert_array_equal(network.parameters.vector, before.vector)
         return
     trained = scaling.as_trained(network.parameters)
-    assert len(scaling.layers) == of_features + of_readout
+    assert len(scaling.layers) == 2 * of_features + of_readout
     for name, start in before.views.items():
         share = START_SHARE if of_readout and name == "readout.weight" else 1
         assert_allclose(trained.views[name], share * start, rtol=1e-10, atol=1e-14, err_msg=name)
+
+
+def test_inputs_from_an_embedding_are_left_as_they_are():
+    network, dataset = make_network(embedding=make_embedding()), with_codes(make_regression())
+    mean, scale = scale_of_features(feature_moments(dataset), network.dtype)
+    (layer,) = begin_scaling(network, dataset, None, of_features=True, of_readout=False).layers
+    assert_array_equal(layer.mean, [mean[0], 0, 0, 0, 0, 0])  # a number, and a vector of 5
+    assert_array_equal(layer.scale, [scale[0], 1, 1, 1, 1, 1])
 
 
 SETTINGS = PLAIN | {

@@ -103,7 +103,7 @@ def test_states_that_windows_begin_in_are_within_the_budget_too(readout, monkeyp
         assert_array_equal(within.gradient[name], gradient)
 
 
-@pytest.mark.parametrize("lengths", [[300] * 8, [300, 290, 180, 260, 300, 150, 300, 210]])
+@pytest.mark.parametrize(("lengths", "dropout"), [([300] * 8, 0.0), ([300, 290, 180, 260, 300, 150, 300, 210], 0.3)])
 @pytest.mark.parametrize("setting", [(None, None), (60, 16), (100, 50), (10, None)])
 # What an embedding holds does not depend on the readout.
 @pytest.mark.parametrize(
@@ -112,17 +112,19 @@ def test_states_that_windows_begin_in_are_within_the_budget_too(readout, monkeyp
     ids=["last", "mean-embedding", "max", "each-embedding"],
 )
 @each_engine
-def test_no_more_is_held_than_the_budget(monkeypatch, engine, readout, setting, lengths, embedding):
+def test_no_more_is_held_than_the_budget(monkeypatch, engine, readout, setting, lengths, dropout, embedding):
     monkeypatch.setattr(segments, "SEGMENT_VALUES", 4096)
     monkeypatch.setattr(network_module, "CHUNK_VALUES", 8192)
-    network = make_network("gru", sizes=(16,), readout=readout, engine=engine, embedding=embedding)
+    network = make_network("gru", sizes=(16, 16), readout=readout, engine=engine, embedding=embedding)
     dataset = with_codes(make_regression(lengths, per_step=readout == "each"))
     truncation = truncated(300, *setting)
-    needs = BlockMemory(network, np.array(sorted(lengths, reverse=True)), truncation, has_masks=False)
+    needs = BlockMemory(network, np.array(sorted(lengths, reverse=True)), truncation, has_masks=dropout > 0)
     for budget in (needs.smallest, (needs.smallest + needs.full) // 2, needs.full):
-        settings = TrainingSettings(batch_size=8, memory_budget=budget, truncation=FixedTruncation(*setting))
+        settings = TrainingSettings(
+            batch_size=8, memory_budget=budget, truncation=FixedTruncation(*setting), dropout=dropout
+        )
         optimizer = SGD(len(network.parameters.vector), np.float64, 0, False)
-        trainer, held = Trainer(network, SquaredError(), optimizer, settings, None), []
+        trainer, held = Trainer(network, SquaredError(), optimizer, settings, np.random.RandomState(0)), []
         backward = RecurrentNetwork.backward
 
         def watched(self, *arguments, trainer=trainer, held=held, backward=backward):

@@ -59,11 +59,14 @@ def test_a_budget_that_is_too_small_is_told_the_smallest(small_segments):
     assert error.value.args == (smallest,)
 
 
-def test_a_budget_of_all_tapes_is_never_refused():
+@pytest.mark.parametrize("sizes", [(100,), (50, 50)], ids=str)
+def test_a_budget_of_all_tapes_is_never_refused(sizes):
     X = np.random.default_rng(0).normal(size=(33, 40, 2))  # in blocks of 17 and 16
-    estimate = plain_regressor().memory_estimate(X)
+    estimate = plain_regressor(sizes).memory_estimate(X)
     assert estimate.smallest <= estimate.full
-    assert plain_regressor(memory_budget=estimate.full).memory_estimate(X) == estimate
+    estimator = plain_regressor(sizes, memory_budget=estimate.full, max_iter=1)
+    assert estimator.memory_estimate(X) == estimate
+    assert estimator.fit(X, np.arange(33.0)).n_iter_ == 1
 
 
 @each_readout

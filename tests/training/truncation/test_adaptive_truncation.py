@@ -7,12 +7,12 @@ from copy import deepcopy
 import numpy as np
 import pytest
 from helpers import make_network, make_regression, plain_classifier, plain_regressor, truncated
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
 
 from sklearn_rnn._base import model_of, training_problem
 from sklearn_rnn._training.losses import SquaredError
 from sklearn_rnn._training.truncation import adaptive
-from sklearn_rnn._training.truncation.adaptive import AdaptiveTruncation, draw_losses, smallest_length
+from sklearn_rnn._training.truncation.adaptive import AdaptiveTruncation, _dropped_bounds, draw_losses, smallest_length
 from sklearn_rnn.inspection import truncation_bias
 
 
@@ -48,6 +48,12 @@ def test_lags_that_were_not_traced_are_assumed_to_decay(decay, tolerance):
     # From 200 lags, the bound of the full gradient's norm is weaker: h is never smaller.
     from_some = smallest_length(*geometric(decay, 200), tolerance, 5000, stride=1)
     assert everything <= from_some <= everything + 60
+
+
+def test_they_continue_the_second_half_of_the_traced_lags():
+    own = np.concatenate([0.5 ** np.arange(50), 0.5**49 * 0.9 ** np.arange(1, 951)])
+    expected = [own[h:].sum() for h in range(1001)]
+    assert_allclose(_dropped_bounds(own[:100], 1000), expected, rtol=1e-9, atol=0)
 
 
 def test_the_steps_that_a_window_sends_its_losses_through_are_averaged():
@@ -96,11 +102,12 @@ def test_gradients_that_are_not_finite_need_all_steps(value):
             assert smallest_length(own, kept, 0.5, longest, stride) == longest
 
 
-def test_gradients_that_end_need_no_more_steps():
+@pytest.mark.parametrize("end", [3, 30])  # in the first and in the second half of the traced lags
+def test_gradients_that_end_need_no_more_steps(end):
     own, kept = geometric(0.5, 50)
-    own[3:] = 0
-    kept[4:] = kept[3]
-    assert smallest_length(own, kept, 1e-9, 1000, stride=1) == 3
+    own[end:] = 0
+    kept[end + 1 :] = kept[end]
+    assert smallest_length(own, kept, 1e-12, 1000, stride=1) == end
 
 
 def test_parts_that_cancel_need_more_steps():
@@ -210,6 +217,18 @@ def test_it_is_made_sooner_where_chunks_grow_beyond_what_capped_the_last_one(epo
     adapt_to(truncation, make_regression((400, 2)), make_regression((500, 2)))
     assert 5 < truncation.length < 400
     assert epochs_of_choices == [0, 3, 4]
+
+
+def test_twice_as_many_lags_as_the_last_choice_are_traced(monkeypatch):
+    n_lags = []
+    monkeypatch.setattr(
+        adaptive, "draw_losses", lambda data, n, random: n_lags.append(n) or draw_losses(data, n, random)
+    )
+    truncation, dataset = AdaptiveTruncation(0.5), make_regression((400, 2))
+    for length in (None, 10, 50, 300):
+        truncation.length, truncation._n_epochs = length, 0
+        adapt_to(truncation, dataset)
+    assert n_lags == [adaptive.FEWEST_LAGS, adaptive.FEWEST_LAGS, 100, 400]
 
 
 def test_it_is_made_as_soon_as_something_has_weight(epochs_of_choices):

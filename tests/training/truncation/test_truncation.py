@@ -33,8 +33,9 @@ pytestmark = pytest.mark.filterwarnings("ignore:max_iter:sklearn.exceptions.Conv
 
 LENGTHS = (5, 1, 9, 7)
 READOUTS = ["last", "mean", "max", ("last", "max", "mean"), "each"]
-# (h, h'): without overlap, with overlap, of one step, and windows that end after some sequences or within a stride.
-TRUNCATIONS = [(3, None), (1, None), (3, 1), (4, 3), (6, 2), (8, 8)]
+# (h, h'): without overlap, with overlap, of one step, two windows, and windows that end after some sequences or within
+# a stride.
+TRUNCATIONS = [(3, None), (1, None), (3, 1), (4, 3), (6, 2), (5, None), (8, 8)]
 
 each_truncation = pytest.mark.parametrize(("truncation", "stride"), TRUNCATIONS)
 each_readout = pytest.mark.parametrize("readout", READOUTS)

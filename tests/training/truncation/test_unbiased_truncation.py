@@ -22,7 +22,7 @@ from sklearn_rnn._training.losses import SquaredError
 from sklearn_rnn._training.settings import TrainingSettings
 from sklearn_rnn._training.trainer import Trainer
 from sklearn_rnn._training.truncation.policy import Window
-from sklearn_rnn._training.truncation.unbiased import UnbiasedTruncation
+from sklearn_rnn._training.truncation.unbiased import UnbiasedTruncation, UnbiasedWindows
 
 LENGTHS = (8, 3, 6, 1)
 READOUTS = ["last", "mean", "max", ("last", "max", "mean"), "each"]
@@ -109,6 +109,18 @@ def test_the_mean_over_all_draws_is_the_full_gradient(cell, readout):
         total_probability += probability
     assert_allclose(total_probability, 1, rtol=1e-12, atol=0)
     assert_all_close(copied(mean.views), full.gradient, rtol=1e-12)
+
+
+@pytest.mark.parametrize("readout", READOUTS)
+def test_a_gain_multiplies_the_errors_that_pass_its_step(readout):
+    network = make_network(sizes=(3, 2), readout=readout)
+    dataset = make_regression(LENGTHS, per_step=readout == "each")
+    window, cut = [Window(0, 0, 8)], [Window(0, 0, 3), Window(3, 3, 8)]
+    none, full = (gradient_of(network, dataset, UnbiasedWindows(windows, {}, 3)) for windows in (cut, window))
+    assert np.abs(full - none).max() > 1e-3
+    for gain in (0.0, 1.0, 2.5):
+        actual = gradient_of(network, dataset, UnbiasedWindows(window, {3: gain}, 3))
+        assert_allclose(actual, none + gain * (full - none), rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("readout", ["last", "each"])
