@@ -225,6 +225,7 @@ class Monitor:
             self._records = Records(self.history, before, [])
         self._records.epochs.append((epoch, best))
         self._check_for_improvement(epoch, before)
+        self._batch = 0
         self.is_told_to_stop = self._tasks.end_epoch(lambda: self._snapshot(self.history, self.best))
 
     def _best_with(self, epoch: Epoch) -> Best:
@@ -284,9 +285,11 @@ class Monitor:
 
     def warn_diverged(self) -> None:
         """Warn that a loss, a gradient, a weight or a prediction is not finite."""
+        n_epochs = self.n_epochs
+        place = f"in epoch {n_epochs + 1}, batch {self._batch}" if self._batch else f"after epoch {n_epochs}"
         warn_user(
-            f"learning_rate_init: training stopped in epoch {self.n_epochs + 1}, batch {self._batch}, at a loss, "
-            "gradient, weight or prediction that is not finite; the weights are those of the last good epoch. "
-            "Lower learning_rate_init, set clip_norm, or scale the data.",
+            f"learning_rate_init: training stopped {place}, at a loss, gradient, weight or prediction that is not "
+            "finite; the weights are those of the last good epoch. Lower learning_rate_init, set clip_norm, or scale "
+            "the data.",
             ConvergenceWarning,
         )
