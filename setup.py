@@ -86,7 +86,10 @@ class BuildKernels(build_ext):
 extension = Extension(
     "sklearn_rnn._network.kernels._kernels",
     sources=[str(KERNELS / "_kernels.pyx"), str(KERNELS / "dispatch.cpp")],
-    depends=[str(path) for path in [*sorted(KERNELS.glob("*.h*")), KERNELS / "kernels.cpp"]],
+    depends=[
+        *(str(path) for pattern in ("*.h*", "*.pxi") for path in sorted(KERNELS.glob(pattern))),
+        str(KERNELS / "kernels.cpp"),
+    ],
     include_dirs=[numpy.get_include(), str(KERNELS)],
     define_macros=[("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")] + [("X86_LEVELS", None)] * (len(LEVELS) > 1),
     # Without contraction: a scaler of a stream rounds its product before its sum, as NumPy does.
