@@ -22,7 +22,6 @@ from sklearn_rnn._inference.scalers import flat_steps
 from sklearn_rnn._model import Model
 from sklearn_rnn._network import kernels
 from sklearn_rnn._network.blocks import steps_of_call
-from sklearn_rnn._network.engines import NumpyEngine
 from sklearn_rnn._network.int8_weights import PRECISIONS
 from sklearn_rnn._network.links import IDENTITY
 from sklearn_rnn._utils.plain import from_plain, to_plain
@@ -202,8 +201,6 @@ class PredictionStream:
         self._model, self._n_jobs, self._transformers, self._precision = model, n_jobs, transformers, precision
         self._front = front = front_of(list(transformers), model.schema)
         network = model.network
-        if precision == "int8":
-            network.engine = NumpyEngine()  # there are no kernels of 8 bits
         self._weights = network.prepare_int8() if precision == "int8" else network.prepare(for_backward=False)
         self._running = running = self._new_state(n_sequences)
         self._decode = _fast_decoder(model)

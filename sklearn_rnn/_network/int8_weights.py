@@ -13,7 +13,7 @@ PRECISIONS = ("int8",)
 LARGEST = 127
 # Columns and rows in which no number is larger than this count as zeros: 127 over a smaller one may overflow.
 SMALLEST = 1e-30
-# Rows of a matrix. Kernels add products of up to 255 * 127 in 32 bits, which hold 66,313 of them.
+# Rows of a matrix, so that no sum of kernels overflows: 32 bits hold 128 * 127 twice as many times.
 MOST_ROWS = 2**16
 
 

@@ -6,7 +6,7 @@ the rows of step 1, and so on.
 """
 
 cimport numpy as np
-from libc.stdint cimport int32_t, int64_t
+from libc.stdint cimport int8_t, int32_t, int64_t
 from libc.string cimport memcmp, memcpy
 from libcpp.vector cimport vector
 
@@ -32,6 +32,7 @@ cdef extern from "kernels.h" nogil:
         void *hidden
         bint keeps_hidden
         void *tape
+        void *work
 
     cdef struct BackwardArrays:
         const void *panels
@@ -99,7 +100,26 @@ cdef extern from "kernels.h" nogil:
         void (*add_to_maximum[2])(int64_t n_steps, int64_t n_units, const int64_t *batch_sizes, const void *hidden,
                                   int64_t first_step, void *maximum, int32_t *step_of_maximum) noexcept nogil
 
+    cdef struct Int8Weights:
+        int64_t n_features, n_units
+        const void *input
+        const void *input_scales
+        const int8_t *recurrent
+        const void *recurrent_scales
+        const void *bias
+        const void *recurrent_bias
+
+    cdef struct Int8CellKernels:
+        int64_t (*panels_size)(int64_t n_features, int64_t n_units, bint has_input_scales) noexcept nogil
+        int64_t (*work_size)(int64_t n_sequences, int64_t n_features, int64_t n_units) noexcept nogil
+        void (*pack)(const Int8Weights &, void *panels) noexcept nogil
+        void (*forward)(const Recurrence &, const ForwardArrays &) noexcept nogil
+
+    cdef struct Int8Kernels:
+        const Int8CellKernels *cells[2]
+
     const Kernels *kernels_for(const char *level)
+    const Int8Kernels *int8_kernels_for(const char *level)
 
 
 ACTIVATIONS = {"identity": IDENTITY, "logistic": LOGISTIC, "relu": RELU, "tanh": TANH}
@@ -496,8 +516,18 @@ cdef class Kernel:
             raise ValueError(f"x has {x.shape[0]} rows, but the sum of batch_sizes is {n_rows}: they must be equal.")
         return size
 
+    cdef object read_panels(self, ForwardArrays &arrays, Recurrence size, panels, work):
+        """Set the panels and the work array of a forward pass; return the work array, which must not be freed before.
+
+        These kernels have none.
+        """
+        panels_size = self.kernels.forward_panels_size(size.n_features, size.n_units)
+        arrays.panels = data_of(panels, "panels", self.type_number, panels_size)
+        arrays.work = NULL
+        return None
+
     def forward(self, panels, np.ndarray batch_sizes not None, np.ndarray x not None,
-                np.ndarray initial_state not None, final_state, hidden, tape=None, bint keeps_hidden=True):
+                np.ndarray initial_state not None, final_state, hidden, tape=None, bint keeps_hidden=True, work=None):
         """Run over all steps of a packed batch.
 
         Parameters
@@ -517,12 +547,14 @@ cdef class Kernel:
             follows.
         keeps_hidden : bool
             Whether to return h after every step; a tape requires it.
+        work : ndarray of shape (work_size,), int64, or None
+            Work array of an :class:`Int8Kernel`; None: its memory is taken here.
         """
         cdef Recurrence size = self.sizes(batch_sizes, x, initial_state)
         cdef int64_t n_rows = x.shape[0], n_states = size.n_sequences + n_rows, n_units = size.n_units
         cdef int kind = self.type_number
         cdef ForwardArrays arrays
-        arrays.panels = data_of(panels, "panels", kind, self.kernels.forward_panels_size(size.n_features, n_units))
+        held = self.read_panels(arrays, size, panels, work)
         arrays.x = data_of(x, "x", kind, n_rows * size.n_features)
         arrays.initial_state = data_of(initial_state, "initial_state", kind, initial_state.size)
         arrays.final_state = data_of(final_state, "final_state", kind, initial_state.size, True)
@@ -674,6 +706,9 @@ cdef class OutputKernel:
         cdef void *to = data_of(scores, "scores", self.type_number, n_rows * n_outputs, True)
         with nogil:
             self.kernels.run(n_rows, n_hidden, n_outputs, panel, h, to)
+
+
+include "int8.pxi"
 
 
 ctypedef fused floating:

@@ -85,7 +85,7 @@ cdef class Stepper:
     kernel : Kernel
         The kernel of all layers.
     panels : list of ndarray
-        Panels of each layer, from ``Kernel.pack_forward``; of two directions, those of both, one after the other.
+        Panels of each layer, from the kernel's ``pack_forward``; of two directions, those of both, one after the other.
     states : list of ndarray of shape (n_states, n_sequences, n_units)
         State of each layer, or direction; every step overwrites it.
     n_inputs : int
@@ -194,8 +194,7 @@ cdef class Stepper:
         cdef ForwardArrays arrays
         work = np.empty(2 * size.n_sequences * size.n_units, np.float64 if kernel.is_double else np.float32)
         self.held.append(work)
-        panels_size = self.kernels.forward_panels_size(size.n_features, size.n_units)
-        arrays.panels = data_of(panels, "panels", kind, panels_size)
+        self.held.append(kernel.read_panels(arrays, size, panels, None))
         arrays.x = self.hidden
         arrays.final_state = data_of(state, "state", kind, state.size, True)
         arrays.initial_state = arrays.final_state
