@@ -30,10 +30,15 @@ FLAGS += HARDENED
 LEVELS = {"generic": []}
 if platform.machine() in ("x86_64", "AMD64"):
     LEVELS |= {level: [f"-march=x86-64-{level}"] for level in ("v2", "v3", "v4")}
+# The files that are compiled for each level. kernels.cpp has no use for VNNI.
+UNITS = [("kernels", level, flags) for level, flags in LEVELS.items()]
+UNITS += [("int8", level, flags) for level, flags in LEVELS.items()]
+if "v4" in LEVELS:
+    UNITS.append(("int8", "v4_vnni", [*LEVELS["v4"], "-mavx512vnni"]))
 
 
 class BuildKernels(build_ext):
-    """Compiles kernels.cpp for every level, then the extension that holds them all."""
+    """Compiles kernels.cpp and int8.cpp for every level, then the extension that holds them all."""
 
     def build_extension(self, extension):
         """Build it, or warn."""
@@ -41,7 +46,7 @@ class BuildKernels(build_ext):
             if self.compiler.compiler_type == "msvc":
                 self.use_clang_cl(extension)
             with ThreadPoolExecutor() as executor:
-                for objects in executor.map(self.compile_level, LEVELS):
+                for objects in executor.map(self.compile_unit, UNITS):
                     extension.extra_objects += objects
             super().build_extension(extension)
         except (BaseError, CCompilerError, OSError, subprocess.SubprocessError) as error:
@@ -72,13 +77,14 @@ class BuildKernels(build_ext):
         """Return flags of GCC and Clang as the compiler in use takes them."""
         return [f"/clang:{flag}" for flag in flags] if self.compiler.compiler_type == "msvc" else flags
 
-    def compile_level(self, level):
-        """Return the object files of the kernels for one level."""
+    def compile_unit(self, unit):
+        """Return the object files of one file for one level."""
+        name, level, flags = unit
         return self.compiler.compile(
-            [str(KERNELS / "kernels.cpp")],
+            [str(KERNELS / f"{name}.cpp")],
             output_dir=f"{self.build_temp}/{level}",
-            macros=[("LEVEL", f"kernels_{level}")],
-            extra_postargs=self.flags(FLAGS + LEVELS[level]),
+            macros=[("LEVEL", f"{name}_{level}")],
+            extra_postargs=self.flags(FLAGS + flags),
             depends=self.extensions[0].depends,
         )
 
@@ -86,7 +92,10 @@ class BuildKernels(build_ext):
 extension = Extension(
     "sklearn_rnn._network.kernels._kernels",
     sources=[str(KERNELS / "_kernels.pyx"), str(KERNELS / "dispatch.cpp")],
-    depends=[str(path) for path in [*sorted(KERNELS.glob("*.h*")), KERNELS / "kernels.cpp"]],
+    depends=[
+        *(str(path) for pattern in ("*.h*", "*.pxi") for path in sorted(KERNELS.glob(pattern))),
+        *(str(KERNELS / f"{name}.cpp") for name in ("kernels", "int8")),
+    ],
     include_dirs=[numpy.get_include(), str(KERNELS)],
     define_macros=[("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")] + [("X86_LEVELS", None)] * (len(LEVELS) > 1),
     # Without contraction: a scaler of a stream rounds its product before its sum, as NumPy does.

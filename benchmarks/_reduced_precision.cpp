@@ -21,7 +21,7 @@ constexpr bool HAS_INTEGERS = FORM >= INT8_PAIRS;
 constexpr int LANE = LANES<float>, GATE_SUMS = 4, ROWS = FORM == INT8_FOURS ? TILE_ROWS / 2 : TILE_ROWS;
 constexpr int32_t LARGEST = FORM == INT8_BYTES ? 127 : 32767;  // integer of an activation
 typedef Vec<float> Floats;
-typedef IVec<float> Ints;
+typedef int32_t Ints __attribute__((vector_size(VECTOR_BYTES)));
 
 #if defined(__AVX512BW__)
 INLINE Ints widened(const int8_t *from) {

@@ -229,7 +229,7 @@ def bytes_of(distribution):
     left_out = {".pyc"}
     if distribution == "sklearn-rnn":  # it can be a checkout or an editable installation, which list no files
         paths = list(Path(importlib.util.find_spec("sklearn_rnn").origin).parent.rglob("*"))
-        left_out |= {".cpp", ".h", ".hpp", ".o", ".pyx"}  # not in wheels
+        left_out |= {".cpp", ".h", ".hpp", ".o", ".pxi", ".pyx"}  # not in wheels
     else:
         paths = [Path(file.locate()) for file in importlib.metadata.files(distribution) or []]
     return sum(path.stat().st_size for path in paths if path.suffix not in left_out and path.is_file())

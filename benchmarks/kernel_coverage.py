@@ -6,7 +6,7 @@
 
 The kernels are compiled once for each instruction set, and each template once for each type: a line has run if it ran
 in any of them. The same holds for the two ways of a branch. Branches of exceptions and, because Cython writes one for
-each check of an error, those of ``_kernels.pyx`` are left out.
+each check of an error, those of ``_kernels.pyx`` and its parts are left out.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def read(folder):
                     continue
                 lines[name][number] += line["count"]
                 ways = [way["count"] for way in line["branches"] if not way["throw"]]
-                for i, count in enumerate(ways if not name.endswith(".pyx") else ()):
+                for i, count in enumerate(ways if not name.endswith((".pyx", ".pxi")) else ()):
                     branches[name][number, i, len(ways)] += count
     return lines, branches
 

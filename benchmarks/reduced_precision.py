@@ -1,4 +1,4 @@
-"""Steps of streams with weights of fewer bits: the time won by a prototype, and the accuracy lost on four data sets.
+"""Steps of streams with weights of fewer bits: the time won, and the accuracy lost on four data sets.
 
     python benchmarks/reduced_precision.py [--parts time accuracy] [--sizes 128x2 256x3] [--cells lstm gru]
                                            [--sequences 1 10 100] [--seeds 3] [--seconds 3] [--json FILE]
@@ -13,13 +13,14 @@ A step reads every weight once. The forms of the recurrent weights, and of the w
 The first layer's input weights and all biases stay float32. Sums are float32, or exact integers.
 
 **Time**: ``_reduced_precision.cpp`` is a prototype of a step in every form, without output layer. It is compiled with
-the C++ compiler of ``CXX`` (default: c++), and checked against the stream's states. "today" is the package's own
-stepper. All take turns in one thread; a figure is the minimum over many turns of a few steps each, in microseconds a
-step. The network's weights stay in the caches between two steps. "AVX2" and "AVX-512" are the instruction sets.
+the C++ compiler of ``CXX`` (default: c++), and checked against the stream's states. "today" and "package, int8" are the
+package's own steppers, without and with ``precision="int8"``, which has the last of the forms. All take turns in one
+thread; a figure is the minimum over many turns of a few steps each, in microseconds a step. The network's weights stay
+in the caches between two steps. "AVX2" and "AVX-512" are the instruction sets.
 "without products" leaves out all that reads weights.
 
-**Accuracy**: networks are trained in float32, and then tested in every form, by rounded weights (bfloat16, int8) and by
-the prototype (activations of 8 bits). Accuracy and R2 are in points of 100.
+**Accuracy**: networks are trained in float32, and then tested in every form, by rounded weights (bfloat16, int8), by
+the prototype (activations of 8 bits) and by the package's stream. Accuracy and R2 are in points of 100.
 
 ``--json`` reads the file first, and replaces the parts that run. Set OMP_NUM_THREADS=1. Linux on x86-64 only.
 """
@@ -35,6 +36,7 @@ import subprocess
 import tempfile
 import time
 import warnings
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -65,6 +67,7 @@ PROTOTYPES = {
     "bfloat16, AVX2": (1, AVX2, ["avx2"]),
     "int8, AVX2": (2, AVX2, ["avx2"]),
 }
+OURS = "package, int8"
 ALL_8_BITS = "int8, activations of 8 bits, AVX-512 VNNI"
 N_FEATURES, N_CHECKED = 8, 30  # of the timed networks; steps after which states are compared
 TOLERANCES = {0: 1e-5, 1: 0.02, 2: 0.06, 3: 0.06, 4: 0.2}  # of states after these steps, by FORM
@@ -128,11 +131,16 @@ def timed_network(cell, sizes):
         return RNNRegressor(sizes, **settings).fit(X, np.arange(6) % 3)
 
 
-def check(prototypes, stream, sizes, x):
-    """Compare the prototypes' states with the stream's after some steps."""
+def check(prototypes, stream, rounded, sizes, x):
+    """Compare the states of the prototypes and of the rounded stream with the stream's after some steps."""
     for step in x:
         stream.step(step)
-    expected = stream.state[f"layer_{len(sizes) - 1}.h"]
+        rounded.step(step)
+    name_of_state = f"layer_{len(sizes) - 1}.h"
+    expected = stream.state[name_of_state]
+    error = np.abs(rounded.state[name_of_state] - expected).max()
+    if not error < TOLERANCES[PROTOTYPES[ALL_8_BITS][0]]:
+        raise RuntimeError(f"{OURS}: the state differs by {error:.2g} from the stream's.")
     for name, prototype in prototypes.items():
         error = np.abs(prototype.run(x) - expected).max()
         if name != "without products" and not error < TOLERANCES[PROTOTYPES[name][0]]:
@@ -140,21 +148,22 @@ def check(prototypes, stream, sizes, x):
 
 
 def time_steps(libraries, cell, sizes, n_sequences, seconds):
-    """Return the least microseconds of a step, for "today" and for every form."""
+    """Return the least microseconds of a step, for both steppers of the package and for every form."""
     estimator = timed_network(cell, sizes)
-    stream = estimator.stream(n_sequences)
+    stream, rounded = estimator.stream(n_sequences), estimator.stream(n_sequences, precision="int8")
     shape = (N_CHECKED, n_sequences, N_FEATURES)
     x = np.random.default_rng(1).standard_normal(shape, dtype=np.float32)
     prototypes = {name: Prototype(lib, estimator._model.network, n_sequences) for name, lib in libraries.items()}
-    check(prototypes, stream, sizes, x)
+    check(prototypes, stream, rounded, sizes, x)
     n_steps = 6 if n_sequences < 100 else 2
-    stepper, steps = stream._stepper, x[:n_steps]
+    steps = x[:n_steps]
 
-    def today():
+    def take_steps(stepper):
         for step in steps:
             stepper.step(step)
 
-    calls = {"today": today} | {name: lambda run=p.run: run(steps) for name, p in prototypes.items()}
+    calls = {"today": partial(take_steps, stream._stepper), OURS: partial(take_steps, rounded._stepper)}
+    calls |= {name: lambda run=p.run: run(steps) for name, p in prototypes.items()}
     best = dict.fromkeys(calls, np.inf)
     end = time.perf_counter() + seconds * len(calls)
     while time.perf_counter() < end:
@@ -256,6 +265,8 @@ def lost_points(libraries, name, cell, sizes, seed):
     if ALL_8_BITS in libraries:
         predictions = predictions_of_prototype(libraries[ALL_8_BITS], estimator, X_test)
         lost["int8, activations of 8 bits"] = exact - points(estimator, predictions, y_test)
+    predictions = estimator.stream(len(X_test), precision="int8").predict(X_test)
+    lost[OURS] = exact - points(estimator, predictions, y_test)
     return {"points": exact, "lost": lost}
 
 

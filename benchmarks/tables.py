@@ -299,7 +299,8 @@ units), LSTM_B (3 × 256) and LSTM_C (3 × 480), whose numbers of features are o
 
 def table_of_forms(microseconds):
     """Return the table of a step's time in every form, and how many times as fast as float32 it is."""
-    forms = [form for form in next(iter(microseconds.values())) if form != "today"]
+    ours = [form for form in next(iter(microseconds.values())) if form.startswith("package")]
+    forms = [form for form in next(iter(microseconds.values())) if form not in ("today", *ours)]
     rows = []
     for name, times in microseconds.items():
         gains = {form: times[f"float32, {'AVX2' if 'AVX2' in form else 'AVX-512'}"] / times[form] for form in forms}
@@ -307,6 +308,7 @@ def table_of_forms(microseconds):
             [
                 name,
                 f"{times['today']:.1f}",
+                *(f"{times[form]:.1f} ({times['today'] / times[form]:.2f})" for form in ours),
                 *(
                     f"{times[form]:.1f}"
                     + ("" if "int8" not in form and "bfloat16" not in form else f" ({gains[form]:.2f})")
@@ -314,7 +316,7 @@ def table_of_forms(microseconds):
                 ),
             ]
         )
-    return table("Microseconds of a step", ["cell, layers x units, sequences", "today", *forms], rows)
+    return table("Microseconds of a step", ["cell, layers x units, sequences", "today", *ours, *forms], rows)
 
 
 def table_of_lost_points(accuracy):
@@ -340,8 +342,8 @@ def reduced_precision(results):
    Written by benchmarks/tables.py.
 
 {describe(results["machine"])} One thread, minima over many turns
-of all forms. "today" is the stepper of the package; the other columns are a prototype without output layer. In
-brackets: float32's time with the same instructions, divided by this one. Command:
+of all forms. "today" and "package" are the steppers of the package; the other columns are a prototype without output
+layer. In brackets: float32's time with the same instructions, divided by this one. Command:
 ``python benchmarks/reduced_precision.py``.
 
 {table_of_forms(results["microseconds"])}{table_of_lost_points(results["accuracy"])}"""

@@ -86,13 +86,17 @@ class FittedRNN(SequenceEstimator):
         sequences = self._read_new(X)
         return sequences.split(hidden_states(self._model.network, sequences, self.n_jobs))
 
-    def stream(self, n_sequences=1):
+    def stream(self, n_sequences=1, precision=None):
         """Return a stream that predicts step by step, at the same cost for each step.
 
         Parameters
         ----------
         n_sequences : int, default=1
             Number of sequences that continue side by side.
+        precision : {"int8"} or None, default=None
+            None: the dtype of the estimator; predictions are those of ``predict``. "int8": the weights of hidden states
+            are rounded to 8 bits, and so are the hidden states in their products. Large networks are several times
+            faster, and predictions change a little; see :ref:`int8-streams`.
 
         Returns
         -------
@@ -105,9 +109,10 @@ class FittedRNN(SequenceEstimator):
         NotFittedError
             Before ``fit``.
         ValueError
-            For bidirectional networks, which need whole sequences, and for ``n_sequences`` below 1.
+            For bidirectional networks, which need whole sequences, for ``n_sequences`` below 1, and for another
+            ``precision``, or "int8" with more than 65,536 units in a layer.
         TypeError
-            If ``n_sequences`` is no integer.
+            If ``n_sequences`` is no integer, or ``precision`` is no text.
 
         Examples
         --------
@@ -120,7 +125,7 @@ class FittedRNN(SequenceEstimator):
         (2,)
         """
         check_is_fitted(self)
-        return PredictionStream(self._model.copy(), n_sequences, self.n_jobs)
+        return PredictionStream(self._model.copy(), n_sequences, self.n_jobs, precision=precision)
 
     @property
     def weights_(self):

@@ -12,19 +12,22 @@ from numpy.testing import assert_allclose
 from sklearn_rnn._data.packing import Packing
 from sklearn_rnn._network import cells, kernels
 from sklearn_rnn._network.buffers import Buffers
+from sklearn_rnn._network.int8_weights import Int8Matrix, int8_weights
 
 try:
-    from sklearn_rnn._network.kernels._kernels import Kernel, OutputKernel, Stepper
+    from sklearn_rnn._network.kernels._kernels import Int8Kernel, Kernel, OutputKernel, Stepper, is_supported
 except ModuleNotFoundError:
-    Kernel = OutputKernel = Stepper = None
+    Int8Kernel = Kernel = OutputKernel = Stepper = None
 
 LEVELS = [name for name in kernels.available() if name != "numpy"]
+INT8_LEVELS = [*(["v4_vnni"] if LEVELS and is_supported("v4_vnni") else []), *LEVELS]
 NO_LEVELS = [pytest.param("none", marks=pytest.mark.skip(reason="no kernels were compiled"))]
 ACTIVATIONS = ["identity", "logistic", "relu", "tanh"]
 CELLS = [*(("rnn", activation) for activation in ACTIVATIONS), ("lstm", "tanh"), ("gru", "tanh")]
 DTYPES = [np.float32, np.float64]
 
 each_level = pytest.mark.parametrize("level", LEVELS or NO_LEVELS)
+each_int8_level = pytest.mark.parametrize("level", INT8_LEVELS or NO_LEVELS)
 each_cell = pytest.mark.parametrize(("cell", "activation"), CELLS)
 each_dtype = pytest.mark.parametrize("dtype", DTYPES)
 
@@ -105,8 +108,10 @@ def full_of_nan(shape, dtype, garbage=np.nan):
 class KernelRun:
     """A kernel that solves a problem; ``new(shape, dtype)`` allocates all of its arrays."""
 
+    kernel_class = Kernel
+
     def __init__(self, level, problem, new=full_of_nan):
-        self.kernel = Kernel(level, problem.cell, problem.activation, problem.dtype)
+        self.kernel = self.kernel_class(level, problem.cell, problem.activation, problem.dtype)
         self.problem, self.new = problem, new
 
     def put(self, array):
@@ -115,19 +120,23 @@ class KernelRun:
         to[...] = array
         return to
 
+    def panels(self):
+        """The weights as the kernel's forward pass reads them."""
+        problem = self.problem
+        weights = {name: self.put(array) for name, array in problem.weights.items()}
+        panels = self.new((self.kernel.forward_panels_size(problem.n_features, problem.n_units),), problem.dtype)
+        biases = (weights["bias"], weights.get("recurrent_bias"))
+        self.kernel.pack_forward(weights["input"], weights["recurrent"], *biases, panels)
+        return panels
+
     def forward_arguments(self, keeps_tape=True, keeps_hidden=True):
         """All arguments of ``Kernel.forward``, by name; outputs have the content that ``new`` gave them."""
         problem, kernel = self.problem, self.kernel
         dtype, n_units, packing = problem.dtype, problem.n_units, problem.packing
-        weights = {name: self.put(array) for name, array in problem.weights.items()}
-        panels = self.new((kernel.forward_panels_size(problem.n_features, n_units),), dtype)
-        kernel.pack_forward(
-            weights["input"], weights["recurrent"], weights["bias"], weights.get("recurrent_bias"), panels
-        )
         tape = self.new((packing.n_rows, kernel.tape_row_size(n_units)), dtype) if keeps_tape else None
         n_kept = packing.n_rows if keeps_hidden else packing.n_sequences
         return {
-            "panels": panels,
+            "panels": self.panels(),
             "batch_sizes": self.put(packing.batch_sizes),
             "x": self.put(problem.x),
             "initial_state": self.put(problem.state),
@@ -185,6 +194,57 @@ class KernelRun:
         forward = self.forward()
         results = {"hidden": forward.hidden, "final_state": forward.final_state}
         return results | self.backward(forward.tape, n_delta_rows)
+
+
+class Int8Run(KernelRun):
+    """A kernel that runs forward with weights in 8 bits, those of a first layer or of a later one."""
+
+    kernel_class = Int8Kernel
+
+    def __init__(self, level, problem, new=full_of_nan, *, is_first=False):
+        super().__init__(level, problem, new)
+        self.weights = int8_weights("layer", problem.weights, is_first)
+
+    def pack_arguments(self):
+        """All arguments of ``Int8Kernel.pack_forward``, by name."""
+        weights, has_scales = self.weights, isinstance(self.weights["input"], Int8Matrix)
+        n_features, n_units = self.problem.n_features, self.problem.n_units
+        recurrent_bias = weights.get("recurrent_bias")
+        return {
+            "input_weights": self.put(weights["input"].integers if has_scales else weights["input"]),
+            "recurrent": self.put(weights["recurrent"].integers),
+            "bias": self.put(weights["bias"]),
+            "recurrent_bias": None if recurrent_bias is None else self.put(recurrent_bias),
+            "panels": self.new((self.kernel.forward_panels_size(n_features, n_units, has_scales),), np.int64),
+            "input_scales": self.put(weights["input"].scales) if has_scales else None,
+            "recurrent_scales": self.put(weights["recurrent"].scales),
+        }
+
+    def panels(self):
+        """The weights as the kernel's forward pass reads them."""
+        arguments = self.pack_arguments()
+        self.kernel.pack_forward(**arguments)
+        return arguments["panels"]
+
+    def forward_arguments(self, keeps_hidden=True):
+        """All arguments of ``Int8Kernel.forward``, by name."""
+        problem = self.problem
+        work_size = self.kernel.work_size(problem.packing.n_sequences, problem.n_features, problem.n_units)
+        arguments = super().forward_arguments(keeps_tape=False, keeps_hidden=keeps_hidden)
+        return arguments | {"work": self.new((work_size,), np.int64)}
+
+    def forward(self, keeps_hidden=True):
+        """Run forward; return h after every step (None without ``keeps_hidden``), and the final state."""
+        arguments = self.forward_arguments(keeps_hidden)
+        self.kernel.forward(**arguments)
+        hidden = arguments["hidden"][self.problem.packing.n_sequences :] if keeps_hidden else None
+        return hidden, arguments["final_state"]
+
+    def expected(self):
+        """The same of the NumPy cell, in the problem's type: another type may round to other integers."""
+        problem = self.problem
+        with np.errstate(invalid="ignore"):
+            return problem.numpy_cell.forward(problem.x, problem.packing, problem.state, self.weights, Buffers())[:2]
 
 
 class OutputRun:
@@ -365,6 +425,23 @@ def run_between_guards(level):
                             final_state = run.forward(keeps_tape=False, keeps_hidden=keeps_hidden).final_state
                             np.testing.assert_array_equal(final_state, results["final_state"])
                         assert all(np.isfinite(array).all() for array in results.values())
+
+
+def run_int8_between_guards(level):
+    """Run forward with weights in 8 bits, in guarded memory; print each problem first."""
+    for name in ["v4", "v4_vnni"] if level == "v4" and "v4_vnni" in INT8_LEVELS else [level]:
+        for side in ("front", "end"):
+            new = GuardedMemory(side)
+            for cell, activation in CELLS:
+                for dtype in DTYPES:
+                    for sizes in GUARDED_SIZES:
+                        for is_first in (True, False):
+                            print(name, side, cell, activation, dtype.__name__, sizes, is_first, flush=True)
+                            problem = Problem(cell, activation, dtype, **sizes)
+                            run = Int8Run(name, problem, new, is_first=is_first)
+                            hidden, final_state = run.forward()
+                            assert np.isfinite(hidden).all()
+                            np.testing.assert_array_equal(run.forward(keeps_hidden=False)[1], final_state)
 
 
 def run_outputs_and_steps_between_guards(level):

@@ -22,6 +22,7 @@ from sklearn_rnn._inference.scalers import flat_steps
 from sklearn_rnn._model import Model
 from sklearn_rnn._network import kernels
 from sklearn_rnn._network.blocks import steps_of_call
+from sklearn_rnn._network.int8_weights import PRECISIONS
 from sklearn_rnn._network.links import IDENTITY
 from sklearn_rnn._utils.plain import from_plain, to_plain
 from sklearn_rnn._utils.state import stamped, without_stamp
@@ -47,12 +48,22 @@ def _fast_decoder(model: Model) -> Callable[[np.ndarray], np.ndarray]:
     return partial(coding.decode, activate=model.link.predict)
 
 
+def _check_precision(precision: Any) -> None:
+    """Refuse all but None and the names of precisions."""
+    is_text = isinstance(precision, str)
+    if precision is None or (is_text and precision in PRECISIONS):
+        return
+    raise (ValueError if is_text else TypeError)(
+        f'precision must be None, for the dtype of the estimator, or "int8", got {precision!r}.'
+    )
+
+
 class PredictionStream:
     """Predicts sequences step by step. Every step has the same cost: earlier steps are not run again.
 
     ``estimator.stream(n_sequences)`` makes a stream, in which every sequence is before its first step. Predictions are
     the same for steps one at a time, for chunks of any lengths, and for the whole sequences in the estimator's
-    ``predict``.
+    ``predict``. With ``precision="int8"`` they differ a little from those of ``predict``.
 
     The stream has its own copy of the fitted model: later changes of the estimator do not change the stream. Different
     threads may use different streams of one estimator at the same time, but not the same stream. Pickles and deep
@@ -70,6 +81,11 @@ class PredictionStream:
         The estimator's ``n_jobs``: number of threads.
     transformers : list of (str, transformer), default=()
         The steps of a fitted pipeline before the network; see :meth:`from_pipeline`. The stream keeps these objects.
+    precision : {"int8"} or None, default=None
+        "int8": the recurrent weights, and the input weights of all layers after the first, are rounded to 8 bits, with
+        a scale for each gate of each unit. In their products, the hidden states are rounded to 8 bits too, with a scale
+        for each sequence and step. Sums of these products are exact. Everything else, the state too, has the dtype of
+        the estimator. None: all of it; predictions are those of the estimator.
 
     Notes
     -----
@@ -94,7 +110,12 @@ class PredictionStream:
     """
 
     def __init__(
-        self, model: Model, n_sequences: Any = 1, n_jobs: int | None = None, transformers: Transformers = ()
+        self,
+        model: Model,
+        n_sequences: Any = 1,
+        n_jobs: int | None = None,
+        transformers: Transformers = (),
+        precision: Any = None,
     ) -> None:
         if model.network.is_bidirectional:
             raise ValueError(
@@ -105,13 +126,14 @@ class PredictionStream:
             raise TypeError(f"n_sequences must be an integer of at least 1, got {n_sequences!r}.")
         if n_sequences < 1:
             raise ValueError(f"n_sequences must be at least 1, got {n_sequences}.")
-        self._set_up(model, int(n_sequences), n_jobs, transformers)
+        _check_precision(precision)
+        self._set_up(model, int(n_sequences), n_jobs, transformers, precision)
 
     @classmethod
-    def from_pipeline(cls, pipeline: Any, n_sequences: Any = 1) -> PredictionStream:
+    def from_pipeline(cls, pipeline: Any, n_sequences: Any = 1, precision: Any = None) -> PredictionStream:
         """Return a stream that also runs the transformers of a pipeline, step by step.
 
-        Predictions are those of the pipeline's ``predict``.
+        Predictions are those of the pipeline's ``predict``, but for ``precision``.
 
         Parameters
         ----------
@@ -121,6 +143,8 @@ class PredictionStream:
             last values of the steps so far.
         n_sequences : int, default=1
             Number of sequences that continue side by side.
+        precision : {"int8"} or None, default=None
+            As for the estimator's ``stream``.
 
         Returns
         -------
@@ -133,9 +157,9 @@ class PredictionStream:
             If the pipeline is not fitted.
         TypeError
             If the last step is no such network, or if another step does not work on single steps; the message names
-            it. If ``n_sequences`` is no integer.
+            it. If ``n_sequences`` is no integer, or ``precision`` no text.
         ValueError
-            For bidirectional networks, and for ``n_sequences`` below 1.
+            For bidirectional networks, for ``n_sequences`` below 1, and for another ``precision``.
 
         Notes
         -----
@@ -168,15 +192,16 @@ class PredictionStream:
                 f"pipeline ends in the step {name!r}, a {type(network).__name__}, but it must end in an RNNClassifier "
                 "or RNNRegressor. Pass the best_estimator_ of a search."
             )
-        stream = network.stream(n_sequences)
-        model = stream._model
-        return cls(model, n_sequences, stream._n_jobs, copy.deepcopy(steps))
+        stream = network.stream(n_sequences, precision)
+        return cls(stream._model, n_sequences, stream._n_jobs, copy.deepcopy(steps), precision)
 
-    def _set_up(self, model: Model, n_sequences: int, n_jobs: int | None, transformers: Transformers) -> None:
-        self._model, self._n_jobs, self._transformers = model, n_jobs, transformers
+    def _set_up(
+        self, model: Model, n_sequences: int, n_jobs: int | None, transformers: Transformers, precision: str | None
+    ) -> None:
+        self._model, self._n_jobs, self._transformers, self._precision = model, n_jobs, transformers, precision
         self._front = front = front_of(list(transformers), model.schema)
         network = model.network
-        self._weights = network.prepare(for_backward=False)
+        self._weights = network.prepare_int8() if precision == "int8" else network.prepare(for_backward=False)
         self._running = running = self._new_state(n_sequences)
         self._decode = _fast_decoder(model)
         # The first takes steps as the network reads them. The second takes those that the user passes, if only scalers
@@ -195,13 +220,14 @@ class PredictionStream:
     # A pickle has no prepared weights: other kernels may run where it is loaded.
     def __getstate__(self) -> dict[str, Any]:
         state = {"model": to_plain(self._model), "n_jobs": self._n_jobs, "transformers": self._transformers}
-        return stamped(state | {"state": self.state})
+        return stamped(state | {"precision": self._precision, "state": self.state})
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         name = type(self).__name__
         state, has_stamp = without_stamp(state, name)
         model = from_plain(state["model"], ("model",), f"{name}.model") if has_stamp else state["model"]
-        self._set_up(model, len(state["state"]["n_steps"]), state["n_jobs"], state.get("transformers", ()))
+        n_sequences, precision = len(state["state"]["n_steps"]), state.get("precision")
+        self._set_up(model, n_sequences, state["n_jobs"], state.get("transformers", ()), precision)
         self._running.assign(state["state"])
 
     def _new_state(self, n_sequences: int) -> RunningState:

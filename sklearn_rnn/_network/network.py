@@ -272,9 +272,18 @@ class RecurrentNetwork:
             self._kept_weights = kept = self._prepared(for_backward)
         return kept
 
-    def _prepared(self, for_backward: bool) -> PreparedWeights:
+    def prepare_int8(self) -> PreparedWeights:
+        """Return weights for predictions whose products with hidden states are those of integers of 8 bits.
+
+        They are the recurrent weights, and the input weights of all layers after the first; see ``int8_weights.py``.
+        """
+        if notice.pending:
+            notice.warn_of_missing_kernels()
+        return self._prepared(for_backward=False, precision="int8")
+
+    def _prepared(self, for_backward: bool, precision: str | None = None) -> PreparedWeights:
         directions = [direction.name for direction in self.directions]
-        return PreparedWeights(self.engine, self.recurrence, self.parameters, directions, for_backward)
+        return PreparedWeights(self.engine, self.recurrence, self.parameters, directions, for_backward, precision)
 
     def initial_state(self, n_sequences: int) -> list[np.ndarray]:
         """Zeros for every sequence, as a network state."""

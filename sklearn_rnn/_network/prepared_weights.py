@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from sklearn_rnn._network.engines import Engine, OutputLayer, Recurrence
+from sklearn_rnn._network.int8_weights import int8_weights
 from sklearn_rnn._network.parameters import Parameters
 
 
@@ -21,6 +22,8 @@ class PreparedWeights:
     directions : iterable of str
         The names of the directions of all layers.
     for_backward : bool
+    precision : {"int8"} or None, default=None
+        "int8": weights of hidden states have 8 bits, without ``for_backward`` and for one direction.
 
     Attributes
     ----------
@@ -40,10 +43,11 @@ class PreparedWeights:
         parameters: Parameters,
         directions: Iterable[str],
         for_backward: bool,
+        precision: str | None = None,
     ) -> None:
         # Not the network itself, which keeps the weights of predictions.
         self._engine, self._recurrence, self._parameters = engine, recurrence, parameters
-        self._for_backward, self.spare = for_backward, list[Any]()
+        self._for_backward, self._precision, self.spare = for_backward, precision, list[Any]()
         self._prepared: dict[str, Any] = dict.fromkeys(directions)
         # Copied before they are prepared: the next call then sees a change by another thread in the meantime.
         self._vector = None if for_backward else self._parameters.vector.copy()
@@ -52,8 +56,11 @@ class PreparedWeights:
     def refresh(self) -> None:
         """Prepare the network's parameters again, after they have changed."""
         parameters = self._parameters
-        for name, earlier in self._prepared.items():
-            self._prepared[name] = self._recurrence.prepare(parameters.group(name), self._for_backward, earlier)
+        for depth, (name, earlier) in enumerate(self._prepared.items()):
+            weights: dict[str, Any] = parameters.group(name)
+            if self._precision == "int8":
+                weights = int8_weights(name, weights, is_first=depth == 0)
+            self._prepared[name] = self._recurrence.prepare(weights, self._for_backward, earlier)
         if not self._for_backward:
             self.output = self._engine.output_layer(**parameters.group("readout"))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import repeat
 from typing import Any, NamedTuple
 
@@ -12,6 +12,7 @@ import numpy as np
 
 from sklearn_rnn._data.packing import Packing
 from sklearn_rnn._network.buffers import Buffers
+from sklearn_rnn._network.int8_weights import Int8Matrix
 
 
 class Tape(NamedTuple):
@@ -120,6 +121,8 @@ class Cell(ABC):
         Parameters
         ----------
         weights : dict of ndarray
+            For streams of ``precision="int8"``, some are an :class:`Int8Matrix`. ``forward`` multiplies with the
+            function of :func:`product_with`, which takes both.
         for_backward : bool
             Whether a backward pass needs them too.
         earlier : object, or None
@@ -252,11 +255,18 @@ def error_of_steps(d_hidden: np.ndarray | None, packing: Packing) -> Iterable[np
     return repeat(None) if d_hidden is None else packing.steps(d_hidden)[::-1]
 
 
-def project(x: np.ndarray, input_weights: np.ndarray, bias: np.ndarray, out: np.ndarray) -> np.ndarray:
+def project(x: np.ndarray, input_weights: np.ndarray | Int8Matrix, bias: np.ndarray, out: np.ndarray) -> np.ndarray:
     """Return x W + b of all steps at once, (n_rows, n_gates * n_units): this product needs no time loop."""
-    np.dot(x, input_weights, out=out)
+    product_with(input_weights)(x, out)
     out += bias
     return out
+
+
+def product_with(weights: np.ndarray | Int8Matrix) -> Callable[[np.ndarray, np.ndarray], Any]:
+    """Return a function that writes the products of rows, (n, n_rows of the weights), into its second argument."""
+    if isinstance(weights, Int8Matrix):
+        return weights.multiply
+    return lambda rows, out: rows.dot(weights, out)
 
 
 def project_back(

@@ -27,6 +27,7 @@ from sklearn_rnn._network.cells.cell import (
     error_of_steps,
     gates_of,
     previous_states,
+    product_with,
     project,
     project_back,
     state_rows,
@@ -61,7 +62,7 @@ class GRUCell(Cell):
         n_sequences, n_units, dtype = packing.n_sequences, state.shape[2], x.dtype
         # sigmoid(a) = (1 + tanh(a / 2)) / 2. The weights are multiplied by the inner half.
         scale = np.repeat(np.array([0.5, 0.5, 1.0], dtype), n_units)
-        recurrent_weights = weights["recurrent"] * scale
+        multiply = product_with(weights["recurrent"] * scale)
         recurrent_bias, half = weights["recurrent_bias"], dtype.type(0.5)
         gates = buffers.array("gates", (packing.n_rows, 3 * n_units), dtype)
         project(x, weights["input"] * scale, weights["bias"] * scale, out=gates)
@@ -76,7 +77,7 @@ class GRUCell(Cell):
             if n < len(h):  # the shortest sequences have ended
                 final_state[0, n : len(h)] = h[n:]
                 h, product = h[:n], product[:n]
-            h.dot(recurrent_weights, product)
+            multiply(h, product)
             r_and_z += product[:, : 2 * n_units]
             np.tanh(r_and_z, r_and_z)
             r_and_z *= half

@@ -25,6 +25,7 @@ from sklearn_rnn._network.cells.cell import (
     error_of_steps,
     gates_of,
     previous_states,
+    product_with,
     project,
     project_back,
     state_rows,
@@ -58,7 +59,7 @@ class LSTMCell(Cell):
         # sigmoid(a) = (1 + tanh(a / 2)) / 2. The weights are multiplied by the inner half: one tanh serves four gates.
         scale = np.repeat(np.array([0.5, 0.5, 1.0, 0.5], dtype), n_units)
         shift = 1 - scale
-        recurrent_weights = weights["recurrent"] * scale
+        multiply = product_with(weights["recurrent"] * scale)
         gates = buffers.array("gates", (packing.n_rows, 4 * n_units), dtype)
         project(x, weights["input"] * scale, weights["bias"] * scale, out=gates)
         hidden_states, cell_states = (
@@ -75,7 +76,7 @@ class LSTMCell(Cell):
             if n < len(h):  # the shortest sequences have ended
                 final_state[0, n : len(h)], final_state[1, n : len(h)] = h[n:], c[n:]
                 h, c, product, scratch = h[:n], c[:n], product[:n], scratch[:n]
-            gates_t += h.dot(recurrent_weights, product)
+            gates_t += multiply(h, product)
             np.tanh(gates_t, gates_t)
             gates_t *= scale
             gates_t += shift

@@ -22,6 +22,7 @@ from sklearn_rnn._network.cells.cell import (
     Tape,
     error_of_steps,
     previous_states,
+    product_with,
     project,
     project_back,
     state_rows,
@@ -92,7 +93,7 @@ class SimpleCell(Cell):
         keeps_hidden: bool = True,
     ) -> tuple[np.ndarray, np.ndarray, Tape]:
         activate, _ = ACTIVATIONS[self.activation]
-        recurrent_weights = weights["recurrent"]
+        multiply = product_with(weights["recurrent"])
         states = state_rows("h", state[0], packing, buffers)
         hidden = project(x, weights["input"], weights["bias"], out=states[packing.n_sequences :])
         product, final_state = np.empty_like(state[0]), np.empty_like(state)
@@ -102,7 +103,7 @@ class SimpleCell(Cell):
             if n < len(h):  # the shortest sequences have ended
                 final_state[0, n : len(h)] = h[n:]
                 h, product = h[:n], product[:n]
-            a_t += h.dot(recurrent_weights, product)  # a_t = x_t W + b + h_{t-1} U
+            a_t += multiply(h, product)  # a_t = x_t W + b + h_{t-1} U
             activate(a_t)
             h = a_t  # h_t = f(a_t), in the memory of a_t
         final_state[0, : len(h)] = h

@@ -16,6 +16,7 @@ from sklearn_rnn._network.cells.cell import Cell, RowValues, Tape
 from sklearn_rnn._network.embedding import Embedding
 from sklearn_rnn._network.engines.engine import Lookup, OutputLayer, Recurrence, RunningArrays, Stepper
 from sklearn_rnn._network.engines.numpy_engine import NumpyEngine
+from sklearn_rnn._network.int8_weights import Int8Matrix
 from sklearn_rnn._network.readouts import LoopsOverSteps
 from sklearn_rnn._network.scaling_of_steps import StepScaling
 
@@ -75,7 +76,7 @@ class CompiledEngine(NumpyEngine):
         ):
             return super().stepper(recurrence, weights, output, pools, running, scaling, n_directions)
         return kernels.make_stepper(
-            kernel=recurrence.kernel(weights[0].forward.dtype),
+            kernel=weights[0].kernel,
             panels=[panels.forward for panels in weights],
             states=running.states,
             n_inputs=weights[0].n_features,
@@ -99,16 +100,19 @@ class Panels(NamedTuple):
 
     Attributes
     ----------
+    kernel : Kernel
+        That reads them.
     n_features : int
     forward : ndarray
     recurrent, input : ndarray
         Transposed, for the backward pass; None without one.
     """
 
+    kernel: Any
     n_features: int
     forward: np.ndarray
-    recurrent: np.ndarray | None
-    input: np.ndarray | None
+    recurrent: np.ndarray | None = None
+    input: np.ndarray | None = None
 
 
 class CompiledLookup:
@@ -171,8 +175,10 @@ class CompiledRecurrence:
         """Return the kernel for a dtype."""
         return kernels.kernel_for(self.name, self.activation, dtype)
 
-    def prepare(self, weights: dict[str, np.ndarray], for_backward: bool, earlier: Panels | None = None) -> Panels:
+    def prepare(self, weights: dict[str, Any], for_backward: bool, earlier: Panels | None = None) -> Panels:
         """Pack the weights into panels, those of ``earlier`` if given."""
+        if isinstance(weights["recurrent"], Int8Matrix):
+            return self._prepare_int8(**weights)
         n_features, n_units, dtype = len(weights["input"]), len(weights["recurrent"]), weights["input"].dtype
         kernel = self.kernel(dtype)
         if earlier is None:
@@ -181,13 +187,30 @@ class CompiledRecurrence:
             if for_backward:
                 sizes = (kernel.transposed_panels_size(n_rows, n_units) for n_rows in (n_units, n_features))
                 transposed = [aligned_empty(size, dtype) for size in sizes]
-            earlier = Panels(n_features, forward, *transposed)
+            earlier = Panels(kernel, n_features, forward, *transposed)
         bias, recurrent_bias = weights["bias"], weights.get("recurrent_bias")
         kernel.pack_forward(weights["input"], weights["recurrent"], bias, recurrent_bias, earlier.forward)
         if for_backward:
             kernel.pack_transposed(weights["recurrent"], earlier.recurrent)
             kernel.pack_transposed(weights["input"], earlier.input)
         return earlier
+
+    def _prepare_int8(
+        self,
+        input: np.ndarray | Int8Matrix,
+        recurrent: Int8Matrix,
+        bias: np.ndarray,
+        recurrent_bias: np.ndarray | None = None,
+    ) -> Panels:
+        """Pack weights of which some are matrices of 8 bits."""
+        kernel = kernels.int8_kernel_for(self.name, self.activation, recurrent.dtype)
+        has_scales = isinstance(input, Int8Matrix)
+        integers, scales = (input.integers, input.scales) if isinstance(input, Int8Matrix) else (input, None)
+        size = kernel.forward_panels_size(len(input), len(recurrent), has_scales)
+        panels = Panels(kernel, len(input), aligned_empty(size, np.int64))
+        rounded = (integers, recurrent.integers)
+        kernel.pack_forward(*rounded, bias, recurrent_bias, panels.forward, scales, recurrent.scales)
+        return panels
 
     def forward(
         self,
@@ -201,7 +224,7 @@ class CompiledRecurrence:
     ) -> tuple[np.ndarray | None, np.ndarray, Tape]:
         """Run over all steps of a packed batch."""
         n_sequences, n_units = packing.n_sequences, state.shape[2]
-        kernel = self.kernel(state.dtype)
+        kernel = weights.kernel
         n_kept = packing.n_rows if keeps_hidden else n_sequences  # without, the last two steps' states take turns
         hidden = buffers.array("h", (n_sequences + n_kept, n_units), state.dtype)
         saved = None

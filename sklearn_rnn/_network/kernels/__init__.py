@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     # The classes of the compiled module, which mypy cannot read.
     EmbeddingKernel: TypeAlias = Any
+    Int8Kernel: TypeAlias = Any
     Kernel: TypeAlias = Any
     OutputKernel: TypeAlias = Any
     Stepper: TypeAlias = Any
@@ -131,6 +132,13 @@ def embedding_kernel(
 def kernel_for(cell: str, activation: str, dtype: DTypeLike) -> Kernel:
     """Return the kernel of a cell for a floating point type, in the chosen build."""
     return _kernels.Kernel(name, cell, activation, dtype)
+
+
+@cache
+def int8_kernel_for(cell: str, activation: str, dtype: DTypeLike) -> Int8Kernel:
+    """Return the kernel of a cell with weights in 8 bits, in the chosen build; with VNNI if the processor has it."""
+    level = "v4_vnni" if name == "v4" and _kernels.is_supported("v4_vnni") else name
+    return _kernels.Int8Kernel(level, cell, activation, dtype)
 
 
 @cache

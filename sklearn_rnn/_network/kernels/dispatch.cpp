@@ -4,8 +4,10 @@
 #include "kernels.h"
 
 extern const Kernels kernels_generic;
+extern const Int8Kernels int8_generic;
 #ifdef X86_LEVELS
 extern const Kernels kernels_v2, kernels_v3, kernels_v4;
+extern const Int8Kernels int8_v2, int8_v3, int8_v4, int8_v4_vnni;
 #endif
 
 // The levels are generic, for any processor, and the psABI's levels of x86-64: v2, v3 and v4.
@@ -22,6 +24,18 @@ const Kernels *kernels_for(const char *level) {
     if (!strcmp(level, "v2")) return v2 ? &kernels_v2 : nullptr;
     if (!strcmp(level, "v3")) return v3 ? &kernels_v3 : nullptr;
     if (!strcmp(level, "v4")) return v4 ? &kernels_v4 : nullptr;
+    if (!strcmp(level, "v4_vnni")) return v4 && __builtin_cpu_supports("avx512vnni") ? &kernels_v4 : nullptr;
 #endif
     return nullptr;
+}
+
+const Int8Kernels *int8_kernels_for(const char *level) {
+    if (!kernels_for(level)) return nullptr;
+#ifdef X86_LEVELS
+    if (!strcmp(level, "v2")) return &int8_v2;
+    if (!strcmp(level, "v3")) return &int8_v3;
+    if (!strcmp(level, "v4")) return &int8_v4;
+    if (!strcmp(level, "v4_vnni")) return &int8_v4_vnni;
+#endif
+    return &int8_generic;
 }

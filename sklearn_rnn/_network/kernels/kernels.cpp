@@ -1,11 +1,9 @@
 // All kernels for one instruction set. setup.py compiles this file once for each level, with the level's own flags;
 // LEVEL is the name of the level's table.
+#include "cells.hpp"
 #include "embedding.hpp"
-#include "gru.hpp"
-#include "lstm.hpp"
 #include "outputs.hpp"
 #include "pools.hpp"
-#include "rnn.hpp"
 #include "updates.hpp"
 
 namespace {
@@ -28,10 +26,8 @@ constexpr CellKernels kernels_of() {
             backward<Cell>};
 }
 
-// All cells that have kernels. Add a new cell here.
 template <class real>
-constexpr CellKernels CELLS[] = {kernels_of<SimpleCell<real>>(), kernels_of<LSTMCell<real>>(),
-                                 kernels_of<GRUCell<real>>()};
+constexpr CellKernels CELLS[] = {FOR_CELLS(kernels_of, real)};
 
 template <class real>
 constexpr OutputKernels output_kernels_of() {

@@ -21,6 +21,7 @@ struct ForwardArrays {
                                 // or a work array (2 * n_sequences, n_units) that holds two steps' h in turn
     bool keeps_hidden;          // true: hidden has every step; false: hidden is the work array, and tape is null
     void *tape;                 // OUT for the backward pass, n_rows * tape_row_size elements; or null
+    void *work;                 // work array of Int8CellKernels::work_size; the other kernels do not read it
 };
 
 struct BackwardArrays {
@@ -115,5 +116,32 @@ struct Kernels {
                               int64_t first_step, void *maximum, int32_t *step_of_maximum);
 };
 
-// The kernels of a level, or null if they were not built or if this processor cannot run them.
+// The weights of a layer in 8 bits: weight = scale * integer, with a scale for each column.
+struct Int8Weights {
+    int64_t n_features, n_units;
+    const void *input;             // IN (n_features, n_gates * n_units), int8_t; or, without scales, float or double
+    const void *input_scales;      // IN (n_gates * n_units,); or null, as in the first layer
+    const int8_t *recurrent;       // IN (n_units, n_gates * n_units)
+    const void *recurrent_scales;  // IN (n_gates * n_units,)
+    const void *bias;              // IN (n_gates * n_units,)
+    const void *recurrent_bias;    // IN (n_units,); or null if the cell has none
+};
+
+// The forward pass of one cell with weights in 8 bits, without a tape. Everything but products with integers has the
+// type float or double. Sizes are in elements of int64_t.
+struct Int8CellKernels {
+    int64_t (*panels_size)(int64_t n_features, int64_t n_units, bool has_input_scales);
+    int64_t (*work_size)(int64_t n_sequences, int64_t n_features, int64_t n_units);
+    // OUT panels; the first elements are whether there are scales of the input weights, n_features and n_units.
+    void (*pack)(const Int8Weights &, void *panels);
+    void (*forward)(const Recurrence &, const ForwardArrays &);
+};
+
+struct Int8Kernels {
+    const Int8CellKernels *cells[2];  // in the order of Kernels::cells
+};
+
+// The kernels of a level, or null if they were not built or if this processor cannot run them. Level "v4_vnni" is "v4"
+// with other kernels of 8 bits.
 const Kernels *kernels_for(const char *level);
+const Int8Kernels *int8_kernels_for(const char *level);

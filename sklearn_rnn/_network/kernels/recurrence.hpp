@@ -293,8 +293,9 @@ void pack_transposed(int64_t n_rows, int64_t n_units, const void *all_weights, v
 
 // The epilogues of a tile of rows, and of a block of the last units. Passes with and without a tape share one
 // instantiation, because two could round differently. The state has a loop of its own: h depends on the gates through
-// two exponentials, one after the other, and a processor looks only a few rows ahead for other work.
-template <class Cell, class real>
+// two exponentials, one after the other, and a processor looks only a few rows ahead for other work. HAS_PARTS: the last
+// vector may be less than whole.
+template <class Cell, bool HAS_PARTS = !HAS_TAIL_PANEL<Cell>, class real>
 NOINLINE void forward_rows(const ForwardStep<real> &step, int64_t n, int64_t first, int n_rows, int64_t unit,
                            int n_vectors, const real *sums) {
     Vec<real> all_kept[TILE_ROWS * Cell::N_KEPT + 1];
@@ -306,9 +307,9 @@ NOINLINE void forward_rows(const ForwardStep<real> &step, int64_t n, int64_t fir
                 const WholeVector<real> at = {row, unit + v * LANES<real>, sums_at};
                 real *tape = step.tape ? step.tape + record_at<Cell>(at, n) : nullptr;
                 const int64_t n_left = step.n_units - at.unit;
-                if (HAS_TAIL_PANEL<Cell> || n_left >= LANES<real>)
+                if (!HAS_PARTS || n_left >= LANES<real>)
                     function(at, tape, kept);
-                else if constexpr (!HAS_TAIL_PANEL<Cell>)
+                else if constexpr (HAS_PARTS)
                     function(PartOfVector<real>{row, at.unit, sums_at, static_cast<int>(n_left)}, tape, kept);
                 sums_at += Cell::N_SUMS * LANES<real>, kept += Cell::N_KEPT;
             }
@@ -416,8 +417,9 @@ INLINE void keep_final(real *final_state, const real *state, int64_t n, int64_t 
         memcpy(final_state + n * n_units, state + n * n_units, (n_before - n) * n_units * sizeof(real));
 }
 
-template <class Cell>
-void forward(const Recurrence &size, const ForwardArrays &arrays) {
+// Calls run_step(step, number of rows) for every step. It writes h, c and the tape.
+template <class Cell, class RunStep>
+INLINE void forward_steps(const Recurrence &size, const ForwardArrays &arrays, const RunStep &run_step) {
     using real = typename Cell::real;
     const SubnormalsAreZero mode;
     const int64_t n_units = size.n_units, state_size = size.n_sequences * n_units;
@@ -436,7 +438,7 @@ void forward(const Recurrence &size, const ForwardArrays &arrays) {
     for (int64_t t = 0; t < size.n_steps; t++) {
         const int64_t n = size.batch_sizes[t];
         keep_final(final_state, step.previous_h, n, n_before, n_units);
-        step_forward<Cell>(step, n, static_cast<const real *>(arrays.panels));
+        run_step(step, n);
         step.x += n * size.n_features;
         step.previous_h = step.h;
         if (arrays.keeps_hidden)
@@ -447,6 +449,14 @@ void forward(const Recurrence &size, const ForwardArrays &arrays) {
         n_before = n;
     }
     keep_final(final_state, step.previous_h, 0, n_before, n_units);
+}
+
+template <class Cell>
+void forward(const Recurrence &size, const ForwardArrays &arrays) {
+    using real = typename Cell::real;
+    forward_steps<Cell>(size, arrays, [&](const ForwardStep<real> &step, int64_t n) {
+        step_forward<Cell>(step, n, static_cast<const real *>(arrays.panels));
+    });
 }
 
 // ---- Backward ------------------------------------------------------------------------------------------------------
