@@ -204,6 +204,8 @@ class PredictionStream:
         self._weights = network.prepare_int8() if precision == "int8" else network.prepare(for_backward=False)
         self._running = running = self._new_state(n_sequences)
         self._decode = _fast_decoder(model)
+        # Values show NaN by themselves; labels need the warning.
+        self._decode_chunk = self._decode if isinstance(model.coding, ValueCoding) else model.decode
         # The first takes steps as the network reads them. The second takes those that the user passes, if only scalers
         # stand between, and arrays alone. Both work on the same state.
         self._stepper = self._direct_stepper = None
@@ -414,7 +416,7 @@ class PredictionStream:
         >>> np.allclose(stream.predict(X[:, 7:]), reg.predict(X))
         True
         """
-        return self._predict(X, self._model.decode)
+        return self._predict(X, self._decode_chunk)
 
     @available_if(_has_probabilities)
     def predict_proba(self, X: Any) -> Any:
