@@ -64,22 +64,21 @@ class Part:
     ) -> None:
         self.index, self.dataset, self.keys, self.is_empty = index, dataset, keys, is_empty
         self.warnings = [] if warnings is None else warnings
-        # What tasks of one training make anew otherwise. Only memory is kept here, nothing that a result depends on.
-        self._spare: dict[Any, Any] = {}
+        self._kept: tuple[Any, Any] = (None, None)  # key and value
 
     def __len__(self) -> int:
         return 0 if self.dataset is None else len(self.dataset)
 
     def __getstate__(self) -> dict[str, Any]:
-        return vars(self) | {"_spare": {}}
+        return vars(self) | {"_kept": (None, None)}
 
-    def take(self, key: Any, make: Callable[[], Any]) -> Any:
-        """Return a spare object, which no other task gets until it is given back, or make one."""
-        return self._spare.pop(key, None) or make()
-
-    def give_back(self, key: Any, spare: Any) -> None:
-        """Keep an object for the next task with the same key, instead of all others."""
-        self._spare = {key: spare}
+    def kept(self, key: Any, make: Callable[[], Any]) -> Any:
+        """Return what was made before with the same key, or make it; the last one is kept."""
+        kept_key, value = self._kept
+        if kept_key != key:
+            value = make()
+            self._kept = key, value
+        return value
 
 
 @sizeof.register(Part)

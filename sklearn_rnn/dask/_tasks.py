@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import wraps
 from typing import Any, NamedTuple
 
@@ -66,6 +67,23 @@ class Job:
     seed: int
     fraction: float
     n_updates: int
+    # Trainers that no task of this worker uses now, with the memory of their passes. Parts must not keep one each: a
+    # worker may have many more parts than threads.
+    _spare: list[Trainer] = field(default_factory=list, init=False, repr=False, compare=False)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return vars(self) | {"_spare": []}
+
+    @contextmanager
+    def trainer(self, run: Any) -> Iterator[Trainer]:
+        """Yield a trainer that no other task uses; nothing that a result depends on stays in it."""
+        try:
+            trainer = self._spare.pop()
+        except IndexError:
+            network, seed = self.model.network.copy(), np.random.RandomState(0)
+            trainer = Trainer(network, self.loss, None, self.settings, seed, run)
+        yield trainer
+        self._spare.append(trainer)
 
     def generator(self, purpose: int, *numbers: int) -> np.random.RandomState:
         """Return the generator for a purpose in a part, an epoch or an update."""
@@ -136,8 +154,8 @@ def gradient(part: Part, job: Job, epoch: int, update: int, state: np.ndarray) -
     nothing = Gradient(0.0, 0.0, None)
     if part.dataset is None:
         return nothing
-    with threads(job.settings.n_jobs) as run:
-        trainer, training = part.take(job.name, lambda: (_gradient_trainer(job, run), split(part, job)[0]))
+    training = part.kept(job.name, lambda: split(part, job)[0])
+    with threads(job.settings.n_jobs) as run, job.trainer(run) as trainer:
         trainer.network.parameters.vector[...] = state
         trainer.random_state = job.generator(UPDATE, part.index, epoch, update)
         trainer.random_state_of_windows = job.generator(WINDOWS, epoch, update)
@@ -149,13 +167,7 @@ def gradient(part: Part, job: Job, epoch: int, update: int, state: np.ndarray) -
             with without_overflow_warnings():
                 for sums, _ in trainer.updates(part.dataset, indices):
                     result = Gradient(sums.loss, sums.weight, sums.gradient.vector.copy())
-        part.give_back(job.name, (trainer, training))
     return result
-
-
-def _gradient_trainer(job: Job, run: Any) -> Trainer:
-    network = job.model.network.copy()
-    return Trainer(network, job.loss, None, job.settings, np.random.RandomState(0), run)
 
 
 class LocalTraining(NamedTuple):

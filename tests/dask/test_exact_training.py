@@ -24,6 +24,7 @@ from sklearn.base import clone
 
 from sklearn_rnn import RNNClassifier
 from sklearn_rnn._base import model_of
+from sklearn_rnn._training.trainer import Trainer
 from sklearn_rnn.dask import _cluster
 
 pytestmark = [announcements_ignored, WARNS_OF_EMPTY]
@@ -102,6 +103,19 @@ def test_weights_of_any_size_reach_the_workers(local_updates, client, monkeypatc
     sent_with_tasks = classifier(**params).fit(*parts)
     monkeypatch.setattr(_cluster, "LARGEST_IN_TASKS", 0)
     assert_same_bits(classifier(**params).fit(*parts), sent_with_tasks)
+
+
+def test_a_worker_keeps_one_trainer_for_all_of_its_parts(client, monkeypatch):
+    trainers, updates = set(), Trainer.updates
+
+    def watched(self, *arguments):
+        trainers.add(self)  # held, so that no other one gets its place in memory
+        return updates(self, *arguments)
+
+    monkeypatch.setattr(Trainer, "updates", watched)
+    _, parts = parts_of(client, sizes=(4,) * 6)
+    classifier(client=client).fit(*parts)
+    assert 1 <= len(trainers) <= 2  # workers, of one thread
 
 
 def test_a_copy_for_this_process_predicts_with_the_same_bits(client):
