@@ -12,9 +12,10 @@ from sklearn.utils.validation import _check_feature_names, check_array
 from sklearn_rnn._data.containers import Unpacked, is_scalar, n_dimensions, unpack
 from sklearn_rnn._data.containers.libraries import as_array, refuse_times
 from sklearn_rnn._data.containers.refused import refuse_text
+from sklearn_rnn._data.mapped_files import is_mapped
 from sklearn_rnn._data.names import common_names, compare_names, labels_of, record_names
 from sklearn_rnn._data.padding import remedy_for_nan
-from sklearn_rnn._data.ready import has_finite_sum, is_compact, is_mapped
+from sklearn_rnn._data.ready import has_finite_sum, is_compact
 from sklearn_rnn._data.sequences import MappedSequences, Sequences
 
 FLOATS = (np.float64, np.float32)

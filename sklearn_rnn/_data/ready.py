@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from math import isfinite
-from mmap import mmap
 from typing import Any
 
 import numpy as np
 
+from sklearn_rnn._data.mapped_files import is_mapped
 from sklearn_rnn._data.sequences import Sequences
 
 
@@ -45,16 +45,6 @@ def ready_sequences(X: Any, n_features: int, dtype: Any, name: str = "X") -> Seq
 def is_compact(array: np.ndarray) -> bool:
     """Whether an array is aligned and in C order."""
     return array.flags.c_contiguous and array.flags.aligned
-
-
-def is_mapped(X: Any) -> bool:
-    """Whether X is an array of at least one real number in a memory-mapped file: numpy.memmap, or a view of one."""
-    if not isinstance(X, np.ndarray) or X.size == 0 or X.dtype.kind not in "biuf":
-        return False
-    owner: Any = X
-    while isinstance(owner, np.ndarray):
-        owner = owner.base
-    return isinstance(owner.obj if isinstance(owner, memoryview) else owner, mmap)
 
 
 def has_finite_sum(values: np.ndarray) -> bool:

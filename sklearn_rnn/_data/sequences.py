@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from sklearn_rnn._data.categories import Categories
+from sklearn_rnn._data.mapped_files import give_back_memory, shared_file_of
 from sklearn_rnn._data.packing import Packing
 from sklearn_rnn._utils.caching import cached
 
@@ -71,6 +72,10 @@ class BaseSequences(ABC):
         """The sequences whose steps are those of X; of patches, the sequences that they are made of."""
         assert isinstance(self, (Sequences, MappedSequences))
         return self
+
+    def give_back_memory(self) -> None:
+        """Let this process forget what it has read of the files that hold X. It counts as memory of the process."""
+        self.of_data.give_back_memory()
 
     def place_of(self, row: Any) -> tuple[int, int]:
         """Return the sequence and the step of a row."""
@@ -154,6 +159,9 @@ class Sequences(BaseSequences):
         """Features of every row."""
         return self.rows.shape[1]
 
+    def give_back_memory(self) -> None:
+        """Do nothing: the steps are not in a file."""
+
     def chunks(self) -> Iterator[tuple[int, np.ndarray]]:
         """Yield (index of the first row, rows): all rows, in one chunk."""
         yield 0, self.rows
@@ -230,6 +238,12 @@ class MappedSequences(BaseSequences):
         if self.categories is not None:
             rows = self.categories.encode_rows(rows, lambda _: self.name)
         return Sequences(rows, lengths, self.form)
+
+    def give_back_memory(self) -> None:
+        arrays = [self.source] if isinstance(self.source, np.ndarray) else self.source
+        files = {id(file): file for file in map(shared_file_of, arrays) if file is not None}
+        for file in files.values():
+            give_back_memory(file)
 
     def chunks(self) -> Iterator[tuple[int, np.ndarray]]:
         """Yield (index of the first row, rows): all rows in order, some sequences at a time."""

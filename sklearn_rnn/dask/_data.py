@@ -72,6 +72,11 @@ class Part:
     def __getstate__(self) -> dict[str, Any]:
         return vars(self) | {"_kept": (None, None)}
 
+    def give_back_memory(self) -> None:
+        """Let this process forget what it has read of the files that hold the sequences."""
+        if self.dataset is not None:
+            self.dataset.sequences.give_back_memory()
+
     def kept(self, key: Any, make: Callable[[], Any]) -> Any:
         """Return what was made before with the same key, or make it; the last one is kept."""
         kept_key, value = self._kept
@@ -108,7 +113,9 @@ def prepare(index: int, raw: Any, layout: Layout, recipe: Recipe) -> Part:
         _, dataset = read_training_data(
             estimator, X, y, sample_weight, recipe.reader, known=known, is_part=True, names=names
         )
-    return Part(index, dataset if len(dataset) else None, keys, warnings)
+    part = Part(index, dataset if len(dataset) else None, keys, warnings)
+    part.give_back_memory()
+    return part
 
 
 class Description(NamedTuple):
