@@ -101,7 +101,7 @@ class Clock:
         def kept_results(cluster: Any, *arguments: Any) -> Any:
             found = results(cluster, *arguments)
             if self.rounds and "waiting" not in self.rounds[-1]:
-                self.rounds[-1]["tasks"] = [seconds for seconds, _ in found]
+                self.rounds[-1]["tasks"] = [answer.seconds for answer in found]
             return found
 
         Monitor.end_update, Cluster.run_round, Cluster.results = timed_end, timed_round, kept_results
@@ -345,7 +345,7 @@ def large(arguments: argparse.Namespace, results: dict[str, Any]) -> dict[str, A
         for mode, local in ((None, "epoch"), ("r", "epoch"), ("r", None)):
             X = [dask.delayed(np.load)(f"{folder}/{part}.npy", mmap_mode=mode) for part in range(n_parts)]
             settings = COMMON | {"hidden_layer_sizes": (16,), "max_iter": 2, "local_updates": local}
-            settings["batch_size"] = 256 if local else n_parts * 1024
+            settings["batch_size"] = 256 if local else n_parts * 256
             with local_cluster(2, memory_limit=int(arguments.limit * MEGABYTE)) as client, _peaks(client) as peaks:
                 begin = time.perf_counter()
                 estimator = quietly(DaskRNNClassifier(**settings).fit, X, y)

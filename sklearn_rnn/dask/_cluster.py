@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
+import dask
 import distributed
+import numpy as np
 from dask.sizeof import sizeof
 from distributed.client import FutureCancelledError, FuturesCancelledError
 from distributed.comm import CommClosedError
@@ -18,6 +20,7 @@ from distributed.scheduler import KilledWorker
 from sklearn_rnn._network import kernels
 from sklearn_rnn._utils.state import package_version
 from sklearn_rnn._utils.warnings import warn_user
+from sklearn_rnn.dask._data import Description, call_for_part
 
 # Bytes of a state that are sent with the tasks of a round, all together. To hold it costs a task and 10 ms, in which
 # the client does not send a second message. Dask does not hold it for us: in distributed 2026.8, a large keyword
@@ -27,6 +30,47 @@ LARGEST_IN_TASKS = 2**20
 
 # The errors of a lost connection to the scheduler.
 LOST = (FutureCancelledError, FuturesCancelledError, CommClosedError)
+
+
+@dataclass
+class PreparedParts:
+    """The parts of training or validation data, in the memory of workers.
+
+    Attributes
+    ----------
+    futures : list of Future
+        Of a Part each.
+    places : list of str
+        Their names, for messages.
+    descriptions : list of Description
+    workers : list of str
+        The address of the worker that computed the last task of each; empty before the first.
+    """
+
+    futures: list[Any]
+    places: list[str]
+    descriptions: list[Description] = field(default_factory=list)
+    workers: list[str] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return sum(description.n_sequences for description in self.descriptions)
+
+    # Names of a Dataset: a plain fit starts the output bias from them.
+    @property
+    def targets(self) -> np.ndarray:
+        """The mean of the targets, (1, n_outputs), as that of one sample."""
+        total, mean = 0.0, np.zeros(0)
+        for description in self.descriptions:
+            if description.mean is not None:
+                total += description.weight
+                share = description.weight / total
+                mean = description.mean if share == 1 else mean + (description.mean - mean) * share
+        return mean[None]
+
+    @property
+    def weights(self) -> np.ndarray:
+        """The weight of this sample."""
+        return np.ones(1)
 
 
 @dataclass
@@ -108,18 +152,20 @@ class Cluster:
         return self.client.submit(_same, value, key=self._key("value"), pure=False)
 
     def map(
-        self, function: Callable[..., Any], items: Sequence[Any], *arguments: Any, state: Any = None
+        self, function: Callable[..., Any], parts: PreparedParts, *arguments: Any, state: Any = None
     ) -> list[distributed.Future]:
-        """Start a task for each item, with the same further arguments.
+        """Start a task for each part, with the same further arguments; its result is an Answer.
 
         ``state`` is the last argument of all. A large one is held, so that it is sent once, and not with every task.
         """
+        n_parts = len(parts.futures)
         if state is not None:
-            state = self.hold(state) if len(items) * sizeof(state) > LARGEST_IN_TASKS else state
+            state = self.hold(state) if n_parts * sizeof(state) > LARGEST_IN_TASKS else state
             arguments = (*arguments, state)
-        keys = [self._key(f"{function.__name__}-{i}") for i in range(len(items))]
-        same = [[argument] * len(items) for argument in arguments]
-        futures = self.client.map(function, items, *same, key=keys, pure=False)
+        keys = [self._key(f"{function.__name__}-{i}") for i in range(n_parts)]
+        same = [[argument] * n_parts for argument in (function, *arguments)]
+        with _preferring(dict(zip(keys, parts.workers))):
+            futures = self.client.map(call_for_part, parts.futures, *same, key=keys, pure=False)
         self._state = state
         return futures
 
@@ -150,31 +196,30 @@ class Cluster:
         if self.client.status == "running":
             self.client.cancel(list(futures), force=True)
 
-    def run(
-        self, function: Callable[..., Any], items: Sequence[Any], what: Sequence[str], *arguments: Any, **state: Any
-    ) -> list[Any]:
-        """Return the results of a task for each item; see :meth:`map`."""
-        return self.results(self.map(function, items, *arguments, **state), what)
+    def run(self, function: Callable[..., Any], parts: PreparedParts, *arguments: Any, **state: Any) -> list[Any]:
+        """Return the results of a task for each part; see :meth:`map`."""
+        answers = self.results(self.map(function, parts, *arguments, **state), parts.places)
+        parts.workers = [answer.worker for answer in answers]
+        return [answer.result for answer in answers]
 
-    def run_round(
-        self, function: Callable[..., Any], items: Sequence[Any], what: Sequence[str], *arguments: Any, **state: Any
-    ) -> list[Any]:
-        """Return the results of one round of tasks, each of which returns its seconds too; count where time goes.
+    def run_round(self, function: Callable[..., Any], parts: PreparedParts, *arguments: Any, **state: Any) -> list[Any]:
+        """Return the results of one round of tasks; count where time goes.
 
         The tasks of the round before are released only now, when those of this one are sent: after a message about the
         release, Dask's client would wait for 10 ms before it sends the tasks.
         """
         started = time.perf_counter()
-        futures = self.map(function, items, *arguments, **state)
+        futures = self.map(function, parts, *arguments, **state)
         self._of_round = futures
         sent = time.perf_counter()
-        results = self.results(futures, what)
+        answers = self.results(futures, parts.places)
         timings = self.timings
         timings.n_rounds += 1
         timings.sending += sent - started
         timings.waiting += time.perf_counter() - sent
-        timings.computing += max((seconds for seconds, _ in results), default=0.0)
-        return [result for _, result in results]
+        timings.computing += max((answer.seconds for answer in answers), default=0.0)
+        parts.workers = [answer.worker for answer in answers]
+        return [answer.result for answer in answers]
 
     @contextmanager
     def failing_plainly(self) -> Iterator[None]:
@@ -215,6 +260,18 @@ def client_of(client: Any) -> distributed.Client:
 
 def _same(value: Any) -> Any:
     return value
+
+
+def _preferring(workers: dict[str, str]) -> AbstractContextManager[Any]:
+    """Let each task, by its key, run on a worker, as long as there is this worker.
+
+    Dask itself moves parts to workers that have less to do, though the next round needs each part in one place too. And
+    it takes a part in a mapped file for a small one, until it is sent.
+    """
+    if not workers:
+        return nullcontext()
+    # The scheduler calls this, and may not have this package: a method of a dict can be sent to it.
+    return dask.annotate(workers=workers.__getitem__, allow_other_workers=True)
 
 
 def _failed(futures: Sequence[distributed.Future], what: Sequence[str]) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+import distributed
 import numpy as np
 from dask.sizeof import sizeof
 
@@ -93,6 +95,36 @@ def _size_of_part(part: Part) -> int:
         return 0
     arrays = (getattr(part.dataset.sequences.of_data, "rows", None), part.dataset.targets, part.dataset.weights)
     return sum(array.nbytes for array in arrays if array is not None)
+
+
+class Answer(NamedTuple):
+    """What a worker returns of a call for a part.
+
+    Attributes
+    ----------
+    seconds : float
+        That the call took.
+    worker : str
+        Its address.
+    result : object
+    """
+
+    seconds: float
+    worker: str
+    result: Any
+
+
+def call_for_part(part: Part, function: Callable[..., Any], *arguments: Any) -> Answer:
+    """Call a function of a part on its worker. What it has read of files is given back.
+
+    Dask counts it as memory, and stops a worker with too much, though the system could take it at any time.
+    """
+    started = time.perf_counter()
+    try:
+        result = function(part, *arguments)
+    finally:
+        part.give_back_memory()
+    return Answer(time.perf_counter() - started, distributed.get_worker().address, result)
 
 
 def prepare(index: int, raw: Any, layout: Layout, recipe: Recipe) -> Part:

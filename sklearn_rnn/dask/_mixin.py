@@ -22,14 +22,14 @@ from sklearn_rnn._settings import (
     training_settings,
 )
 from sklearn_rnn._utils.warnings import warn_user
-from sklearn_rnn.dask._cluster import Cluster, client_of
+from sklearn_rnn.dask._cluster import Cluster, PreparedParts, client_of
 from sklearn_rnn.dask._data import Recipe, describe, prepare
 from sklearn_rnn.dask._parts import Parts, is_collection, joined, parts_of
 from sklearn_rnn.dask._predictions import output_of, predict_part, score_part
 from sklearn_rnn.dask._settings import CONSTRAINTS, check_dask_settings
 from sklearn_rnn.dask._survey import class_weights, join, refuse_cut_sequences, summarize, warn_of_empty
 from sklearn_rnn.dask._tasks import n_held_out
-from sklearn_rnn.dask._training import PartsSource, PreparedParts
+from sklearn_rnn.dask._training import PartsSource
 
 
 class DaskMixin(BaseRNN):
@@ -212,7 +212,8 @@ class DaskMixin(BaseRNN):
         """Read the parts on their workers; return them, checked."""
         futures, names = cluster.compute(parts.calls(prepare, recipe)), parts.layout.names
         known = recipe.known if with_texts else None
-        prepared = PreparedParts(futures, cluster.run(describe, futures, parts.places(), known), parts.places())
+        prepared = PreparedParts(futures, parts.places())
+        prepared.descriptions = cluster.run(describe, prepared, known)
         descriptions = prepared.descriptions
         empty = [i for i, description in enumerate(descriptions) if description.is_empty]
         if len(empty) == len(descriptions):

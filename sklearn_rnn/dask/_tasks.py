@@ -7,11 +7,9 @@ So a task gives the same bits wherever, whenever and how often it runs.
 from __future__ import annotations
 
 import copy
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import wraps
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -121,34 +119,6 @@ def order_of(part: Part, job: Job, training: np.ndarray, epoch: int, is_full_bat
     return training[job.generator(ORDER, part.index, epoch).permutation(len(training))]
 
 
-def timed(function: Callable[..., Any]) -> Callable[..., tuple[float, Any]]:
-    """Return the function's seconds before its result."""
-
-    @wraps(function)
-    def with_seconds(*arguments: Any) -> tuple[float, Any]:
-        started = time.perf_counter()
-        result = function(*arguments)
-        return time.perf_counter() - started, result
-
-    return with_seconds
-
-
-def giving_back_memory(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Give back the memory of what a task has read of its part's files.
-
-    Dask counts it, and stops a worker with too much, though the system could take it at any time.
-    """
-
-    @wraps(function)
-    def with_little_memory(part: Part, *arguments: Any, **state: Any) -> Any:
-        try:
-            return function(part, *arguments, **state)
-        finally:
-            part.give_back_memory()
-
-    return with_little_memory
-
-
 def _network_of(job: Job, vector: np.ndarray) -> RecurrentNetwork:
     """Return the network with these parameters."""
     network = job.model.network.copy()
@@ -164,8 +134,6 @@ class Gradient(NamedTuple):
     vector: np.ndarray | None
 
 
-@timed
-@giving_back_memory
 def gradient(part: Part, job: Job, epoch: int, update: int, state: np.ndarray) -> Gradient:
     """Return a part's share of an update of all parts."""
     nothing = Gradient(0.0, 0.0, None)
@@ -218,8 +186,6 @@ class _Recorded(Figures):
         self.n_clipped += is_clipped
 
 
-@timed
-@giving_back_memory
 def train_locally(
     part: Part, job: Job, epoch: int, first: int, n_updates: int | None, state: tuple[np.ndarray, Optimizer, float]
 ) -> LocalTraining | None:
@@ -260,21 +226,18 @@ def _training_data_of(part: Part, job: Job) -> Dataset | None:
     return part.dataset.subset(training)
 
 
-@giving_back_memory
 def moments_of(part: Part, job: Job) -> Moments | None:
     """Return the moments of the features."""
     dataset = _training_data_of(part, job)
     return None if dataset is None else feature_moments(dataset)
 
 
-@giving_back_memory
 def readout_sums_of(part: Part, job: Job, state: np.ndarray) -> ReadoutSums | None:
     """Return the sums over the inputs of the output layer."""
     dataset = _training_data_of(part, job)
     return None if dataset is None else readout_sums(_network_of(job, state), dataset, job.settings.n_jobs)
 
 
-@giving_back_memory
 def has_finite_scores(part: Part, job: Job, state: np.ndarray) -> bool:
     """Whether the scores of some of the longest sequences are finite."""
     if part.dataset is None:
@@ -297,7 +260,6 @@ class Evaluation(NamedTuple):
     score: AccuracySums | R2Sums
 
 
-@giving_back_memory
 def evaluate(part: Part, job: Job, state: np.ndarray) -> Evaluation | None:
     """Return the figures of the validation data of a part: those held out or, if none are, all."""
     dataset = part.dataset

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import reduce
 from typing import Any
 
@@ -24,47 +24,8 @@ from sklearn_rnn._training.settings import TrainingSettings
 from sklearn_rnn._training.source import Source
 from sklearn_rnn._training.trainer import Diverged, Trainer
 from sklearn_rnn.dask import _tasks as tasks
-from sklearn_rnn.dask._cluster import Cluster
-from sklearn_rnn.dask._data import Description
+from sklearn_rnn.dask._cluster import Cluster, PreparedParts
 from sklearn_rnn.dask._tasks import Job, n_held_out
-
-
-@dataclass
-class PreparedParts:
-    """The parts of training or validation data, in the memory of workers.
-
-    Attributes
-    ----------
-    futures : list of Future
-        Of a Part each.
-    descriptions : list of Description
-    places : list of str
-        Their names, for messages.
-    """
-
-    futures: list[Any]
-    descriptions: list[Description]
-    places: list[str]
-
-    def __len__(self) -> int:
-        return sum(description.n_sequences for description in self.descriptions)
-
-    # Names of a Dataset: a plain fit starts the output bias from them.
-    @property
-    def targets(self) -> np.ndarray:
-        """The mean of the targets, (1, n_outputs), as that of one sample."""
-        total, mean = 0.0, np.zeros(0)
-        for description in self.descriptions:
-            if description.mean is not None:
-                total += description.weight
-                share = description.weight / total
-                mean = description.mean if share == 1 else mean + (description.mean - mean) * share
-        return mean[None]
-
-    @property
-    def weights(self) -> np.ndarray:
-        """The weight of this sample."""
-        return np.ones(1)
 
 
 class PartsSource(Source):
@@ -120,12 +81,11 @@ class PartsSource(Source):
     def _results(self, function: Any, parts: PreparedParts | None = None, **state: Any) -> list[Any]:
         """Return the results of a function of each part."""
         parts = self._parts if parts is None else parts
-        return self.cluster.run(function, parts.futures, parts.places, self._held_job, **state)
+        return self.cluster.run(function, parts, self._held_job, **state)
 
     def round(self, function: Any, *arguments: Any, **state: Any) -> list[Any]:
         """Return the results of a function of each part, in one round of training."""
-        parts = self._parts
-        return self.cluster.run_round(function, parts.futures, parts.places, self._held_job, *arguments, **state)
+        return self.cluster.run_round(function, self._parts, self._held_job, *arguments, **state)
 
     def begin_scaling(self, network: RecurrentNetwork, settings: TrainingSettings) -> Scaling | None:
         def measure_features() -> Moments:

@@ -118,6 +118,22 @@ def test_a_worker_keeps_one_trainer_for_all_of_its_parts(client, monkeypatch):
     assert 1 <= len(trainers) <= 2  # workers, of one thread
 
 
+@pytest.mark.parametrize("local_updates", [None, 1])
+def test_parts_stay_on_their_workers(local_updates, client, monkeypatch):
+    workers, run_round = [], _cluster.Cluster.run_round
+
+    def watched(self, function, parts, *arguments, **state):
+        workers.append(parts.workers)
+        return run_round(self, function, parts, *arguments, **state)
+
+    monkeypatch.setattr(_cluster.Cluster, "run_round", watched)
+    _, parts = parts_of(client, sizes=(4,) * 6)
+    classifier(client=client, local_updates=local_updates, max_iter=5).fit(*parts)
+    assert len(workers) >= 5
+    assert set(workers[0]) <= set(client.scheduler_info()["workers"])
+    assert workers == [workers[0]] * len(workers)
+
+
 def test_a_copy_for_this_process_predicts_with_the_same_bits(client):
     (X, y), parts = parts_of(client)
     estimator = classifier(client=client).fit(*parts)
