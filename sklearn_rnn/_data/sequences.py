@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from sklearn_rnn._data.categories import Categories
-from sklearn_rnn._data.mapped_files import give_back_memory, shared_file_of
+from sklearn_rnn._data.mapped_files import give_back_memory, opened, reference_to, shared_file_of
 from sklearn_rnn._data.packing import Packing
 from sklearn_rnn._utils.caching import cached
 
@@ -239,9 +239,25 @@ class MappedSequences(BaseSequences):
             rows = self.categories.encode_rows(rows, lambda _: self.name)
         return Sequences(rows, lengths, self.form)
 
+    # Pickles of files that are only read refer to them: whoever loads them must see the same files.
+    def __getstate__(self) -> dict[str, Any]:
+        references = [reference_to(array) for array in self._arrays]
+        if any(reference is None for reference in references):
+            return vars(self)
+        return vars(self) | {"source": None, "references": references, "is_list": isinstance(self.source, list)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        if "references" in state:
+            arrays = opened(state.pop("references"))
+            state["source"] = arrays if state.pop("is_list") else arrays[0]
+        vars(self).update(state)
+
+    @property
+    def _arrays(self) -> list[np.ndarray]:
+        return [self.source] if isinstance(self.source, np.ndarray) else self.source
+
     def give_back_memory(self) -> None:
-        arrays = [self.source] if isinstance(self.source, np.ndarray) else self.source
-        files = {id(file): file for file in map(shared_file_of, arrays) if file is not None}
+        files = {id(file): file for file in map(shared_file_of, self._arrays) if file is not None}
         for file in files.values():
             give_back_memory(file)
 

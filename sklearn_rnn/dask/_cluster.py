@@ -111,12 +111,14 @@ class Cluster:
         self.timings = Timings()
         self._state: Any = None  # of the present tasks
         self._of_round: list[distributed.Future] = []  # the tasks of the last round
+        self._workers: set[str] = set()  # when they were asked last
         self.name, self._n_sent = f"sklearn_rnn-{uuid4().hex[:12]}", 0
 
     def check_versions(self) -> None:
         """Refuse workers with another version of this package; warn of workers with other kernels."""
         with self.failing_plainly():
             answers = self.client.run(versions_here, on_error="return")
+        self._workers = set(answers)
         # A worker that dies just now does not answer. Others are asked again by their first task.
         of_workers = {address: answer for address, answer in answers.items() if not isinstance(answer, OSError)}
         for address, answer in of_workers.items():
@@ -139,6 +141,14 @@ class Cluster:
                 f"client: the cluster has machines with different kernels, {', '.join(sorted(names))}: another number "
                 "of workers may give other bits. Set SKLEARN_RNN_KERNEL to the same kernel on all of them."
             )
+
+    def share_with_new_workers(self, parts: PreparedParts) -> None:
+        """Let Dask choose the workers of the next tasks of parts, if workers have joined the cluster."""
+        with self.failing_plainly():
+            workers = set(self.client.nthreads())
+        if not workers <= self._workers:
+            parts.workers = []
+        self._workers = workers
 
     def compute(self, delayed: Sequence[Any]) -> list[distributed.Future]:
         """Start to compute lazy objects. A result that is lost with its worker is computed again."""

@@ -87,6 +87,10 @@ class PartsSource(Source):
         """Return the results of a function of each part, in one round of training."""
         return self.cluster.run_round(function, self._parts, self._held_job, *arguments, **state)
 
+    def share_with_new_workers(self) -> None:
+        """Let workers that have joined take parts."""
+        self.cluster.share_with_new_workers(self._parts)
+
     def begin_scaling(self, network: RecurrentNetwork, settings: TrainingSettings) -> Scaling | None:
         def measure_features() -> Moments:
             first, *others = [moments for moments in self._results(tasks.moments_of) if moments is not None]
@@ -145,6 +149,7 @@ class _PartsTrainer(Trainer):
 
     def begin_epoch(self, n_sequences: int) -> BegunEpoch:
         """Begin an epoch. Each part draws the order of its sequences by itself."""
+        self._source.share_with_new_workers()
         return BegunEpoch(None)
 
     def check_scores(self, dataset: Any) -> None:

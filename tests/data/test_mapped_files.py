@@ -1,5 +1,6 @@
 """The memory of what a process has read of a file."""
 
+import pickle
 import sys
 from pathlib import Path
 
@@ -56,6 +57,35 @@ def test_changes_that_are_not_written_yet_stay(mode, tmp_path):
     sequences = mapped_sequences(X)
     sequences.give_back_memory()
     assert_array_equal(sequences.load(np.arange(2)).rows, np.concatenate([values[0], np.full(SHAPE[1:], 7.0)]))
+
+
+@pytest.mark.parametrize(
+    "view", [lambda X: X, lambda X: X[3:, ::2], lambda X: list(X[:5])], ids=["all", "some", "list"]
+)
+def test_pickles_refer_to_files_that_are_only_read(view, tmp_path):
+    path, values = make_file(tmp_path)
+    sequences = mapped_sequences(view(np.load(path, mmap_mode="r")))
+    pickled = pickle.dumps(sequences)
+    assert len(pickled) < 200 * len(sequences) + 5000
+    loaded = pickle.loads(pickled)
+    assert_array_equal(loaded.load(np.arange(len(loaded))).rows, np.concatenate(list(view(values))))
+
+
+@pytest.mark.parametrize("mode", ["r+", "c"])
+def test_pickles_of_other_files_have_the_values(mode, tmp_path):
+    path, values = make_file(tmp_path)
+    pickled = pickle.dumps(mapped_sequences(np.load(path, mmap_mode=mode)))
+    path.unlink()
+    loaded = pickle.loads(pickled)
+    assert_array_equal(loaded.load(np.arange(2)).rows, np.concatenate(values[:2]))
+
+
+def test_a_file_that_has_changed_is_refused(tmp_path):
+    path, values = make_file(tmp_path)
+    pickled = pickle.dumps(mapped_sequences(np.load(path, mmap_mode="r")))
+    np.save(path, values[:-1])
+    with pytest.raises(ValueError, match=r"X\.npy has changed since it was mapped: leave files of X as they are"):
+        pickle.loads(pickled)
 
 
 def test_steps_in_memory_stay():
