@@ -291,14 +291,24 @@ class Programs(RuleBasedStateMachine):
         assert state_of(self.estimator) == before
 
     @precondition(lambda self: self.fitted_to_problem)
-    @rule(cut=st.integers(1, 8), place=st.integers(0, 7), odd=st.none() | st.sampled_from(ODD_STEPS))
-    def stream(self, cut, place, odd):
+    @rule(
+        cut=st.integers(1, 8),
+        place=st.integers(0, 7),
+        odd=st.none() | st.sampled_from(ODD_STEPS),
+        precision=st.sampled_from([None, "int8"]),
+    )
+    def stream(self, cut, place, odd, precision):
         """Steps and chunks give the predictions of the whole sequence; wrong input does not change the stream."""
-        stream = self.attempt(lambda: self.estimator.stream())
+        stream = self.attempt(lambda: self.estimator.stream(precision=precision))
         if stream is MISSING or self.estimator.patch_size_ != 1:
             return
         sequence = self.sequences[place % len(self.sequences)]
-        expected = np.asarray(self.estimator.predict([sequence])[0])
+        if precision is None:
+            expected = np.asarray(self.estimator.predict([sequence])[0])
+        elif has_compiled_kernels(self.estimator):
+            expected = np.asarray(self.estimator.stream(precision=precision).predict([sequence])[0])
+        else:
+            return  # where NumPy rounds chunks and steps differently, integers of 8 bits may differ too
         each = self.estimator.predict([sequence[:1]])[0]
         predictions = []
         for step in sequence[:cut]:
@@ -313,10 +323,10 @@ class Programs(RuleBasedStateMachine):
         else:
             self.assert_alike(stream.predict([rest])[0] if len(rest) else predictions[-1], expected)
 
-    @rule(n_sequences=st.sampled_from(ODD_NUMBERS))
-    def stream_of_an_odd_number(self, n_sequences):
+    @rule(n_sequences=st.sampled_from(ODD_NUMBERS), precision=st.sampled_from([None, "int8", "float16", 8, np.int8]))
+    def stream_of_an_odd_number(self, n_sequences, precision):
         if not (isinstance(n_sequences, int) and n_sequences > 100):  # its state would fill the memory
-            self.attempt(lambda: self.estimator.stream(n_sequences))
+            self.attempt(lambda: self.estimator.stream(n_sequences, precision))
 
 
 class ClassifierPrograms(Programs):
