@@ -124,7 +124,7 @@ def test_a_budget_changes_no_bit_of_a_stream():
     settings = {"truncation": None, "hidden_layer_sizes": (16,)}
     parts = list(chunks(X, y, 6000))
     free = fed(regressor(**settings), parts)
-    bound = fed(regressor(memory_budget="6MB", **settings), parts)
+    bound = fed(regressor(memory_budget="7MB", **settings), parts)
     assert bound.memory_estimate(X).n_forward_passes > 1
     assert_same_weights(free, bound)
     assert_same_state(free, bound)
