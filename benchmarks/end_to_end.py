@@ -20,6 +20,7 @@ from __future__ import annotations
 import argparse
 import importlib.metadata
 import importlib.util
+import os
 import pickle
 import re
 import subprocess
@@ -180,11 +181,13 @@ def compare_searches(names, repeats, n_epochs):
 def import_seconds(names, repeats):
     """Return {contender: seconds of its import after the import of sklearn.base}, medians over new processes."""
     program = "import time, sklearn.base; start = time.perf_counter(); {}; print(time.perf_counter() - start)"
+    # Where Python must not write its compiled files, it would compile a checkout at every import.
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     times = {name: [] for name in names}
     for repeat in range(repeats + 1):
         for name in names:
             command = [sys.executable, "-c", program.format(CONTENDERS[name].statement)]
-            seconds = float(subprocess.run(command, check=True, capture_output=True).stdout)
+            seconds = float(subprocess.run(command, check=True, capture_output=True, env=environment).stdout)
             if repeat > 0:  # the first import may wait for the disk, and writes compiled Python
                 times[name].append(seconds)
     return {name: median(values) for name, values in times.items()}
