@@ -43,6 +43,7 @@ from sklearn_rnn import RNNClassifier
 from sklearn_rnn._training.monitor import Monitor
 from sklearn_rnn.dask import DaskRNNClassifier, _mixin, _tasks, _training
 from sklearn_rnn.dask._cluster import Cluster
+from sklearn_rnn.dask._data import Answer
 from sklearn_rnn.datasets import load_japanese_vowels
 
 COMMON = {"random_state": 0, "n_iter_no_change": 10**6, "tol": 0.0, "patch_size": 1, "normalize_features": False}
@@ -487,9 +488,13 @@ class Serial(Cluster):
         """Return the value."""
         return value
 
-    def map(self, function: Any, items: Any, *arguments: Any, state: Any = None) -> list[Any]:
-        """Return the result of a task for each item."""
-        return [function(item, *arguments, *(() if state is None else (state,))) for item in items]
+    def share_with_new_workers(self, parts: Any) -> None:
+        """Do nothing."""
+
+    def map(self, function: Any, parts: Any, *arguments: Any, state: Any = None) -> list[Answer]:
+        """Return the answer of a task for each part."""
+        arguments = arguments if state is None else (*arguments, state)
+        return [Answer(0.0, "here", function(part, *arguments)) for part in parts.futures]
 
     def results(self, futures: Any, what: Any) -> list[Any]:
         """Return the results."""
