@@ -55,7 +55,7 @@ class FileReference(NamedTuple):
     ----------
     path : str
     state : tuple of int
-        Size of the file, and time of its last change.
+        Size of the file, and time of its last change, when the reference was made.
     offset : int
         Of the first element, in bytes.
     dtype, shape, strides
@@ -85,15 +85,17 @@ def opened(references: list[FileReference]) -> list[np.ndarray]:
 
     Raises
     ------
+    FileNotFoundError
+        If a file is not there.
     ValueError
-        If a file has changed.
+        If a file has changed since the references were made.
     """
     files: dict[str, np.memmap] = {}
     arrays = []
     for path, state, offset, dtype, shape, strides in references:
         if path not in files:
             if _state_of(path) != state:
-                raise ValueError(f"{path} has changed since it was mapped: leave files of X as they are during fit.")
+                raise ValueError(f"{path} has changed since it was read: leave files of X as they are during fit.")
             files[path] = np.memmap(path, np.uint8, mode="r")
         arrays.append(np.ndarray(shape, dtype, files[path], offset, strides))
     return arrays

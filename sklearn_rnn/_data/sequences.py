@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from sklearn_rnn._data.categories import Categories
-from sklearn_rnn._data.mapped_files import give_back_memory, opened, reference_to, shared_file_of
+from sklearn_rnn._data.mapped_files import FileReference, give_back_memory, opened, reference_to, shared_file_of
 from sklearn_rnn._data.packing import Packing
 from sklearn_rnn._utils.caching import cached
 
@@ -72,6 +72,10 @@ class BaseSequences(ABC):
         """The sequences whose steps are those of X; of patches, the sequences that they are made of."""
         assert isinstance(self, (Sequences, MappedSequences))
         return self
+
+    def remember_files(self) -> None:
+        """Note the state of the files that hold X; see :meth:`MappedSequences.remember_files`."""
+        self.of_data.remember_files()
 
     def give_back_memory(self) -> None:
         """Let this process forget what it has read of the files that hold X. It counts as memory of the process."""
@@ -159,6 +163,9 @@ class Sequences(BaseSequences):
         """Features of every row."""
         return self.rows.shape[1]
 
+    def remember_files(self) -> None:
+        """Do nothing: the steps are not in a file."""
+
     def give_back_memory(self) -> None:
         """Do nothing: the steps are not in a file."""
 
@@ -241,16 +248,25 @@ class MappedSequences(BaseSequences):
 
     # Pickles of files that are only read refer to them: whoever loads them must see the same files.
     def __getstate__(self) -> dict[str, Any]:
-        references = [reference_to(array) for array in self._arrays]
-        if any(reference is None for reference in references):
+        if self._references is None:
             return vars(self)
-        return vars(self) | {"source": None, "references": references, "is_list": isinstance(self.source, list)}
+        return vars(self) | {"source": None, "is_list": isinstance(self.source, list)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        if "references" in state:
-            arrays = opened(state.pop("references"))
+        if state["source"] is None:
+            arrays = opened(state["_references"])
             state["source"] = arrays if state.pop("is_list") else arrays[0]
         vars(self).update(state)
+
+    @cached
+    def _references(self) -> list[FileReference] | None:
+        found = [reference_to(array) for array in self._arrays]
+        references = [reference for reference in found if reference is not None]
+        return references if len(references) == len(found) else None
+
+    def remember_files(self) -> None:
+        """Note the sizes and times of the files: a later pickle then shows if a file has changed since now."""
+        self._references  # noqa: B018
 
     @property
     def _arrays(self) -> list[np.ndarray]:

@@ -498,7 +498,10 @@ class RecurrentNetwork:
     def scores_backward(
         self, pooled: np.ndarray, d_scores: np.ndarray, gradient: Parameters, out: np.ndarray | None = None
     ) -> np.ndarray:
-        """Add the output layer's gradients to ``gradient``; return the one with respect to ``pooled``, in ``out``."""
+        """Add the output layer's gradients to ``gradient``; return the one with respect to ``pooled``.
+
+        It is in ``out``, if this is given.
+        """
         gradient.views["readout.weight"] += pooled.T @ d_scores
         gradient.views["readout.bias"] += d_scores.sum(axis=0)
         return np.matmul(d_scores, self.parameters.views["readout.weight"].T, out=out)

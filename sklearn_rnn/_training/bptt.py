@@ -215,9 +215,9 @@ class Backpropagation:
     def _backward_from_pool(self, steps: SegmentedPass, window: Window, d_pooled: np.ndarray, pool: Pool) -> None:
         """Carry back through a window the part of the pooled states' error that enters it from ``loss_start`` on."""
         d_state = self.network.d_final_state(pool.d_final_hidden(d_pooled, window.loss_start, window.stop))
+        buffers = self.memory.work.of("readout")
         for segment, hidden, tape in steps.backward():
             has_loss = segment.start >= window.loss_start  # otherwise its losses belong to an earlier window
-            buffers = self.memory.work.of("readout")
             d_hidden = pool.d_hidden(d_pooled, tape.packing, segment.start, buffers) if has_loss else None
             d_state = self._backward(segment, tape, d_hidden, d_state)
             del hidden, tape, d_hidden
@@ -267,7 +267,10 @@ class Backpropagation:
         weights: np.ndarray,
         out: np.ndarray | None = None,
     ) -> tuple[np.ndarray, float]:
-        """Return the gradient with respect to the rows that the output layer sees, in ``out``, and their losses."""
+        """Return the gradient with respect to the rows that the output layer sees, and the sum of their losses.
+
+        The gradient is in ``out``, if this is given.
+        """
         if mask is not None:
             seen = seen * mask
         scores = self.network.scores(seen)

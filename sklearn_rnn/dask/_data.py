@@ -145,6 +145,7 @@ def prepare(index: int, raw: Any, layout: Layout, recipe: Recipe) -> Part:
         _, dataset = read_training_data(
             estimator, X, y, sample_weight, recipe.reader, known=known, is_part=True, names=names
         )
+    dataset.sequences.remember_files()
     part = Part(index, dataset if len(dataset) else None, keys, warnings)
     part.give_back_memory()
     return part

@@ -82,10 +82,12 @@ def test_pickles_of_other_files_have_the_values(mode, tmp_path):
 
 def test_a_file_that_has_changed_is_refused(tmp_path):
     path, values = make_file(tmp_path)
-    pickled = pickle.dumps(mapped_sequences(np.load(path, mmap_mode="r")))
+    sequences = mapped_sequences(np.load(path, mmap_mode="r"))
+    sequences.remember_files()
+    path.unlink()
     np.save(path, values[:-1])
-    with pytest.raises(ValueError, match=r"X\.npy has changed since it was mapped: leave files of X as they are"):
-        pickle.loads(pickled)
+    with pytest.raises(ValueError, match=r"X\.npy has changed since it was read: leave files of X as they are"):
+        pickle.loads(pickle.dumps(sequences))
 
 
 def test_steps_in_memory_stay():
