@@ -274,11 +274,11 @@ class Backpropagation:
         if mask is not None:
             seen = seen * mask
         scores = self.network.scores(seen)
-        d_scores = self.loss.gradient(scores, targets, weights)
+        loss, d_scores = self.loss.value_and_gradient(scores, targets, weights)
         d_seen = self.network.scores_backward(seen, d_scores, self.gradient, out)
         if mask is not None:
             d_seen *= mask
-        return d_seen, self.loss.value(scores, targets, weights)
+        return d_seen, loss
 
     def _backward(self, segment: Segment, tape: NetworkTape, d_hidden: np.ndarray | None, d_state: State) -> State:
         """Carry the error back through a segment, to the state before it."""

@@ -149,12 +149,12 @@ def _loss_and_errors(
         pool.add(hidden, chunk, first_step)
     pooled = pool.finish(network.final_hidden(state))
     scores, shares = network.scores(pooled), batch.weights / batch.weights.sum()
-    d_scores = loss.gradient(scores, batch.targets, shares)
+    mean_loss, d_scores = loss.value_and_gradient(scores, batch.targets, shares)
     d_pooled = network.scores_backward(pooled, d_scores, network.parameters.like())
     d_hidden = pool.d_hidden(d_pooled, packing, 0, buffers.of("readout"))
     errors = np.zeros((packing.n_rows, network.n_hidden)) if d_hidden is None else d_hidden[packing.reversed_rows]
     errors[: packing.n_sequences] += pool.d_final_hidden(d_pooled, 0, packing.n_steps)
-    return loss.value(scores, batch.targets, shares), errors
+    return mean_loss, errors
 
 
 def _states_before_tails(network: RecurrentNetwork, batch: PackedBatch, n_steps: int | None) -> list[np.ndarray]:

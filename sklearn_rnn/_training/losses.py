@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from math import isfinite
 from typing import Any
 
 import numpy as np
-from scipy.special import expit, log_softmax, logit, softmax, xlogy
+from scipy.special import expit, logit, xlogy
 
 from sklearn_rnn._network.links import EXP, IDENTITY, LOGISTIC, SOFTMAX, Link
 
@@ -46,6 +47,23 @@ class Loss(ABC):
     def derivative(self, scores: np.ndarray, targets: np.ndarray) -> np.ndarray:
         """Gradient of the losses with respect to ``scores``, (n, n_outputs)."""
 
+    def per_sample_and_derivative(self, scores: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Both of :meth:`per_sample` and :meth:`derivative`; a loss whose two share work does it once here."""
+        return self.per_sample(scores, targets), self.derivative(scores, targets)
+
+    def value_and_gradient(
+        self, scores: np.ndarray, targets: np.ndarray, weights: np.ndarray
+    ) -> tuple[float, np.ndarray]:
+        """Both of :meth:`value` and :meth:`gradient`."""
+        if not weights.all():
+            return self.value(scores, targets, weights), self.gradient(scores, targets, weights)
+        losses, derivative = self.per_sample_and_derivative(scores, targets)
+        value = float(np.dot(losses, weights.astype(np.float64, copy=False)))
+        if not isfinite(value):
+            value = self.value(scores, targets, weights)
+        derivative *= weights[:, None]
+        return value, derivative
+
     def value(self, scores: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> float:
         """Sum of ``weights`` times losses. Samples of weight 0 are left out: 0 times an infinite loss would be NaN."""
         if not weights.all():
@@ -53,7 +71,7 @@ class Loss(ABC):
             scores, targets, weights = scores[counting], targets[counting], weights[counting]
         weights = weights.astype(np.float64, copy=False)
         value = float(np.dot(self.per_sample(scores, targets), weights))
-        if np.isfinite(value) or scores.dtype == np.float64:
+        if isfinite(value) or scores.dtype == np.float64:
             return value
         # Squares of float32 numbers above 1.8e19 overflow. The gradient is finite, and clipping may save the update.
         return float(np.dot(self.per_sample(scores.astype(np.float64), targets.astype(np.float64)), weights))
@@ -74,10 +92,17 @@ class MulticlassLogLoss(Loss):
     link = SOFTMAX
 
     def per_sample(self, scores: np.ndarray, targets: np.ndarray) -> np.ndarray:
-        return -(targets * log_softmax(scores, axis=1)).sum(axis=1)
+        return self.per_sample_and_derivative(scores, targets)[0]
 
     def derivative(self, scores: np.ndarray, targets: np.ndarray) -> np.ndarray:
-        return softmax(scores, axis=1) - targets
+        return self.per_sample_and_derivative(scores, targets)[1]
+
+    def per_sample_and_derivative(self, scores: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        # log softmax(s) = s - m - log(sum of exp(s - m)), with the largest score m: no exponential overflows.
+        shifted = scores - scores.max(axis=1, keepdims=True)
+        exponentials = np.exp(shifted)
+        total = exponentials.sum(axis=1, keepdims=True)
+        return -(targets * (shifted - np.log(total))).sum(axis=1), exponentials / total - targets
 
     def start_scores(self, targets: np.ndarray, weights: np.ndarray) -> np.ndarray:
         return np.log(_shares(targets, weights))
