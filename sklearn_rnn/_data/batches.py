@@ -71,7 +71,7 @@ class Dataset:
         targets, weights = _unless_none(take, self.targets), _unless_none(take, self.weights)
         rows = sequences.packed_rows(order, packing)
         if sequences.common_length is None:
-            packing = Packing(packing.lengths)  # a new one: the other one's cached arrays have a number for every row
+            packing.forget_rows()
         return PackedBatch(rows, packing, order, targets, weights)
 
     def weighted_sequences(self) -> np.ndarray:

@@ -65,11 +65,25 @@ class Packing:
         sequence = self.sequence_of_row
         return self.offsets[self.lengths[sequence] - 1 - self.step_of_row] + sequence
 
+    def forget_rows(self) -> None:
+        """Free the cached arrays with a number for every row."""
+        for name in ("step_of_row", "sequence_of_row", "previous_rows", "reversed_rows"):
+            vars(self).pop(name, None)
+
     def steps(self, array: np.ndarray) -> np.ndarray | list[np.ndarray]:
         """Views of ``array`` (n_rows, ...), one for each step; time loops iterate over them, forward or reversed."""
         if self.is_dense:  # an iteration over an array makes views faster than slices do
             return array.reshape(self.n_steps, self.n_sequences, *array.shape[1:])
         return [array[start:stop] for start, stop in self.slices]
+
+    def write_reversed(self, rows: np.ndarray, to: np.ndarray) -> np.ndarray:
+        """Write rows with the steps of each sequence in reverse order to ``to``, of the same shape; return it."""
+        if self.is_dense:
+            by_step = (self.n_steps, self.n_sequences, rows.shape[1])
+            to.reshape(by_step)[...] = rows.reshape(by_step)[::-1]  # whole steps: faster than row by row
+        else:
+            to[self.reversed_rows] = rows  # row i changes places with row reversed_rows[i]
+        return to
 
     def rows_of_steps(self, start: int, stop: int) -> slice:
         """Slice of the rows of steps ``start`` to ``stop - 1``."""

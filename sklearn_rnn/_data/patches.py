@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
+from numpy.lib.stride_tricks import as_strided, sliding_window_view
 
+from sklearn_rnn._data.packing import Packing
 from sklearn_rnn._data.sequences import BaseSequences, MappedSequences, Sequences
 from sklearn_rnn._utils.plain import Whole, plain_form
 
@@ -32,8 +33,8 @@ class Patches(NamedTuple):
         """Number of steps that a patch shares with the previous one."""
         return self.size - self.stride
 
-    def count_in(self, lengths: np.ndarray) -> np.ndarray:
-        """Return the number of patches of sequences of these numbers of steps."""
+    def count_in(self, lengths: Any) -> Any:
+        """Return the numbers of patches of sequences of these numbers of steps, (n_sequences,) or a single one."""
         return -(-lengths // self.stride)
 
     def of(self, sequences: Sequences | MappedSequences) -> BaseSequences:
@@ -48,10 +49,32 @@ class Patches(NamedTuple):
         if self.size == 1:
             return sequences
         n_patches = self.count_in(sequences.lengths)
+        if sequences.common_length is not None:
+            patches = self._of_equal_lengths(sequences)
+            return replace(sequences, rows=patches.reshape(-1, patches.shape[2]), lengths=n_patches)
         places, n_padded = self._places(sequences.lengths)
         padded = np.zeros((n_padded, sequences.n_features), sequences.dtype)
         padded[places] = sequences.rows
         return replace(sequences, rows=self._cut(padded, n_patches), lengths=n_patches)
+
+    def packed_rows(self, sequences: Sequences, packing: Packing) -> np.ndarray:
+        """Make all patches now, in the order of the packing's rows."""
+        if sequences.common_length is None:
+            return self.join(sequences).packed_rows(slice(None), packing)  # a slice: it makes no extra copy
+        patches = self._of_equal_lengths(sequences)
+        return patches.swapaxes(0, 1).reshape(packing.n_rows, patches.shape[2])
+
+    def _of_equal_lengths(self, sequences: Sequences) -> np.ndarray:
+        """Return the patches of sequences of equal lengths as a view, (n_sequences, n_patches, size * n_features)."""
+        n_sequences, n_steps, n_features = len(sequences), int(sequences.lengths[0]), sequences.n_features
+        n_patches = self.count_in(n_steps)
+        n_padded = n_patches * self.stride + self.n_shared
+        padded = np.empty((n_sequences, n_padded, n_features), sequences.dtype)
+        padded[:, : n_padded - n_steps] = 0
+        padded[:, n_padded - n_steps :] = sequences.rows.reshape(n_sequences, n_steps, n_features)
+        of_sequence, of_step, of_value = padded.strides
+        shape = (n_sequences, n_patches, self.size * n_features)
+        return as_strided(padded, shape, (of_sequence, self.stride * of_step, of_value), writeable=False)
 
     def sum_by_step(self, values: np.ndarray, lengths: np.ndarray) -> np.ndarray:
         """Sum values of patches by step: the transpose of :meth:`join`.
@@ -158,9 +181,9 @@ class PatchedSequences(BaseSequences):
         """Make the patches of the sequences at ``indices``, in that order."""
         return self.patches.join(self.source.load(indices))
 
-    def packed_rows(self, order: Any, packing: Any) -> np.ndarray:
+    def packed_rows(self, order: Any, packing: Packing) -> np.ndarray:
         """Rows of the sequences at ``order``, in the order of the packing's rows."""
-        return self.load(order).packed_rows(slice(None), packing)  # a slice, not indices: it makes no extra copy
+        return self.patches.packed_rows(self.source.load(order), packing)
 
     def subset(self, indices: Any) -> PatchedSequences:
         """Return the sequences at ``indices``, in that order."""

@@ -112,7 +112,7 @@ class BaseSequences(ABC):
             by_sequence = values.reshape(len(self), n_steps, *values.shape[1:])
             return by_sequence.swapaxes(0, 1)[:, order].reshape(packing.n_rows, *values.shape[1:])
         # Row (t, i) of the batch is step t of the i-th sequence.
-        return values[self.starts[order][packing.sequence_of_row] + packing.step_of_row]
+        return values.take(self.starts[order].take(packing.sequence_of_row) + packing.step_of_row, axis=0)
 
     def split(self, values: np.ndarray) -> np.ndarray | list[np.ndarray]:
         """Return values of every row, (n_rows, ...), in the form of X.

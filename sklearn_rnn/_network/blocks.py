@@ -51,6 +51,11 @@ def training_blocks(
     return [longest_first[k::n_blocks] for k in range(n_blocks)]  # every n-th sequence: blocks of about the same work
 
 
+def splits_directions(network: RecurrentNetwork, n_rows: int) -> bool:
+    """Whether the directions of each layer run side by side, where a batch of ``n_rows`` steps is a single block."""
+    return network.is_bidirectional and network.work_per_row * n_rows >= SMALLEST_WORK
+
+
 def prediction_blocks(network: RecurrentNetwork, lengths: np.ndarray) -> list[np.ndarray]:
     """Cut all sequences into blocks of similar lengths, longest first. Each thread needs the memory of one block."""
     if len(lengths) < 2:  # the usual call of a service

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,6 +13,7 @@ from sklearn_rnn._network.cells.cell import Tape
 from sklearn_rnn._network.engines import Recurrence
 from sklearn_rnn._network.parameters import Parameters
 from sklearn_rnn._network.prepared_weights import PreparedWeights
+from sklearn_rnn._utils.threads import Map
 
 
 class Direction(NamedTuple):
@@ -58,6 +59,7 @@ class LayerPasses:
         masks: list[np.ndarray] | None,
         keeps_tape: bool,
         keeps_hidden: bool,
+        run: Map,
     ) -> tuple[np.ndarray | None, list[np.ndarray], list[Tape]]:
         """Run all layers, from the first to the last.
 
@@ -65,7 +67,7 @@ class LayerPasses:
         ----------
         x : ndarray of shape (n_rows, n_features)
             Inputs of the first layer.
-        weights, packing, state, buffers, masks, keeps_tape, keeps_hidden
+        weights, packing, state, buffers, masks, keeps_tape, keeps_hidden, run
             See :meth:`RecurrentNetwork.forward`.
 
         Returns
@@ -75,24 +77,53 @@ class LayerPasses:
         tapes : list of Tape
             Of all directions, in the order of a network state.
         """
-        states_before, final_state, tapes = iter(state), [], []
+        final_state, tapes = list[np.ndarray](), list[Tape]()
         hidden: Any = x
         for depth, layer in enumerate(self._layers):
-            outputs: list[Any] = []
             is_last = depth == len(self._layers) - 1
-            for direction in layer:
-                keeps = (keeps_tape, keeps_hidden or not is_last)
-                run = (weights[direction.name], buffers.of(direction.name), *keeps)
-                output, final, tape = self._run(direction, hidden, packing, next(states_before), *run)
-                outputs.append(output)
-                final_state.append(final)
-                tapes.append(tape)
-            if is_last and not keeps_hidden:
-                return None, final_state, tapes
-            hidden = outputs[0] if len(layer) == 1 else _side_by_side(outputs, packing, buffers.of(layer[0].name))
+            keeps = (keeps_tape, keeps_hidden or not is_last)
+            before = state[len(final_state) :]
+            hidden, after, tapes_of_layer = self._forward_layer(
+                layer, weights, hidden, packing, before, buffers, *keeps, run
+            )
+            final_state += after
+            tapes += tapes_of_layer
             if masks is not None and not is_last:
                 hidden = hidden * masks[depth][packing.sequence_of_row]
         return hidden, final_state, tapes
+
+    def _forward_layer(
+        self,
+        layer: list[Direction],
+        weights: PreparedWeights,
+        x: np.ndarray,
+        packing: Packing,
+        state: list[np.ndarray],
+        buffers: NetworkBuffers,
+        keeps_tape: bool,
+        keeps_hidden: bool,
+        run: Map,
+    ) -> tuple[np.ndarray | None, Iterable[np.ndarray], Iterable[Tape]]:
+        """Run the directions of a layer; their hidden states are side by side and in time."""
+        both = None
+        if len(layer) > 1 and keeps_hidden:
+            n_units = sum(direction.n_units for direction in layer)
+            both = buffers.of(layer[0].name).array("both directions", (packing.n_rows, n_units), x.dtype)
+
+        def run_direction(k: int) -> tuple[np.ndarray | None, np.ndarray, Tape]:
+            direction = layer[k]
+            own = (packing, state[k], weights[direction.name], buffers.of(direction.name))
+            hidden, after, tape = self._run(direction, x, *own, keeps_tape, keeps_hidden)
+            if both is not None and hidden is not None:
+                in_time = both[:, _columns(k, direction)]
+                if direction.is_reverse:
+                    packing.write_reversed(hidden, in_time)
+                else:
+                    in_time[...] = hidden
+            return hidden, after, tape
+
+        outputs, final_state, tapes = zip(*run(run_direction, range(len(layer))))
+        return outputs[0] if both is None else both, final_state, tapes
 
     def backward(
         self,
@@ -105,6 +136,7 @@ class LayerPasses:
         buffers: NetworkBuffers,
         masks: list[np.ndarray] | None,
         needs_d_x: bool,
+        run: Map,
     ) -> tuple[np.ndarray | None, list[np.ndarray]]:
         """Carry the error back through all layers, from the last to the first.
 
@@ -114,7 +146,7 @@ class LayerPasses:
             Of :meth:`forward`.
         needs_d_x : bool
             Whether the gradient with respect to the inputs of the first layer is needed.
-        weights, packing, d_hidden, d_state, gradient, buffers, masks
+        weights, packing, d_hidden, d_state, gradient, buffers, masks, run
             See :meth:`RecurrentNetwork.backward`.
 
         Returns
@@ -125,28 +157,37 @@ class LayerPasses:
         n_directions = len(self._layers[0])
         d_initial_state: list[Any] = [None] * len(d_state)
         for depth in reversed(range(len(self._layers))):
-            d_below: Any = None
-            for k, direction in enumerate(self._layers[depth]):
-                place = depth * n_directions + k
-                columns = slice(k * direction.n_units, (k + 1) * direction.n_units)
-                d_input, d_initial_state[place] = self._run_back(
-                    direction,
-                    tapes[place],
-                    None if d_hidden is None else d_hidden[:, columns],
-                    d_state[place],
-                    weights[direction.name],
-                    gradient.group(direction.name),
-                    buffers.of(direction.name),
-                    needs_d_x=depth > 0 or needs_d_x,
-                )
-                if d_below is None:
-                    d_below = d_input
-                elif d_input is not None:
-                    d_below += d_input
-            d_hidden = d_below
+            places = slice(depth * n_directions, (depth + 1) * n_directions)
+            own = (tapes[places], d_hidden, d_state[places], gradient, buffers, depth > 0 or needs_d_x, run)
+            d_hidden, d_initial_state[places] = self._backward_layer(self._layers[depth], weights, *own)
             if masks is not None and depth > 0:
                 d_hidden *= masks[depth - 1][packing.sequence_of_row]
         return d_hidden, d_initial_state
+
+    def _backward_layer(
+        self,
+        layer: list[Direction],
+        weights: PreparedWeights,
+        tapes: list[Tape],
+        d_hidden: np.ndarray | None,
+        d_state: list[np.ndarray],
+        gradient: Parameters,
+        buffers: NetworkBuffers,
+        needs_d_x: bool,
+        run: Map,
+    ) -> tuple[Any, Iterable[np.ndarray]]:
+        """Carry the error back through the directions of a layer; return the sum of the errors of their inputs."""
+
+        def run_direction(k: int) -> tuple[np.ndarray | None, np.ndarray]:
+            name, d_own = layer[k].name, None if d_hidden is None else d_hidden[:, _columns(k, layer[k])]
+            own = (weights[name], gradient.group(name), buffers.of(name), needs_d_x)
+            return self._run_back(layer[k], tapes[k], d_own, d_state[k], *own)
+
+        (d_x, *others), d_initial_state = zip(*run(run_direction, range(len(layer))))
+        for d_other in others:
+            if d_x is not None:
+                d_x += d_other
+        return d_x, d_initial_state
 
     def _run(
         self,
@@ -163,7 +204,7 @@ class LayerPasses:
         if direction.is_reverse:  # the same recurrence over the rows counted from each sequence's end
             # Those of the first layer are freed with the batch that they come from: its features may be many.
             is_first = direction in self._layers[0]
-            x = x[packing.reversed_rows] if is_first else _reversed(x, packing, buffers, "x")
+            x = packing.write_reversed(x, np.empty_like(x)) if is_first else _reversed(x, packing, buffers, "x")
         return self._recurrence.forward(x, packing, state, weights, buffers, keeps_tape, keeps_hidden)
 
     def _run_back(
@@ -186,18 +227,11 @@ class LayerPasses:
         return d_x, d_initial
 
 
+def _columns(k: int, direction: Direction) -> slice:
+    """Return the columns of a layer's k-th direction among those of all its directions."""
+    return slice(k * direction.n_units, (k + 1) * direction.n_units)
+
+
 def _reversed(rows: np.ndarray, packing: Packing, buffers: Buffers, name: str) -> np.ndarray:
     """Return rows with the steps of each sequence in reverse order, in the memory of ``buffers``."""
-    to = buffers.array(name, rows.shape, rows.dtype)
-    to[packing.reversed_rows] = rows  # row i changes places with row reversed_rows[i]
-    return to
-
-
-def _side_by_side(outputs: list[np.ndarray], packing: Packing, buffers: Buffers) -> np.ndarray:
-    """Return the hidden states of both directions side by side and in time, in the memory of ``buffers``."""
-    hidden, of_reverse = outputs
-    n_rows, n_units = hidden.shape
-    to = buffers.array("both directions", (n_rows, 2 * n_units), hidden.dtype)
-    to[:, :n_units] = hidden
-    to[:, n_units:][packing.reversed_rows] = of_reverse
-    return to
+    return packing.write_reversed(rows, buffers.array(name, rows.shape, rows.dtype))

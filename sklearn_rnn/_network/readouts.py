@@ -14,7 +14,7 @@ READOUTS : dict of str to callable, or None
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
@@ -37,6 +37,12 @@ class LoopsOverSteps(Protocol):
     ) -> None:
         """Update the maxima over steps, and the steps of the maxima in int32, both (n_sequences, n_units)."""
 
+    @staticmethod
+    def add_at_maximum(
+        errors: np.ndarray, d_maximum: np.ndarray, step_of_maximum: np.ndarray, packing: Packing, first_step: int
+    ) -> None:
+        """Add ``d_maximum``, (n_sequences, n_units), to the rows of the maxima, where these are among the steps."""
+
 
 class NumpyLoops:
     """One operation for each step."""
@@ -58,6 +64,15 @@ class NumpyLoops:
             # Steps grow, so the later one is the larger one: this is faster than assignments where h is larger.
             np.maximum(steps, ~(hidden_t <= earlier) * np.int32(step), out=steps)
             np.maximum(earlier, hidden_t, out=earlier)  # a NaN stays: the error remains visible
+
+    @staticmethod
+    def add_at_maximum(
+        errors: np.ndarray, d_maximum: np.ndarray, step_of_maximum: np.ndarray, packing: Packing, first_step: int
+    ) -> None:
+        """See :class:`LoopsOverSteps`."""
+        step = step_of_maximum - first_step
+        sequence, unit = np.nonzero((step >= 0) & (step < packing.n_steps))
+        errors[packing.offsets[step[sequence, unit]] + sequence, unit] += d_maximum[sequence, unit]
 
 
 class Pool(ABC):
@@ -176,6 +191,9 @@ class MeanPool(Pool):
 
     def write_errors(self, errors: np.ndarray, d_pooled: np.ndarray, packing: Packing, first_step: int) -> None:
         of_sequences = d_pooled * self._share
+        if packing.is_dense:  # a copy of whole steps is faster
+            errors.reshape(packing.n_steps, *self.shape)[...] = of_sequences
+            return
         # mode="clip" writes to ``errors`` directly; no index is out of range.
         np.take(of_sequences, packing.sequence_of_row, axis=0, out=errors, mode="clip")
 
@@ -199,9 +217,7 @@ class MaxPool(Pool):
         return self._maximum
 
     def add_errors(self, errors: np.ndarray, d_pooled: np.ndarray, packing: Packing, first_step: int) -> None:
-        step = self._step_of_maximum - first_step
-        sequence, unit = np.nonzero((step >= 0) & (step < packing.n_steps))
-        errors[packing.offsets[step[sequence, unit]] + sequence, unit] += d_pooled[sequence, unit]
+        self.loops.add_at_maximum(errors, d_pooled, self._step_of_maximum, packing, first_step)
 
 
 class PoolsSideBySide(Pool):
@@ -244,14 +260,14 @@ class PoolsSideBySide(Pool):
         return any(pool.has_error(start, stop) for pool in self._pools)
 
     def d_final_hidden(self, d_pooled: np.ndarray, start: int, stop: int) -> np.ndarray:
-        d_final = np.zeros(self.shape, self.dtype)
-        for pool, d_own in zip(self._pools, self._split(d_pooled)):
-            d_final += pool.d_final_hidden(d_own, start, stop)
-        return d_final
+        pairs = zip(self._pools, self._split(d_pooled))
+        d_final = [pool.d_final_hidden(d_own, start, stop) for pool, d_own in pairs if not pool.needs_hidden]
+        return sum(d_final[1:], d_final[0]) if d_final else super().d_final_hidden(d_pooled, start, stop)
 
-    def _split(self, d_pooled: np.ndarray) -> Iterable[np.ndarray]:
+    def _split(self, d_pooled: np.ndarray) -> list[np.ndarray]:
         """Views of the columns of each pool."""
-        return np.split(d_pooled, len(self._pools), axis=1)
+        n_units = self.shape[1]
+        return [d_pooled[:, k * n_units : (k + 1) * n_units] for k in range(len(self._pools))]
 
 
 READOUTS: dict[str, Callable[..., Pool] | None] = {"last": LastPool, "mean": MeanPool, "max": MaxPool, "each": None}

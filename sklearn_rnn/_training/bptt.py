@@ -21,6 +21,7 @@ from sklearn_rnn._training.memory.activations import ActivationMemory
 from sklearn_rnn._training.memory.revolve import State
 from sklearn_rnn._training.memory.segments import Segment, SegmentedPass
 from sklearn_rnn._training.truncation.policy import Window, Windows
+from sklearn_rnn._utils.threads import Map
 
 
 class Update(NamedTuple):
@@ -62,6 +63,8 @@ class Backpropagation:
     memory : ActivationMemory
     gradient : Parameters
         Of the last update.
+    run_directions : callable
+        ``map``, or one that runs its calls side by side: it runs the directions of each layer.
     state : list of ndarray
         Network state after the last steps that have been run; after a batch's last update, the state after the batch.
     """
@@ -72,6 +75,7 @@ class Backpropagation:
         self.network, self.prepared, self.loss = network, prepared, loss
         self.memory = ActivationMemory(network, memory_budget)
         self.gradient = network.parameters.like()
+        self.run_directions: Map = map
 
     def begin(self, batch: PackedBatch, windows: Windows, masks: DropoutMasks, state: State | None = None) -> None:
         """Take a new batch.
@@ -239,7 +243,8 @@ class Backpropagation:
 
         def run(segment: Segment, state: State, buffers: Any, keeps_tape: bool) -> Any:
             rows, keeps = batch.rows[segment.rows], (keeps_tape, keeps_tape or keeps_hidden)
-            return self.network.forward(self.prepared, rows, segment.packing, state, buffers, masks, *keeps)
+            own = (rows, segment.packing, state, buffers, masks)
+            return self.network.forward(self.prepared, *own, *keeps, self.run_directions)
 
         borders = [*borders, *self._windows.borders(start, stop)]
         return self.memory.window_pass(
@@ -283,7 +288,14 @@ class Backpropagation:
     def _backward(self, segment: Segment, tape: NetworkTape, d_hidden: np.ndarray | None, d_state: State) -> State:
         """Carry the error back through a segment, to the state before it."""
         d_state = self.network.backward(
-            self.prepared, tape, d_hidden, d_state, self.gradient, self.memory.work, self._masks.layers
+            self.prepared,
+            tape,
+            d_hidden,
+            d_state,
+            self.gradient,
+            self.memory.work,
+            self._masks.layers,
+            self.run_directions,
         )
         self._windows.pass_border(d_state, segment.start, segment.batch_packing.batch_sizes[segment.start])
         return d_state

@@ -56,18 +56,21 @@ class Scaling(NamedTuple):
 
     layers: list[ScaledLayer]
 
-    def as_trained(self, parameters: Parameters) -> Parameters:
-        """Return a copy of a network's parameters in the coordinates of training."""
-        trained = parameters.copy()
+    def as_trained(self, parameters: Parameters, memory: Parameters | None = None) -> Parameters:
+        """Return a copy of a network's parameters in the coordinates of training; in ``memory``, if this is given."""
+        trained = _copied(parameters, memory)
         for layer in self.layers:
             weight = trained.views[layer.weight]
             trained.views[layer.bias] += layer.mean @ weight
             weight *= layer.scale[:, None]
         return trained
 
-    def as_network(self, trained: Parameters) -> np.ndarray:
-        """Return trained parameters in the coordinates of the network, as a vector."""
-        parameters = trained.copy()
+    def as_network(self, trained: Parameters, memory: Parameters | None = None) -> np.ndarray:
+        """Return trained parameters in the coordinates of the network, as a vector; in ``memory``, if this is given.
+
+        It may be the memory of ``trained``, which then changes.
+        """
+        parameters = _copied(trained, memory)
         for layer in self.layers:
             weight = parameters.views[layer.weight]
             weight /= layer.scale[:, None]
@@ -81,6 +84,14 @@ class Scaling(NamedTuple):
             d_weight = gradient.views[layer.weight]
             d_weight -= layer.mean[:, None] * gradient.views[layer.bias]
             d_weight /= layer.scale[:, None]
+
+
+def _copied(parameters: Parameters, memory: Parameters | None) -> Parameters:
+    """Return a copy; an update has no time for new memory and new views."""
+    if memory is None:
+        return parameters.copy()
+    memory.vector[...] = parameters.vector
+    return memory
 
 
 def begin_scaling(

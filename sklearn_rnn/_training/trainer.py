@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from math import isfinite
 from operator import methodcaller
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 
 from sklearn_rnn._data.batches import Dataset, PackedBatch
 from sklearn_rnn._inference.prediction import predict_scores
-from sklearn_rnn._network.blocks import training_blocks
+from sklearn_rnn._network.blocks import splits_directions, training_blocks
 from sklearn_rnn._network.network import RecurrentNetwork
 from sklearn_rnn._network.parameters import Parameters
 from sklearn_rnn._training.bptt import Backpropagation, Update
@@ -86,6 +87,7 @@ class Trainer:
         self._prepared = network.prepare()
         self.is_updating = False
         self._blocks: list[Backpropagation] = []  # one for each block of a batch
+        self._trained: Parameters | None = None  # memory for the parameters in the coordinates of training
 
     def choose_truncation(self, dataset: Dataset) -> None:
         """Let the truncation adapt to the network, before an epoch."""
@@ -125,14 +127,14 @@ class Trainer:
         """One update, or one at every window where each step has a loss."""
         assert self.optimizer is not None
         for update, divisor in self.updates(dataset, batch):
-            trained = self.trained_parameters()
+            trained = self._trained = self.trained_parameters(self._trained)
             loss = self._penalize_and_divide(update, divisor, trained)
             norm, is_clipped = self._clip(update.gradient.vector)
-            if not np.isfinite(loss) or not np.isfinite(norm):
+            if not isfinite(loss) or not isfinite(norm):
                 raise Diverged
             self.is_updating = True
             self.optimizer.update(trained.vector, update.gradient.vector, learning_rate)
-            self.assign(trained)
+            self.assign(trained, trained)
             self.is_updating = False
             monitor.end_update(loss, update.weight, norm, is_clipped)
 
@@ -147,15 +149,18 @@ class Trainer:
         if not np.isfinite(scores).all():
             raise Diverged
 
-    def trained_parameters(self) -> Parameters:
-        """Return the network's parameters in the coordinates of training: its own ones, or a copy."""
+    def trained_parameters(self, memory: Parameters | None = None) -> Parameters:
+        """Return the parameters in the coordinates of training: the network's, or a copy, in ``memory`` if given."""
         parameters = self.network.parameters
-        return parameters if self._scaling is None else self._scaling.as_trained(parameters)
+        return parameters if self._scaling is None else self._scaling.as_trained(parameters, memory)
 
-    def assign(self, trained: Parameters) -> None:
-        """Give the network trained parameters, by one operation, which no exception interrupts."""
+    def assign(self, trained: Parameters, memory: Parameters | None = None) -> None:
+        """Give the network trained parameters, by one operation, which no exception interrupts.
+
+        They are converted in ``memory``, if this is given, which may be that of ``trained``.
+        """
         if self._scaling is not None:
-            self.network.parameters.vector[...] = self._scaling.as_network(trained)
+            self.network.parameters.vector[...] = self._scaling.as_network(trained, memory)
 
     def updates(self, dataset: Dataset, indices: np.ndarray) -> Iterator[tuple[Update, float]]:
         """Yield a batch's updates, each with the weight to divide it by; the parameters may change between them."""
@@ -181,14 +186,9 @@ class Trainer:
 
     def _sum_over(self, blocks: list[Backpropagation], function: Callable[[Backpropagation], Update]) -> Update:
         """Return the sum of the blocks' updates, in their order; the gradient is in the memory of the first."""
-
-        def quietly(block: Backpropagation) -> Update:
-            with without_overflow_warnings():
-                return function(block)
-
         self._prepared.refresh()
         try:
-            first, *others = list(self._run(quietly, blocks))
+            first, *others = list(self._run_quietly(function, blocks))
         except OverBudget as error:
             assert self.settings.memory_budget is not None
             raise over_budget(self.settings.memory_budget, error.args[0] * len(blocks)) from error
@@ -197,6 +197,15 @@ class Trainer:
             first.gradient.vector += other.gradient.vector
             loss, weight = loss + other.loss, weight + other.weight
         return Update(loss, weight, first.gradient)
+
+    def _run_quietly(self, function: Callable[[Any], Any], items: Iterable[Any]) -> Iterable[Any]:
+        """Call a function for each item, side by side, without NumPy's warnings in any thread."""
+
+        def quietly(item: Any) -> Any:
+            with without_overflow_warnings():
+                return function(item)
+
+        return self._run(quietly, items)
 
     def _blocks_for(self, batches: list[PackedBatch], windows: Windows) -> list[Backpropagation]:
         """Return one Backpropagation for each block of a batch, with its share of the memory."""
@@ -209,6 +218,8 @@ class Trainer:
             del self._blocks[n_blocks:]  # with the tapes in their memory
             for block, share in zip(self._blocks, shares_of(budget, needs)):
                 block.memory.budget = share
+        is_split = n_blocks == 1 and splits_directions(self.network, batches[0].packing.n_rows)
+        self._blocks[0].run_directions = self._run_quietly if is_split else map
         return self._blocks[:n_blocks]
 
     def _state_of(self, batch: PackedBatch) -> State | None:
@@ -283,11 +294,12 @@ class Trainer:
 
 def norm_of(vector: np.ndarray) -> float:
     """Euclidean norm. It is finite for float32 vectors of finite values, though their squares may overflow."""
-    norm = float(np.linalg.norm(vector))
-    if not np.isfinite(norm):
+    norm = float(np.sqrt(np.dot(vector, vector)))
+    if not isfinite(norm):
         largest = float(np.abs(vector).max())
-        if np.isfinite(largest):
-            norm = largest * float(np.linalg.norm(vector / vector.dtype.type(largest)))
+        if isfinite(largest):
+            scaled = vector / vector.dtype.type(largest)
+            norm = largest * float(np.sqrt(np.dot(scaled, scaled)))
     return norm
 
 

@@ -87,6 +87,15 @@ def test_reversing_rows_turns_every_sequence_round_and_twice_is_no_change(length
         assert steps[row] == (lengths[sequence] - 1 - step, sequence)
 
 
+@pytest.mark.parametrize("lengths", [[5, 4, 4, 1], [3, 3, 3], [1], [0, 0]], ids=str)
+def test_reversed_rows_are_written_to_some_columns_of_an_array(lengths):
+    packing = Packing(np.array(lengths))
+    rows = np.random.default_rng(0).normal(size=(packing.n_rows, 2))
+    array = np.zeros((packing.n_rows, 5))
+    assert packing.write_reversed(rows, array[:, 1:3]).base is array
+    assert_array_equal(array, np.pad(rows[packing.reversed_rows], ((0, 0), (1, 2))))
+
+
 @given(lengths_of_a_window)
 @each_example
 def test_previous_rows_hold_each_sequence_one_step_earlier(lengths):

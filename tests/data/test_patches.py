@@ -28,9 +28,10 @@ def by_hand(rows, patches):
 
 
 @each_patch
-def test_patches_end_a_stride_apart_with_zeros_in_front(patches):
-    sequences = numbered()
-    patched = patches.of(sequences).load(np.arange(len(LENGTHS)))
+@pytest.mark.parametrize("lengths", [LENGTHS, np.array([7, 7, 7]), np.array([1, 1])], ids=str)
+def test_patches_end_a_stride_apart_with_zeros_in_front(patches, lengths):
+    sequences = numbered(lengths)
+    patched = patches.of(sequences).load(np.arange(len(lengths)))
     expected = [by_hand(rows, patches) for rows in np.split(sequences.rows, sequences.starts[1:])]
     assert patched.lengths.tolist() == [len(rows) for rows in expected]
     assert_array_equal(patched.rows, np.concatenate(expected))

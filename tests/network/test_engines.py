@@ -109,12 +109,16 @@ def test_loops_over_steps_have_the_bits_of_the_loops_in_numpy(engine, dtype, n_u
     results = []
     for loops in (ENGINES[engine].loops, NumpyLoops()):
         total, maximum = np.zeros((4, n_units), dtype), np.full((4, n_units), -np.inf, dtype)
-        steps = np.zeros((4, n_units), np.int32)
+        steps, errors = np.zeros((4, n_units), np.int32), np.ones_like(hidden)
         for start, stop in ((0, 2), (2, 6)):
             rows, window = hidden[packing.rows_of_steps(start, stop)], packing.window(start, stop)
             loops.add_to_sum(total, rows, window)
             loops.add_to_maximum(maximum, steps, rows, window, start)
-        results.append((total, maximum, steps))
+        for start, stop in ((2, 6), (0, 2)):  # from the last window to the first
+            of_window, window = errors[packing.rows_of_steps(start, stop)], packing.window(start, stop)
+            loops.add_at_maximum(of_window, hidden[:4].copy(), steps, window, start)
+        assert np.count_nonzero(errors != 1) == 4 * n_units
+        results.append((total, maximum, steps, errors))
     for actual, expected in zip(*results, strict=True):
         assert_array_equal(actual, expected)
 
@@ -122,12 +126,18 @@ def test_loops_over_steps_have_the_bits_of_the_loops_in_numpy(engine, dtype, n_u
 @needs_kernels
 def test_loops_over_steps_refuse_arrays_that_do_not_fit_together():
     packing = Packing(np.array([3, 1]))
-    total, steps = np.zeros((2, 4)), np.zeros((2, 4), np.int32)
+    total, steps, rows = np.zeros((2, 4)), np.zeros((2, 4), np.int32), np.zeros((4, 4))
+    batches = (packing.batch_sizes, packing.offsets)
     for add, arguments, message in (
         (kernels.add_to_sum, (total, np.zeros((3, 4)), packing.batch_sizes), "hidden has dtype"),
         (kernels.add_to_sum, (total[:1], np.zeros((4, 4)), packing.batch_sizes), r"batch_sizes\[0\] is 2"),
         (kernels.add_to_sum, (total, np.zeros((4, 5)), packing.batch_sizes), "pooled has shape"),
         (kernels.add_to_maximum, (total, steps[:1], np.zeros((4, 4)), packing.batch_sizes, 0), "step_of_maximum has"),
+        (kernels.add_at_maximum, (rows[1:], total, steps, *batches, 0), "errors has"),
+        (kernels.add_at_maximum, (rows, total[:, 1:], steps, *batches, 0), "pooled has shape"),
+        (kernels.add_at_maximum, (rows, total, steps[:1], *batches, 0), "step_of_maximum has"),
+        (kernels.add_at_maximum, (rows, total, steps, batches[0], batches[1][1:], 0), "offsets has"),
+        (kernels.add_at_maximum, (rows, total, steps, batches[0], batches[1] - 1, 0), r"offsets\[0\] is -1"),
     ):
         with pytest.raises(ValueError, match=f"^{message}"):
             add(*arguments)

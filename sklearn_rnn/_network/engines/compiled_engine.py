@@ -36,6 +36,15 @@ class CompiledLoops:
         """See :class:`LoopsOverSteps`."""
         kernels.add_to_maximum(maximum, step_of_maximum, np.ascontiguousarray(hidden), packing.batch_sizes, first_step)
 
+    @staticmethod
+    def add_at_maximum(
+        errors: np.ndarray, d_maximum: np.ndarray, step_of_maximum: np.ndarray, packing: Packing, first_step: int
+    ) -> None:
+        """See :class:`LoopsOverSteps`."""
+        kernels.add_at_maximum(
+            errors, np.ascontiguousarray(d_maximum), step_of_maximum, packing.batch_sizes, packing.offsets, first_step
+        )
+
 
 class CompiledEngine(NumpyEngine):
     """Runs compiled kernels, and NumPy for each cell or readout that has none."""

@@ -102,6 +102,18 @@ def add_to_maximum(
     _kernels.add_steps_to_maximum(name, maximum, step_of_maximum, hidden, batch_sizes, first_step)
 
 
+def add_at_maximum(
+    errors: NDArray,
+    d_maximum: NDArray,
+    step_of_maximum: NDArray,
+    batch_sizes: NDArray,
+    offsets: NDArray,
+    first_step: int,
+) -> None:
+    """Add the errors of maxima over steps to the errors of the rows of a packed batch that these maxima are from."""
+    _kernels.add_errors_at_maximum(name, errors, d_maximum, step_of_maximum, batch_sizes, offsets, first_step)
+
+
 def have_same_bits(first: NDArray, second: NDArray) -> bool:
     """Whether two contiguous arrays of one shape and dtype have the same bits."""
     return _kernels.have_same_bits(first, second)

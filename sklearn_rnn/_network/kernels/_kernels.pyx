@@ -99,6 +99,9 @@ cdef extern from "kernels.h" nogil:
                               void *sums) noexcept nogil
         void (*add_to_maximum[2])(int64_t n_steps, int64_t n_units, const int64_t *batch_sizes, const void *hidden,
                                   int64_t first_step, void *maximum, int32_t *step_of_maximum) noexcept nogil
+        void (*add_at_maximum[2])(int64_t n_steps, int64_t n_sequences, int64_t n_units, const int64_t *batch_sizes,
+                                  const int64_t *offsets, const void *d_maximum, const int32_t *step_of_maximum,
+                                  int64_t first_step, void *errors) noexcept nogil
 
     cdef struct Int8Weights:
         int64_t n_features, n_units
@@ -297,6 +300,28 @@ def add_steps_to_maximum(str level, np.ndarray maximum not None, step_of_maximum
     cdef int32_t *steps = <int32_t *> data_of(step_of_maximum, "step_of_maximum", np.NPY_INT32, maximum.size, True)
     with nogil:
         table.add_to_maximum[is_double](n_steps, n_units, sizes, h, first_step, to, steps)
+
+
+def add_errors_at_maximum(str level, np.ndarray errors not None, np.ndarray d_maximum not None, step_of_maximum,
+                          np.ndarray batch_sizes not None, np.ndarray offsets not None, int64_t first_step):
+    """Add the errors of the maxima, (n_sequences, n_units), to those of the rows, (n_rows, n_units), that they are from.
+
+    ``offsets``, (n_steps + 1,), are the first rows of each step.
+    """
+    cdef const Kernels *table = table_of(level)
+    cdef int kind = type_number_of(errors.dtype), is_double = kind == np.NPY_FLOAT64
+    cdef int64_t n_rows = rows_of_steps(errors, batch_sizes, d_maximum), n_units = errors.shape[1]
+    cdef int64_t n_steps = batch_sizes.shape[0], n_sequences = d_maximum.shape[0]
+    cdef const int64_t *sizes = <const int64_t *> np.PyArray_DATA(batch_sizes)
+    cdef const int64_t *first_rows = <const int64_t *> data_of(offsets, "offsets", np.NPY_INT64, n_steps + 1)
+    for t in range(n_steps):
+        if first_rows[t] < 0 or first_rows[t] + sizes[t] > n_rows:
+            raise ValueError(f"offsets[{t}] is {first_rows[t]}: the rows of this step are not among {n_rows} rows.")
+    cdef void *to = data_of(errors, "errors", kind, n_rows * n_units, True)
+    cdef const void *d = data_of(d_maximum, "d_maximum", kind, d_maximum.size)
+    cdef const int32_t *steps = <int32_t *> data_of(step_of_maximum, "step_of_maximum", np.NPY_INT32, d_maximum.size)
+    with nogil:
+        table.add_at_maximum[is_double](n_steps, n_sequences, n_units, sizes, first_rows, d, steps, first_step, to)
 
 
 def have_same_bits(np.ndarray first not None, np.ndarray second not None):

@@ -55,4 +55,5 @@ const Kernels LEVEL = {sizeof CELLS<float> / sizeof *CELLS<float>,
                        {embed<float>, embed<double>},
                        {embed_backward<float>, embed_backward<double>},
                        {add_to_sum<float>, add_to_sum<double>},
-                       {add_to_maximum<float>, add_to_maximum<double>}};
+                       {add_to_maximum<float>, add_to_maximum<double>},
+                       {add_at_maximum<float>, add_at_maximum<double>}};

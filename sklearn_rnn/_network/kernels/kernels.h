@@ -114,6 +114,11 @@ struct Kernels {
     // The same; IN, OUT maximum and step_of_maximum, both (batch_sizes[0], n_units): the first step counts among equals.
     void (*add_to_maximum[2])(int64_t n_steps, int64_t n_units, const int64_t *batch_sizes, const void *hidden,
                               int64_t first_step, void *maximum, int32_t *step_of_maximum);
+    // IN offsets (n_steps + 1,), the first rows of steps, d_maximum, step_of_maximum (n_sequences, n_units); IN, OUT errors
+    // (n_rows, n_units): those of the rows that the maxima are from.
+    void (*add_at_maximum[2])(int64_t n_steps, int64_t n_sequences, int64_t n_units, const int64_t *batch_sizes,
+                              const int64_t *offsets, const void *d_maximum, const int32_t *step_of_maximum,
+                              int64_t first_step, void *errors);
 };
 
 // The weights of a layer in 8 bits: weight = scale * integer, with a scale for each column.

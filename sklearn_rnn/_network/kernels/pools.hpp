@@ -33,4 +33,19 @@ void add_to_maximum(int64_t n_steps, int64_t n_units, const int64_t *batch_sizes
     }
 }
 
+// The errors of maxima from steps outside of this window belong to another one.
+template <class real>
+void add_at_maximum(int64_t n_steps, int64_t n_sequences, int64_t n_units, const int64_t *batch_sizes,
+                    const int64_t *offsets, const void *d_maxima, const int32_t *step_of_maximum, int64_t first_step,
+                    void *errors) {
+    const real *d_maximum = static_cast<const real *>(d_maxima);
+    real *error = static_cast<real *>(errors);
+    for (int64_t s = 0; s < n_sequences; s++)
+        for (int64_t u = 0; u < n_units; u++) {
+            const int64_t i = s * n_units + u, t = step_of_maximum[i] - first_step;
+            if (t < 0 || t >= n_steps || s >= batch_sizes[t]) continue;
+            error[(offsets[t] + s) * n_units + u] += d_maximum[i];
+        }
+}
+
 }  // namespace
