@@ -72,7 +72,7 @@ CONFIGURATIONS = {
 
 
 # With the real sizes, only batches of dozens of wide sequences are divided into blocks for threads.
-SMALL_BLOCKS = {"SMALLEST_BLOCK": 2, "USUAL_BLOCK": 2, "LARGEST_BLOCK": 4, "SMALLEST_WORK": 1}
+SMALL_BLOCKS = {"SMALLEST_BLOCK": 2, "USUAL_BLOCK": 2, "LARGEST_BLOCK": 4, "SMALLEST_WORK": 1, "SMALLEST_TRAINING": 1}
 
 
 @parametrize_with_sequence_checks(CONFIGURATIONS)

@@ -50,7 +50,7 @@ class Patches(NamedTuple):
             return sequences
         n_patches = self.count_in(sequences.lengths)
         if sequences.common_length is not None:
-            patches = self._of_equal_lengths(sequences)
+            patches = np.ascontiguousarray(self._of_equal_lengths(sequences))
             return replace(sequences, rows=patches.reshape(-1, patches.shape[2]), lengths=n_patches)
         places, n_padded = self._places(sequences.lengths)
         padded = np.zeros((n_padded, sequences.n_features), sequences.dtype)
@@ -61,11 +61,14 @@ class Patches(NamedTuple):
         """Make all patches now, in the order of the packing's rows."""
         if sequences.common_length is None:
             return self.join(sequences).packed_rows(slice(None), packing)  # a slice: it makes no extra copy
-        patches = self._of_equal_lengths(sequences)
-        return patches.swapaxes(0, 1).reshape(packing.n_rows, patches.shape[2])
+        by_step = np.ascontiguousarray(self._of_equal_lengths(sequences).swapaxes(0, 1))
+        return by_step.reshape(packing.n_rows, by_step.shape[2])
 
     def _of_equal_lengths(self, sequences: Sequences) -> np.ndarray:
-        """Return the patches of sequences of equal lengths as a view, (n_sequences, n_patches, size * n_features)."""
+        """Return the patches of sequences of equal lengths as a view, (n_sequences, n_patches, size * n_features).
+
+        Patches that overlap share their steps: only a copy may be changed.
+        """
         n_sequences, n_steps, n_features = len(sequences), int(sequences.lengths[0]), sequences.n_features
         n_patches = self.count_in(n_steps)
         n_padded = n_patches * self.stride + self.n_shared
@@ -74,7 +77,7 @@ class Patches(NamedTuple):
         padded[:, n_padded - n_steps :] = sequences.rows.reshape(n_sequences, n_steps, n_features)
         of_sequence, of_step, of_value = padded.strides
         shape = (n_sequences, n_patches, self.size * n_features)
-        return as_strided(padded, shape, (of_sequence, self.stride * of_step, of_value), writeable=False)
+        return as_strided(padded, shape, (of_sequence, self.stride * of_step, of_value))
 
     def sum_by_step(self, values: np.ndarray, lengths: np.ndarray) -> np.ndarray:
         """Sum values of patches by step: the transpose of :meth:`join`.

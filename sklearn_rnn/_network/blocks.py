@@ -14,8 +14,10 @@ from sklearn_rnn._network.network import CHUNK_VALUES, RecurrentNetwork
 SMALLEST_BLOCK = 16
 USUAL_BLOCK = 32
 LARGEST_BLOCK = 256
-# Numbers of multiplications: the least that is worth a second thread, and those of a usual block of predictions.
+# Numbers of multiplications: the least that is worth a second thread, in predictions and in training, where a block has
+# more work beside its products; and those of a usual block of predictions.
 SMALLEST_WORK = 2**23
+SMALLEST_TRAINING = 2**24
 USUAL_WORK = 2**24
 # Of a call that one thread may run without a pause: Ctrl-C waits some milliseconds for its end.
 WORK_OF_CALL = 2 * SMALLEST_WORK
@@ -44,7 +46,7 @@ def training_blocks(
     # A backward pass takes twice the multiplications of a forward pass.
     n_steps = lengths[indices] if steps_at_once is None else np.minimum(lengths[indices], steps_at_once)
     work = 3 * network.work_per_row * int(n_steps.sum())
-    n_blocks = _count(len(indices), work, USUAL_BLOCK)
+    n_blocks = _count(len(indices), work // SMALLEST_TRAINING, USUAL_BLOCK)
     if n_blocks == 1:
         return [indices]
     longest_first = indices[np.argsort(-lengths[indices], kind="stable")]
@@ -53,7 +55,7 @@ def training_blocks(
 
 def splits_directions(network: RecurrentNetwork, n_rows: int) -> bool:
     """Whether the directions of each layer run side by side, where a batch of ``n_rows`` steps is a single block."""
-    return network.is_bidirectional and network.work_per_row * n_rows >= SMALLEST_WORK
+    return network.is_bidirectional and 3 * network.work_per_row * n_rows >= 2 * SMALLEST_TRAINING
 
 
 def prediction_blocks(network: RecurrentNetwork, lengths: np.ndarray) -> list[np.ndarray]:
@@ -74,12 +76,11 @@ def steps_of_call(network: RecurrentNetwork, n_sequences: int) -> int:
 
 def blocks_of_work(lengths: np.ndarray, work_per_row: int, usual_block: int) -> list[np.ndarray]:
     """Cut one or more sequences into blocks of similar lengths, of about ``usual_block`` sequences, longest first."""
-    n_blocks = _count(len(lengths), work_per_row * int(lengths.sum()), usual_block)
+    n_blocks = _count(len(lengths), work_per_row * int(lengths.sum()) // SMALLEST_WORK, usual_block)
     longest_first = np.argsort(-lengths, kind="stable")
     return [longest_first] if n_blocks == 1 else np.array_split(longest_first, n_blocks)
 
 
-def _count(n_sequences: int, work: int, usual_block: int) -> int:
-    """Return the number of blocks: two for the work of two threads, and more only for large blocks."""
-    by_work = work // SMALLEST_WORK
-    return max(1, min(2, n_sequences // SMALLEST_BLOCK, by_work), min(n_sequences // usual_block, by_work))
+def _count(n_sequences: int, most: int, usual_block: int) -> int:
+    """Return the number of blocks, at most ``most``: two for two threads, and more only for large blocks."""
+    return max(1, min(2, n_sequences // SMALLEST_BLOCK, most), min(n_sequences // usual_block, most))

@@ -176,7 +176,12 @@ def test_threads_read_their_own_blocks(settings, tmp_path):
     X = make_X("i2")
     estimator = plain_classifier(**SMALL | settings, n_jobs=2)
     with patch.multiple(
-        "sklearn_rnn._network.blocks", SMALLEST_BLOCK=2, USUAL_BLOCK=2, LARGEST_BLOCK=4, SMALLEST_WORK=1
+        "sklearn_rnn._network.blocks",
+        SMALLEST_BLOCK=2,
+        USUAL_BLOCK=2,
+        LARGEST_BLOCK=4,
+        SMALLEST_WORK=1,
+        SMALLEST_TRAINING=1,
     ):
         assert_same_as_in_memory(estimator, saved(X, tmp_path), X, make_y(estimator))
 

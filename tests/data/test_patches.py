@@ -28,13 +28,15 @@ def by_hand(rows, patches):
 
 
 @each_patch
-@pytest.mark.parametrize("lengths", [LENGTHS, np.array([7, 7, 7]), np.array([1, 1])], ids=str)
+@pytest.mark.parametrize("lengths", [LENGTHS, np.array([7, 7, 7]), np.array([1, 1]), np.array([8])], ids=str)
 def test_patches_end_a_stride_apart_with_zeros_in_front(patches, lengths):
     sequences = numbered(lengths)
     patched = patches.of(sequences).load(np.arange(len(lengths)))
     expected = [by_hand(rows, patches) for rows in np.split(sequences.rows, sequences.starts[1:])]
     assert patched.lengths.tolist() == [len(rows) for rows in expected]
     assert_array_equal(patched.rows, np.concatenate(expected))
+    assert patched.rows.flags.c_contiguous
+    assert patched.rows.flags.writeable
 
 
 def test_patches_of_one_step_are_the_steps():
@@ -52,6 +54,9 @@ def test_patches_are_made_for_a_batch_alone(patches):
     rows = patched.subset(np.array([2, 1, 0])).packed_rows(np.array([0, 2]), packing)
     third, first = (by_hand(sequences.rows[start : start + 8], patches) for start in (16, 0))
     assert_array_equal(rows.reshape(len(third), 2, -1), np.stack([third, first], axis=1))
+    alone = patched.packed_rows(np.array([2]), packing_of_equal_lengths(1, patched.lengths[0]))
+    assert_array_equal(alone, third)
+    assert alone.flags.c_contiguous
 
 
 @pytest.mark.parametrize("patches", [Patches(5, 2), Patches(4, 1), Patches(9, 4)], ids=str)

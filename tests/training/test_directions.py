@@ -7,10 +7,10 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from sklearn_rnn import RNNRegressor
-from sklearn_rnn._network.blocks import SMALLEST_WORK, splits_directions
+from sklearn_rnn._network.blocks import SMALLEST_TRAINING, splits_directions
 from sklearn_rnn._network.layers import LayerPasses
 
-N_SEQUENCES, N_UNITS = 20, 48
+N_SEQUENCES, N_UNITS = 20, 64
 SETTINGS = {"hidden_layer_sizes": N_UNITS, "patch_size": 1, "bidirectional": True, "max_iter": 2}
 SETTINGS |= {"n_iter_no_change": np.inf, "random_state": 0}
 
@@ -66,7 +66,7 @@ def test_small_batches_and_one_direction_stay_in_one_thread():
     two_directions, one = (
         RNNRegressor(**SETTINGS | {"bidirectional": b}).fit(X, y)._model.network for b in (True, False)
     )
-    n_rows = -(-SMALLEST_WORK // two_directions.work_per_row)
+    n_rows = -(-2 * SMALLEST_TRAINING // (3 * two_directions.work_per_row))
     assert splits_directions(two_directions, n_rows)
     assert not splits_directions(two_directions, n_rows - 1)
     assert not splits_directions(one, 10 * n_rows)
