@@ -72,6 +72,10 @@ void add_all_tiles(bool is_transposed, int64_t n_rows, int64_t n_a, int64_t n_b,
         const RowPairs<real> parts[2] = {{n_whole, a, stride_a, b + column, stride_b},
                                          {n_rows - n_whole, a + n_whole * stride_a, stride_a, last_rows, width}};
         for_rows(n_vectors, 0, n_a, [&](int n, int64_t first) {
+            if (!is_transposed)  // they are in a slower cache, until add_sums needs them
+                for (int i = 0; i < n; i++)
+                    for (int v = 0; v < n_vectors; v++)
+                        __builtin_prefetch(c + (first + i) * stride_c + column + v * LANES<real>, 1);
             with_tile(n, n_vectors, [&](auto rows, auto vectors) INLINE_LAMBDA {
                 outer_product_tile<real, rows.value, vectors.value>(parts, first, sums.values);
             });
