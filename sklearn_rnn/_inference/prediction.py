@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
-from sklearn_rnn._data.batches import Dataset
+from sklearn_rnn._data.batches import Dataset, PackedBatch
 from sklearn_rnn._data.packing import packing_of_equal_lengths
 from sklearn_rnn._data.sequences import BaseSequences
 from sklearn_rnn._inference.running_state import InitialState, RunningState
@@ -16,6 +17,9 @@ from sklearn_rnn._network.network import RecurrentNetwork
 from sklearn_rnn._network.prepared_weights import PreparedWeights
 from sklearn_rnn._utils.threads import threads
 
+# Blocks that are packed before any of them runs: the Python code of one thread, and what NumPy copies in it, makes the
+# other threads wait. More blocks would take the memory of a copy of the data.
+MOST_PACKED_FIRST = 2
 FIRST = np.zeros(1, np.intp)  # the place of a single sequence
 
 
@@ -123,8 +127,7 @@ def _for_every_sequence(
     """Apply ``function`` to the pooled states of all sequences; return the results in the order of the sequences."""
     results = np.empty((len(sequences), n_columns), network.dtype)
 
-    def run_block(indices: np.ndarray, buffers: NetworkBuffers) -> None:
-        batch = Dataset(sequences).pack(indices)
+    def run_batch(batch: PackedBatch, buffers: NetworkBuffers) -> None:
         packing = batch.packing
         state, pool = running.begin(batch.order, packing.lengths)
         assert pool is not None
@@ -136,7 +139,7 @@ def _for_every_sequence(
         results[batch.order] = function(pool.finish(network.final_hidden(state)))
         running.end(batch.order, packing.lengths, state, pool)
 
-    in_blocks(run_block, prediction_blocks(network, sequences.lengths), n_jobs)
+    _in_batches(run_batch, network, sequences, n_jobs, weights)
     return results
 
 
@@ -152,8 +155,7 @@ def _for_every_step(
     """Apply ``function`` to the hidden states of all steps; return the results in the order of the rows."""
     results = np.empty((sequences.n_rows, n_columns), network.dtype)
 
-    def run_block(indices: np.ndarray, buffers: NetworkBuffers) -> None:
-        batch = Dataset(sequences).pack(indices)
+    def run_batch(batch: PackedBatch, buffers: NetworkBuffers) -> None:
         packing = batch.packing
         # Pools are for predictions by sequence: this one, if there is one, stays empty.
         state, pool = running.begin(batch.order, packing.lengths)
@@ -162,24 +164,38 @@ def _for_every_step(
             results[sequences.starts[batch.order][chunk.sequence_of_row] + step] = function(hidden)
         running.end(batch.order, packing.lengths, state, pool)
 
-    in_blocks(run_block, prediction_blocks(network, sequences.lengths), n_jobs)
+    _in_batches(run_batch, network, sequences, n_jobs, weights)
     return results
 
 
-def in_blocks(
-    function: Callable[[np.ndarray, NetworkBuffers], None], blocks: list[np.ndarray], n_jobs: int | None
+def _in_batches(
+    function: Callable[[PackedBatch, NetworkBuffers], None],
+    network: RecurrentNetwork,
+    sequences: BaseSequences,
+    n_jobs: int | None,
+    weights: PreparedWeights,
 ) -> None:
-    """Call ``function(indices, buffers)`` for each block of sequences; every call writes its own results."""
-    spare_buffers: list[NetworkBuffers] = []  # one set of work arrays for each thread
+    """Call ``function(batch, buffers)`` for each block of sequences; every call writes its own results."""
+    dataset, blocks = Dataset(sequences), prediction_blocks(network, sequences.lengths)
+    if len(blocks) > MOST_PACKED_FIRST:
+        in_blocks(lambda indices, buffers: function(dataset.pack(indices), buffers), blocks, n_jobs, weights)
+    else:
+        in_blocks(function, list(map(dataset.pack, blocks)), n_jobs, weights)
 
-    def without_warnings(indices: np.ndarray) -> None:
-        buffers = spare_buffers.pop() if spare_buffers else NetworkBuffers()
+
+def in_blocks(
+    function: Callable[[Any, NetworkBuffers], None], blocks: list[Any], n_jobs: int | None, weights: PreparedWeights
+) -> None:
+    """Call ``function(block, buffers)`` for each block of sequences; every call writes its own results."""
+
+    def without_warnings(block: Any) -> None:
+        buffers = weights.take_buffers()  # one set of work arrays for each thread
         with np.errstate(over="ignore", invalid="ignore"):
-            function(indices, buffers)
-        spare_buffers.append(buffers)
+            function(block, buffers)
+        weights.keep_buffers(buffers)
 
     if len(blocks) == 1:  # threads, and a limit on those of BLAS, would take longer than a short sequence
         without_warnings(blocks[0])
     else:
-        with threads(n_jobs) as run:
+        with threads(n_jobs, limits_blas=weights.uses_blas) as run:
             list(run(without_warnings, blocks))

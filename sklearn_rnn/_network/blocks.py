@@ -5,6 +5,8 @@ The sizes of blocks do not depend on the number of threads: results have the sam
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from sklearn_rnn._network.network import CHUNK_VALUES, RecurrentNetwork
@@ -76,9 +78,11 @@ def steps_of_call(network: RecurrentNetwork, n_sequences: int) -> int:
 
 def blocks_of_work(lengths: np.ndarray, work_per_row: int, usual_block: int) -> list[np.ndarray]:
     """Cut one or more sequences into blocks of similar lengths, of about ``usual_block`` sequences, longest first."""
-    n_blocks = _count(len(lengths), work_per_row * int(lengths.sum()) // SMALLEST_WORK, usual_block)
+    n_sequences = len(lengths)
+    n_blocks = _count(n_sequences, work_per_row * int(lengths.sum()) // SMALLEST_WORK, usual_block)
     longest_first = np.argsort(-lengths, kind="stable")
-    return [longest_first] if n_blocks == 1 else np.array_split(longest_first, n_blocks)
+    borders = [k * n_sequences // n_blocks for k in range(n_blocks + 1)]
+    return [longest_first[start:stop] for start, stop in pairwise(borders)]
 
 
 def _count(n_sequences: int, most: int, usual_block: int) -> int:

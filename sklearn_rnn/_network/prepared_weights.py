@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from sklearn_rnn._network.buffers import NetworkBuffers
 from sklearn_rnn._network.engines import Engine, OutputLayer, Recurrence
 from sklearn_rnn._network.int8_weights import int8_weights
 from sklearn_rnn._network.parameters import Parameters
+
+# Of the work arrays that a prediction leaves for the next one: a thread's arrays of steps that fit into a cache.
+MOST_KEPT_BYTES = 2**22
 
 
 class PreparedWeights:
@@ -30,6 +34,8 @@ class PreparedWeights:
     output : callable
         The output layer of predictions, without ``for_backward``: from pooled states or every step's h to raw
         scores, (n, n_outputs).
+    uses_blas : bool
+        Whether the passes multiply by BLAS.
     spare : list
         Work objects of earlier predictions with these weights. A thread that needs one takes it out.
     """
@@ -45,6 +51,8 @@ class PreparedWeights:
         for_backward: bool,
         precision: str | None = None,
     ) -> None:
+        self.uses_blas = recurrence.uses_blas
+        self._buffers: list[NetworkBuffers] = []
         # Not the network itself, which keeps the weights of predictions.
         self._engine, self._recurrence, self._parameters = engine, recurrence, parameters
         self._for_backward, self._precision, self.spare = for_backward, precision, list[Any]()
@@ -63,6 +71,18 @@ class PreparedWeights:
             self._prepared[name] = self._recurrence.prepare(weights, self._for_backward, earlier)
         if not self._for_backward:
             self.output = self._engine.output_layer(**parameters.group("readout"))
+
+    def take_buffers(self) -> NetworkBuffers:
+        """Return work arrays for a prediction; those of an earlier one, if there are any that no thread uses."""
+        try:
+            return self._buffers.pop()
+        except IndexError:
+            return NetworkBuffers()
+
+    def keep_buffers(self, buffers: NetworkBuffers) -> None:
+        """Keep work arrays for the next prediction, which would wait for new memory; but not large ones."""
+        if buffers.n_bytes <= MOST_KEPT_BYTES:
+            self._buffers.append(buffers)
 
     def are_up_to_date(self) -> bool:
         """Whether the parameters still have the bits from which the weights were prepared, without ``for_backward``."""

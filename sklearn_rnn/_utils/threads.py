@@ -13,7 +13,7 @@ import threading
 from _thread import start_new_thread  # one call in C; Thread.start is Python code and holds a lock of ``threading``
 from collections import deque
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from functools import cache, partial
 from operator import attrgetter
 from queue import SimpleQueue
@@ -32,14 +32,17 @@ from threadpoolctl import ThreadpoolController
 Map = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
 
 
-def threads(n_jobs: int | None) -> AbstractContextManager[Map]:
+def threads(n_jobs: int | None, limits_blas: bool = True) -> AbstractContextManager[Map]:
     """Give a ``map`` that calls its function in ``n_jobs`` threads (by joblib's rules) and returns results in order.
 
     BLAS uses one thread inside of the with statement. The blocks of sequences run in parallel already, and the bits of
-    a product must not depend on the number of free threads.
+    a product must not depend on the number of free threads. Work without BLAS spares the time of this,
+    ``limits_blas=False``.
     """
     n_threads = number_of_threads(n_jobs)
     run = map if n_threads == 1 else partial(_map_with_helpers, n_threads - 1)
+    if not limits_blas:
+        return nullcontext(cast(Map, run))
     return cast(AbstractContextManager[Map], _WithOneBlasThread(run))
 
 

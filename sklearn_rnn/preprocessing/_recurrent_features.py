@@ -267,7 +267,8 @@ class RecurrentFeatures(TransformerMixin, SequenceEstimator):
         work_per_row = sum(layer.network.work_per_row for layer in self._layers)
         mean_length = sequences.n_rows // len(sequences)
         usual_block = max(SMALLEST_BLOCK, min(USUAL_BLOCK, STEPS_OF_BLOCK // mean_length))
-        in_blocks(run_block, blocks_of_work(sequences.lengths, work_per_row, usual_block), self.n_jobs)
+        blocks = blocks_of_work(sequences.lengths, work_per_row, usual_block)
+        in_blocks(run_block, blocks, self.n_jobs, weights[0])
         return features
 
     def get_feature_names_out(self, input_features=None):

@@ -2,12 +2,14 @@
 
 import numpy as np
 import pytest
-from helpers import make_sequences
+from helpers import ENGINES, each_engine, make_sequences
 from numpy.testing import assert_allclose
 from small_estimators import GATES, READOUTS, regressor, small_data
 
 from sklearn_rnn._network.blocks import LARGEST_BLOCK, prediction_blocks
 from sklearn_rnn._network.network import CHUNK_VALUES
+from sklearn_rnn._network.prepared_weights import MOST_KEPT_BYTES
+from sklearn_rnn._utils.threads import threads
 
 
 @pytest.mark.parametrize("readout", READOUTS)
@@ -52,3 +54,34 @@ def test_a_very_long_sequence_is_predicted_like_its_parts():
     scores = hidden @ reg.weights_["readout.weight"] + reg.weights_["readout.bias"]
     expected = reg.target_mean_ + reg.target_scale_ * scores
     assert_allclose(predicted, expected[:, 0], rtol=1e-10, atol=1e-13)
+
+
+def test_work_arrays_are_kept_for_the_next_prediction_unless_they_are_large():
+    X, _, targets = small_data("last")
+    weights = regressor(max_iter=1).fit(X, targets)._model.network.prepare(for_backward=False)
+    buffers = weights.take_buffers()
+    assert weights.take_buffers() is not buffers  # another thread has work arrays of its own
+    buffers.of("layer_0").array("h", (MOST_KEPT_BYTES // 4,), np.float32)
+    weights.keep_buffers(buffers)
+    assert weights.take_buffers() is buffers
+    buffers.of("layer_0").array("h", (MOST_KEPT_BYTES // 4 + 1,), np.float32)
+    weights.keep_buffers(buffers)
+    assert weights.take_buffers() is not buffers
+
+
+@each_engine
+def test_blas_is_held_to_one_thread_where_it_multiplies(engine, monkeypatch):
+    X, _, targets = small_data("last")
+    reg = regressor(max_iter=1).fit(X, targets)
+    network = reg._model.network
+    network.engine = ENGINES[engine]
+    limits = []
+
+    def noted(n_jobs, limits_blas):
+        limits.append(limits_blas)
+        return threads(n_jobs, limits_blas)
+
+    monkeypatch.setattr("sklearn_rnn._inference.prediction.threads", noted)
+    monkeypatch.setattr("sklearn_rnn._network.blocks.SMALLEST_WORK", 1)
+    reg.predict(make_sequences(np.full(40, 5)))
+    assert limits == [engine == "numpy"]

@@ -177,6 +177,8 @@ class CompiledRecurrence:
         Of "rnn".
     """
 
+    uses_blas = False
+
     def __init__(self, name: str, activation: str) -> None:
         self.name, self.activation = name, activation
 

@@ -22,7 +22,15 @@ OutputLayer = Callable[[np.ndarray], np.ndarray]  # from (n, n_pooled) to raw sc
 
 
 class Recurrence(Protocol):
-    """A cell as an engine runs it. Every :class:`Cell` is a recurrence in NumPy, and documents these methods."""
+    """A cell as an engine runs it. Every :class:`Cell` is a recurrence in NumPy, and documents these methods.
+
+    Attributes
+    ----------
+    uses_blas : bool
+        Whether its passes multiply by BLAS, whose threads then need a limit.
+    """
+
+    uses_blas: bool
 
     def prepare(self, weights: dict[str, np.ndarray], for_backward: bool, earlier: Any = None) -> Any:
         """See :meth:`Cell.prepare`."""
