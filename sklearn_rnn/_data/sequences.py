@@ -16,6 +16,8 @@ from sklearn_rnn._utils.caching import cached
 
 # Number of values of a memory-mapped file that are checked at a time: 2 MB in float64. One sequence is never split.
 VALUES_PER_CHECK = 2**18
+# Features from which it is faster to copy row by row than to turn an array.
+WIDE = 8
 
 
 class BaseSequences(ABC):
@@ -109,8 +111,15 @@ class BaseSequences(ABC):
             return values
         n_steps = self.common_length
         if n_steps is not None:
-            by_sequence = values.reshape(len(self), n_steps, *values.shape[1:])
-            return by_sequence.swapaxes(0, 1)[:, order].reshape(packing.n_rows, *values.shape[1:])
+            if (
+                isinstance(order, np.ndarray)
+                and values.ndim > 1
+                and values.shape[1] >= WIDE
+                and values.flags.c_contiguous
+            ):
+                return values.take((order * n_steps + np.arange(n_steps)[:, np.newaxis]).ravel(), axis=0)
+            by_sequence = values.reshape(len(self), n_steps, *values.shape[1:])[order]
+            return by_sequence.swapaxes(0, 1).reshape(packing.n_rows, *values.shape[1:])
         # Row (t, i) of the batch is step t of the i-th sequence.
         return values.take(self.starts[order].take(packing.sequence_of_row) + packing.step_of_row, axis=0)
 

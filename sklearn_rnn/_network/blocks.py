@@ -26,7 +26,11 @@ WORK_OF_CALL = 2 * SMALLEST_WORK
 
 
 def training_blocks(
-    network: RecurrentNetwork, lengths: np.ndarray, indices: np.ndarray, steps_at_once: int | None = None
+    network: RecurrentNetwork,
+    lengths: np.ndarray,
+    indices: np.ndarray,
+    n_steps: int,
+    steps_at_once: int | None = None,
 ) -> list[np.ndarray]:
     """Cut a batch into blocks of about the same work, longest sequences first.
 
@@ -36,6 +40,8 @@ def training_blocks(
     lengths : ndarray of shape (n_all_sequences,), int
     indices : ndarray of int
         The batch's sequences.
+    n_steps : int
+        Number of steps of the longest one.
     steps_at_once : int or None, default=None
         Number of steps between two updates: blocks run side by side only between updates. None for all steps.
 
@@ -43,12 +49,15 @@ def training_blocks(
     -------
     list of ndarray of int
     """
-    if len(indices) < 2 * SMALLEST_BLOCK:
+    n_sequences = len(indices)
+    if n_sequences < 2 * SMALLEST_BLOCK:
         return [indices]
-    # A backward pass takes twice the multiplications of a forward pass.
-    n_steps = lengths[indices] if steps_at_once is None else np.minimum(lengths[indices], steps_at_once)
-    work = 3 * network.work_per_row * int(n_steps.sum())
-    n_blocks = _count(len(indices), work // SMALLEST_TRAINING, USUAL_BLOCK)
+    most_steps = n_steps if steps_at_once is None else min(n_steps, steps_at_once)
+    work_per_step = 3 * network.work_per_row  # a backward pass takes twice the multiplications of a forward pass
+    if work_per_step * n_sequences * most_steps < 2 * SMALLEST_TRAINING:
+        return [indices]
+    work = work_per_step * int(np.minimum(lengths[indices], most_steps).sum())
+    n_blocks = _count(n_sequences, work // SMALLEST_TRAINING, USUAL_BLOCK)
     if n_blocks == 1:
         return [indices]
     longest_first = indices[np.argsort(-lengths[indices], kind="stable")]

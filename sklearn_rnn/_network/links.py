@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import expit, softmax
+from scipy.special import expit
 
 
 class Link(NamedTuple):
@@ -29,7 +29,8 @@ def _identity(scores: np.ndarray) -> np.ndarray:
 
 def _softmax(scores: np.ndarray) -> np.ndarray:
     with np.errstate(invalid="ignore"):  # infinite scores have no shares: NaN stays visible
-        return softmax(scores, axis=1)
+        exponentials = np.exp(scores - scores.max(axis=1, keepdims=True))
+        return exponentials / exponentials.sum(axis=1, keepdims=True)
 
 
 def _exp(scores: np.ndarray) -> np.ndarray:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from scipy.special import expit, logit, xlogy
 
+from sklearn_rnn._network import engines
 from sklearn_rnn._network.links import EXP, IDENTITY, LOGISTIC, SOFTMAX, Link
 
 
@@ -98,11 +99,7 @@ class MulticlassLogLoss(Loss):
         return self.per_sample_and_derivative(scores, targets)[1]
 
     def per_sample_and_derivative(self, scores: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        # log softmax(s) = s - m - log(sum of exp(s - m)), with the largest score m: no exponential overflows.
-        shifted = scores - scores.max(axis=1, keepdims=True)
-        exponentials = np.exp(shifted)
-        total = exponentials.sum(axis=1, keepdims=True)
-        return -(targets * (shifted - np.log(total))).sum(axis=1), exponentials / total - targets
+        return engines.serving.softmax_loss(scores, targets)
 
     def start_scores(self, targets: np.ndarray, weights: np.ndarray) -> np.ndarray:
         return np.log(_shares(targets, weights))

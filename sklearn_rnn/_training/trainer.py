@@ -168,7 +168,9 @@ class Trainer:
         n_steps = dataset.sequences.common_length or int(lengths[indices].max())
         windows = truncation.draw(n_steps, self.random_state_of_windows)
         steps_at_once = truncation.length if dataset.per_step else None
-        batches = [dataset.pack(part) for part in training_blocks(self.network, lengths, indices, steps_at_once)]
+        batches = [
+            dataset.pack(part) for part in training_blocks(self.network, lengths, indices, n_steps, steps_at_once)
+        ]
         blocks = self._blocks_for(batches, windows)
         for block, batch in zip(blocks, batches):
             block.begin(batch, windows, self._draw_masks(batch), self._state_of(batch))

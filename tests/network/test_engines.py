@@ -143,6 +143,50 @@ def test_loops_over_steps_refuse_arrays_that_do_not_fit_together():
             add(*arguments)
 
 
+@each_engine
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("n_outputs", [1, 2, 9, 33])
+def test_the_loss_of_softmax_and_its_derivative(engine, dtype, n_outputs):
+    generator = np.random.default_rng(0)
+    scores = generator.normal(scale=20, size=(40, n_outputs)).astype(dtype)
+    targets = np.eye(n_outputs)[generator.integers(n_outputs, size=40)].astype(dtype)
+    scores[3] = 1e30  # nothing overflows
+    losses, derivatives = ENGINES[engine].softmax_loss(scores, targets)
+    assert losses.dtype == derivatives.dtype == dtype
+    exact, tolerance = scores.astype(np.longdouble), 1e-6 if dtype == np.float32 else 1e-14
+    shares = np.exp(exact - exact.max(axis=1, keepdims=True))
+    shares /= shares.sum(axis=1, keepdims=True)
+    assert_allclose(losses, -np.log((shares * targets).sum(axis=1)).astype(float), rtol=tolerance, atol=10 * tolerance)
+    assert_allclose(derivatives, (shares - targets).astype(float), rtol=tolerance, atol=tolerance)
+
+
+@each_engine
+@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_scores_that_are_not_finite_stay_visible_in_their_own_loss(engine, bad):
+    scores, targets = np.zeros((3, 20)), np.eye(20)[:3]
+    scores[1, 18] = bad
+    for values in ENGINES[engine].softmax_loss(scores, targets):
+        assert np.isnan(values[1]).any()
+        assert np.isfinite(values[[0, 2]]).all()
+
+
+@needs_kernels
+@pytest.mark.parametrize(
+    ("scores", "targets", "message"),
+    [
+        (np.zeros((3, 2)), np.zeros((3, 1)), "targets has"),
+        (np.zeros((3, 2)), np.zeros((3, 2), np.float32), "targets has"),
+        (np.zeros((2, 3)).T, np.zeros((3, 2)), "scores has"),
+        (np.zeros(3), np.zeros(3), "scores has shape"),
+        (np.zeros((3, 0)), np.zeros((3, 0)), "n_outputs is 0"),
+    ],
+)
+def test_the_kernel_of_the_loss_refuses_arrays_that_do_not_fit_together(scores, targets, message):
+    with pytest.raises(ValueError, match=f"^{message}"):
+        kernels.softmax_loss(scores, targets)
+
+
 # ---- Agreement with the kernels ----------------------------------------------------------------------
 
 

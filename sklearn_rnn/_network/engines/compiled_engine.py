@@ -99,6 +99,13 @@ class CompiledEngine(NumpyEngine):
             n_directions=n_directions,
         )
 
+    @staticmethod
+    def softmax_loss(scores: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the losses and their derivatives; in NumPy for targets of another dtype."""
+        if scores.dtype != targets.dtype:
+            return NumpyEngine.softmax_loss(scores, targets)
+        return kernels.softmax_loss(np.ascontiguousarray(scores), np.ascontiguousarray(targets))
+
     adam = staticmethod(kernels.adam)
     relative_size = staticmethod(kernels.relative_size)
     have_same_bits = staticmethod(kernels.have_same_bits)

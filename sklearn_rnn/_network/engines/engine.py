@@ -108,7 +108,7 @@ class Stepper(Protocol):
 
 
 class Engine(ABC):
-    """Runs cells, embeddings, the output layer, streams and Adam. An engine has no state.
+    """Runs cells, embeddings, the output layer, streams, Adam, and the loss of classes. An engine has no state.
 
     Attributes
     ----------
@@ -161,6 +161,21 @@ class Engine(ABC):
             Scalers in front of the first layer.
         n_directions : {1, 2}, default=1
             Of each layer. With two, the stepper has ``run_steps`` alone, for whole sequences.
+        """
+
+    @staticmethod
+    @abstractmethod
+    def softmax_loss(scores: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the cross-entropy of softmax and its derivative with respect to the scores.
+
+        Parameters
+        ----------
+        scores, targets : ndarray of shape (n, n_outputs)
+
+        Returns
+        -------
+        losses : ndarray of shape (n,)
+        derivatives : ndarray of shape (n, n_outputs)
         """
 
     @staticmethod

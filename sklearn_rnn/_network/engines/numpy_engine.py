@@ -45,6 +45,15 @@ class NumpyEngine(Engine):
         return None
 
     @staticmethod
+    def softmax_loss(scores: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the losses and their derivatives, both from the same exponentials."""
+        # log softmax(s) = s - m - log(sum of exp(s - m)), with the largest score m: no exponential overflows.
+        shifted = scores - scores.max(axis=1, keepdims=True)
+        exponentials = np.exp(shifted)
+        total = exponentials.sum(axis=1, keepdims=True)
+        return -(targets * (shifted - np.log(total))).sum(axis=1), exponentials / total - targets
+
+    @staticmethod
     def adam(
         parameters: np.ndarray,
         gradient: np.ndarray,

@@ -90,6 +90,11 @@ def relative_size(gradient: NDArray, uncentered_variance: NDArray, **settings: f
     return _kernels.relative_size(name, gradient, uncentered_variance, **settings)
 
 
+def softmax_loss(scores: NDArray, targets: NDArray) -> tuple[NDArray, NDArray]:
+    """Return the cross-entropy of softmax of each row, and its derivative with respect to the scores."""
+    return _kernels.softmax_loss(name, scores, targets)
+
+
 def add_to_sum(total: NDArray, hidden: NDArray, batch_sizes: NDArray) -> None:
     """Add hidden states of a packed batch to their sums over steps."""
     _kernels.add_steps_to_sum(name, total, hidden, batch_sizes)

@@ -92,6 +92,8 @@ cdef extern from "kernels.h" nogil:
         void (*adam[2])(const Adam &, int64_t n, const void *gradient, void *mean, void *variance,
                         void *parameters) noexcept nogil
         double (*relative_size[2])(const Adam &, int64_t n, const void *gradient, const void *variance) noexcept nogil
+        void (*softmax_loss[2])(int64_t n_rows, int64_t n_outputs, const void *scores, const void *targets,
+                                void *losses, void *derivatives) noexcept nogil
         void (*embed[2])(const Embedding &, const void *rows, const void *const *tables, void *inputs) noexcept nogil
         void (*embed_backward[2])(const Embedding &, const void *rows, const void *d_inputs,
                                   void *const *d_tables) noexcept nogil
@@ -151,6 +153,8 @@ CELLS = activations_of_cells()
 # Products of fewer rows than the second number are slow.
 cdef int64_t DELTA_BYTES = 1 << 20
 cdef int64_t SMALLEST_DELTA_ROWS = 256
+# Scores of fewer numbers are a matter of microseconds.
+cdef int64_t SHORT = 1 << 12
 
 
 def is_supported(str level):
@@ -256,6 +260,31 @@ def relative_size(str level, np.ndarray gradient not None, variance, double beta
     with nogil:
         size = table.relative_size[is_double](settings, n, g, v)
     return size
+
+
+def softmax_loss(str level, np.ndarray scores not None, np.ndarray targets not None):
+    """Return the cross-entropy of softmax of each row, (n_rows,), and its derivative, (n_rows, n_outputs).
+
+    Scores and targets, (n_rows, n_outputs), have one dtype. The GIL is kept for a few rows, whose losses take less time
+    than to wait for it.
+    """
+    cdef const Kernels *table = table_of(level)
+    cdef int kind = type_number_of(scores.dtype), is_double = kind == np.NPY_FLOAT64
+    require_axes("scores", scores, 2)
+    cdef int64_t n_rows = scores.shape[0], n_outputs = scores.shape[1]
+    require_sizes("n_outputs", n_outputs)
+    cdef const void *s = data_of(scores, "scores", kind, n_rows * n_outputs)
+    cdef const void *t = data_of(targets, "targets", kind, n_rows * n_outputs)
+    cdef np.ndarray losses = np.PyArray_EMPTY(1, np.PyArray_DIMS(scores), kind, 0)
+    cdef np.ndarray derivatives = np.PyArray_EMPTY(2, np.PyArray_DIMS(scores), kind, 0)
+    cdef void *l = np.PyArray_DATA(losses)
+    cdef void *d = np.PyArray_DATA(derivatives)
+    if n_rows * n_outputs < SHORT:
+        table.softmax_loss[is_double](n_rows, n_outputs, s, t, l, d)
+    else:
+        with nogil:
+            table.softmax_loss[is_double](n_rows, n_outputs, s, t, l, d)
+    return losses, derivatives
 
 
 cdef int64_t rows_of_steps(np.ndarray hidden, np.ndarray batch_sizes, object pooled) except -1:

@@ -2,6 +2,7 @@
 // LEVEL is the name of the level's table.
 #include "cells.hpp"
 #include "embedding.hpp"
+#include "losses.hpp"
 #include "outputs.hpp"
 #include "pools.hpp"
 #include "updates.hpp"
@@ -52,6 +53,7 @@ const Kernels LEVEL = {sizeof CELLS<float> / sizeof *CELLS<float>,
                        {activate_all<float>, activate_all<double>},
                        {adam<float>, adam<double>},
                        {relative_size<float>, relative_size<double>},
+                       {softmax_loss<float>, softmax_loss<double>},
                        {embed<float>, embed<double>},
                        {embed_backward<float>, embed_backward<double>},
                        {add_to_sum<float>, add_to_sum<double>},

@@ -105,6 +105,10 @@ struct Kernels {
     void (*adam[2])(const Adam &, int64_t n, const void *gradient, void *mean, void *variance, void *parameters);
     // The root mean square of gradient / (sqrt(variance) * scale), with the variance after this step; IN both (n,).
     double (*relative_size[2])(const Adam &, int64_t n, const void *gradient, const void *variance);
+    // Cross-entropy of softmax. IN scores, targets (n_rows, n_outputs); OUT losses (n_rows,), derivatives of the losses
+    // with respect to the scores.
+    void (*softmax_loss[2])(int64_t n_rows, int64_t n_outputs, const void *scores, const void *targets, void *losses,
+                            void *derivatives);
     // IN rows (n_rows, n_features), tables (n_categorical,) of (n_vectors, size); OUT inputs (n_rows, n_inputs).
     void (*embed[2])(const Embedding &, const void *rows, const void *const *tables, void *inputs);
     // IN rows, d_inputs (n_rows, n_inputs); IN, OUT d_tables, to which the gradient of each row is added.

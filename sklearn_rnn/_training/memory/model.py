@@ -292,11 +292,14 @@ def memory_estimate(network: RecurrentNetwork, lengths: np.ndarray, settings: Tr
         If the budget is too small.
     """
     budget, policy = settings.memory_budget, settings.truncation
-    windows = policy.draw(int(lengths.max()), np.random.RandomState(0))
+    n_steps = int(lengths.max())
+    windows = policy.draw(n_steps, np.random.RandomState(0))
     # Whatever length "auto" chooses later, its blocks are at most those of all steps.
     steps_at_once = policy.length if network.readout == "each" and policy.has_fixed_length else None
     longest = np.argsort(-lengths, kind="stable")[: settings.batch_size]
-    parts = [np.sort(lengths[part])[::-1] for part in training_blocks(network, lengths, longest, steps_at_once)]
+    parts = [
+        np.sort(lengths[part])[::-1] for part in training_blocks(network, lengths, longest, n_steps, steps_at_once)
+    ]
     others = (len(np.unique(lengths)) > 1, not policy.has_fixed_windows)
     blocks = [BlockMemory(network, part, windows, settings.dropout > 0, *others) for part in parts]
     full = sum(block.full for block in blocks)
