@@ -30,7 +30,7 @@ from pathlib import Path
 from statistics import median
 
 import numpy as np
-from _contenders import CONTENDERS, Problem, installed_contenders
+from _contenders import CONTENDERS, N_UNITS, Problem, installed_contenders
 from _measure import (
     MEGABYTE,
     machine,
@@ -43,6 +43,7 @@ from _measure import (
     version_of,
     write_json,
 )
+from _products import seconds_of_products
 
 CELLS = ["rnn", "lstm", "gru"]
 N_EPOCHS_OF_SEARCH = 5
@@ -276,7 +277,10 @@ def main():
     fits, contenders = {}, {name: CONTENDERS[name] for name in names}
     for title, problem in (("Japanese Vowels", japanese_vowels()), ("digits, 8 steps", digits())):
         for cell in arguments.cells:
-            fits[f"{title}, {cell}"] = compare_fits(contenders, problem, cell, arguments)
+            best = fits[f"{title}, {cell}"] = compare_fits(contenders, problem, cell, arguments)
+            n_steps = arguments.epochs * sum(map(len, problem.X_train))
+            sizes = (problem.n_features, N_UNITS)
+            best["sklearn_rnn"]["product_seconds"] = seconds_of_products(n_steps, cell, *sizes)
             print_fits(f"{title}, {cell}, {arguments.epochs} epochs", fits[f"{title}, {cell}"])
     n_epochs = min(arguments.epochs, N_EPOCHS_OF_SEARCH)
     searches = compare_searches(names, arguments.repeats, n_epochs)

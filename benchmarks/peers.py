@@ -30,7 +30,6 @@ far).
 from __future__ import annotations
 
 import argparse
-import time
 from contextlib import ExitStack, contextmanager, nullcontext
 from functools import cache, partial
 from itertools import groupby
@@ -39,9 +38,9 @@ from typing import NamedTuple
 
 import numpy as np
 from _measure import machine, median_seconds, print_machine, processors, version_of, worker, write_json
+from _products import CELLS, operations_of_step, peak_of_products
 from _serving import SERVERS, fix_shapes
 
-CELLS = {"rnn": 1, "lstm": 4, "gru": 3}  # number of gates of each
 RAGGED_LENGTHS = tuple(sorted(np.random.RandomState(1).randint(7, 30, 32).tolist(), reverse=True))
 # The number of steps of every sequence, of features, of units.
 SHAPES = {
@@ -91,9 +90,8 @@ class Case(NamedTuple):
     @property
     def n_operations(self):
         """Number of multiplications and additions of the matrix products."""
-        n_inputs = self.n_features + self.n_units
-        per_column = 2 * n_inputs + self.n_units if self.what == "train" else n_inputs
-        return 2 * sum(self.lengths) * CELLS[self.cell] * self.n_units * per_column
+        sizes = (self.cell, self.n_features, self.n_units)
+        return sum(self.lengths) * operations_of_step(*sizes, is_training=self.what == "train")
 
 
 # ---- The libraries: contexts that yield the function to time, inside their process ---------------------
@@ -219,20 +217,6 @@ def seconds_of(library, case, n_threads, seconds):
     """Return the median seconds of a call of one library; runs in its process."""
     with LIBRARIES[library](case, n_threads) as function:
         return median_seconds(function, seconds)
-
-
-def peak_of_products(dtype, n_threads):
-    """Return the best GFLOP/s of NumPy's product of two matrices of 2048 x 2048."""
-    from threadpoolctl import threadpool_limits
-
-    n, times = 2048, []
-    a, b, c = (np.ones((n, n), dtype) for _ in range(3))
-    with threadpool_limits(n_threads, user_api="blas"):
-        for _ in range(6):
-            start = time.perf_counter()
-            np.matmul(a, b, out=c)
-            times.append(time.perf_counter() - start)
-    return 2e-9 * n**3 / min(times)
 
 
 # ---- Taking turns --------------------------------------------------------------------------------------
