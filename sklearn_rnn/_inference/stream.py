@@ -13,6 +13,7 @@ from sklearn.utils.metaestimators import available_if
 
 from sklearn_rnn._data.coding import ClassCoding, ValueCoding
 from sklearn_rnn._data.packing import packing_of_equal_lengths
+from sklearn_rnn._data.patches import Patches
 from sklearn_rnn._data.rows import check_rows
 from sklearn_rnn._data.sequences import Sequences
 from sklearn_rnn._inference.front import front_of
@@ -218,6 +219,11 @@ class PredictionStream:
                 self._direct_stepper = network.stepper(self._weights, *arrays, scaling)
             elif front is not None:
                 self._direct_stepper = None
+        # The third takes chunks of a single sequence as they are.
+        schema = model.schema
+        is_plain = schema.categories is None and schema.feature_names is None and schema.dtype is not None
+        is_step = front is None and schema.patches == Patches()
+        self._chunk_stepper = self._stepper if is_plain and is_step else None
 
     # A pickle has no prepared weights: other kernels may run where it is loaded.
     def __getstate__(self) -> dict[str, Any]:
@@ -452,6 +458,11 @@ class PredictionStream:
 
     def _predict(self, X: Any, function: Callable[[np.ndarray], np.ndarray]) -> Any:
         schema, front = self._model.schema, self._front
+        if (stepper := self._chunk_stepper) is not None:
+            n_steps = stepper.n_ready_steps(X)  # every check that X would pass, in one call
+            if 0 < n_steps <= self._most_steps:
+                values = function(stepper.run_steps(X, n_steps, self._model.is_per_step))
+                return values[np.newaxis] if self._model.is_per_step else values
         carried: dict[str, np.ndarray] = {}
         if front is None:
             sequences = schema.read_chunk(X, self.n_sequences)  # with readout "each", a patch is one step

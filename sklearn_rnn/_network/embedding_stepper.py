@@ -29,6 +29,10 @@ class EmbeddingStepper:
         """Return False: categories must first be read as codes."""
         return False
 
+    def n_ready_steps(self, X: Any) -> int:
+        """Return 0: categories must first be read as codes."""
+        return 0
+
     def step(self, x: np.ndarray) -> np.ndarray:
         """Return the raw scores after one more step x, (n_sequences, n_features)."""
         return self._stepper.step(self._inputs(x, self._buffers))

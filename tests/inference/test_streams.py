@@ -547,6 +547,42 @@ BAD_CHUNKS = {
 }
 
 
+@each_readout
+@pytest.mark.parametrize("kind", TARGETS)
+def test_a_chunk_of_a_single_sequence_needs_no_reading(engine, kind, readout):
+    if (kind, readout) == ("multilabel", "each"):
+        pytest.skip("multilabel y is per sequence")
+    X = draw_X()
+    estimator = make_estimator(kind, readout=readout)
+    for method in ("predict", *(["predict_proba"] if kind in CLASSIFIED else [])):
+        ready, read = estimator.stream(1), estimator.stream(1)
+        for start, stop in ((0, 3), (3, 4), (4, N_STEPS)):
+            chunk = X[1:2, start:stop].copy()
+            expected = getattr(read, method)(chunk.tolist())
+            assert_same(getattr(ready, method)(chunk), expected, engine)
+            assert_same_state(ready.state, read.state, engine)
+
+
+BAD_CHUNKS_OF_ONE = {
+    "sequences": (draw_X()[:2], "X has 2 sequences, but the stream has 1"),
+    "features": (np.zeros((1, 6, 3)), "X has 3 features per step, but RNNClassifier is expecting 2"),
+    "2-D": (np.zeros((1, 6)), "X is 2-D, but this RNNClassifier was fitted on sequences"),
+    "no steps": (np.zeros((1, 0, 2)), "steps"),
+    "NaN": (np.array([[[0.0, 1.0], [2.0, np.nan]]]), "X contains NaN in sequence 0, step 1, feature 1"),
+    "infinity": (np.array([[[0.0, 1.0], [-np.inf, 3.0]]]), "X contains infinity in sequence 0, step 1, feature 0"),
+}
+
+
+@pytest.mark.parametrize(("X", "message"), BAD_CHUNKS_OF_ONE.values(), ids=BAD_CHUNKS_OF_ONE)
+def test_a_bad_chunk_of_a_single_sequence_is_refused_before_the_stream_moves(X, message):
+    stream = make_estimator().stream(1)
+    stream.predict(draw_X()[:1])
+    before = stream.state
+    with pytest.raises(ValueError, match=re.escape(message)):
+        stream.predict(X)
+    assert_same_state(stream.state, before)
+
+
 @pytest.mark.parametrize(("X", "message"), BAD_CHUNKS.values(), ids=BAD_CHUNKS)
 @pytest.mark.parametrize("method", ["predict", "predict_proba"])
 def test_a_bad_chunk_is_refused_before_the_stream_moves(X, message, method):

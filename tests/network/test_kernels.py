@@ -832,6 +832,33 @@ def test_a_stepper_is_ready_for_finite_arrays_of_its_own_shape(dtype, value):
 
 
 @needs_levels
+@each_dtype
+def test_a_stepper_is_ready_for_finite_chunks_of_a_single_sequence(dtype):
+    arguments = stepper_arguments(LEVELS[0], "rnn", "tanh", dtype, ("last",), 1, (2, 5, 3))
+    stepper, X = Stepper(**arguments), np.full((1, 6, 2), np.finfo(dtype).max, dtype)
+    assert stepper.n_ready_steps(X) == 6
+    swapped, strided = np.dtype(dtype).newbyteorder(), np.ones((1, 12, 2), dtype)[:, ::2]
+    others = (
+        X[0],
+        X.reshape(6, 1, 2),
+        X.reshape(1, 4, 3),
+        X[:, :0],
+        X.astype(swapped),
+        np.ones((1, 6, 2), int),
+        strided,
+    )
+    for other in (*others, X.tolist(), np.ma.array(X), None):
+        assert stepper.n_ready_steps(other) == 0
+    for index in np.ndindex(X.shape):
+        poisoned = X.copy()
+        poisoned[index] = np.nan
+        assert stepper.n_ready_steps(poisoned) == 0
+    two = Stepper(**stepper_arguments(LEVELS[0], "rnn", "tanh", dtype, ("last",), 2, (2, 5, 3)))
+    scaled = Stepper(**arguments, scaling=StepScaling(2, np.array([0, 1]), np.ones((2, 1, 4, 2))))
+    assert two.n_ready_steps(X) == two.n_ready_steps(np.concatenate([X, X])) == scaled.n_ready_steps(X) == 0
+
+
+@needs_levels
 def test_steppers_and_output_layers_of_other_levels_or_types_are_refused():
     with pytest.raises(ValueError, match=r"^level 'v9' was not built"):
         OutputKernel("v9", np.float64)

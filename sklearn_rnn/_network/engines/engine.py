@@ -97,6 +97,9 @@ class Stepper(Protocol):
     def is_ready(self, x: Any) -> bool:
         """Whether :meth:`step` takes ``x`` as it is: an array of the network's dtype and input shape, all finite."""
 
+    def n_ready_steps(self, X: Any) -> int:
+        """Return how many steps of X :meth:`run_steps` takes as they are: X is an array of one sequence; 0 for none."""
+
     def step(self, x: np.ndarray) -> np.ndarray:
         """Return the raw scores, (n_sequences, n_outputs), after one more step x, (n_sequences, n_inputs)."""
 

@@ -270,6 +270,21 @@ cdef class Stepper:
         self.scale(kind, values)
         return self.is_finite(self.type_number, self.n_sequences * self.n_inputs, self.scaled)
 
+    def n_ready_steps(self, X):
+        """Return how many steps of a single sequence :meth:`run_steps` can take without conversion; 0 if it cannot.
+
+        It can for an array (1, n_steps, n_inputs) of the network's type, all finite.
+        """
+        if not np.PyArray_CheckExact(X) or self.n_sequences != 1 or self.columns != NULL:
+            return 0
+        cdef np.ndarray array = X
+        if np.PyArray_TYPE(array) != self.type_number or not np.PyArray_ISCARRAY_RO(array) or array.ndim != 3:
+            return 0
+        cdef int64_t n_steps = array.shape[1]
+        if array.shape[0] != 1 or array.shape[2] != self.n_inputs:
+            return 0
+        return n_steps if self.is_finite(self.type_number, n_steps * self.n_inputs, np.PyArray_DATA(array)) else 0
+
     cdef bint takes(self, int kind) noexcept nogil:
         """Whether steps may have this type: scalers take both, and convert the result."""
         return kind == self.type_number or (self.columns != NULL and (kind == np.NPY_FLOAT32 or kind == np.NPY_FLOAT64))
