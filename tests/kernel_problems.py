@@ -487,3 +487,36 @@ def run_embeddings_between_guards(level):
                 kernel.backward(rows, inputs, [vectors])
                 assert (vectors == 2).all()
                 assert relative_size(level, inputs, inputs, beta_2=0.5, epsilon=1.0, scale=1.0) >= 0
+
+
+def run_losses_and_pools_between_guards(level):
+    """Compute losses of classes, and pools and the errors of their maxima, in guarded memory; print each one first."""
+    from sklearn_rnn._network.kernels import _kernels
+
+    for side in ("front", "end"):
+        new = GuardedMemory(side)
+
+        def filled(values, dtype, new=new):
+            array = new(np.shape(values), dtype)
+            array[...] = values
+            return array
+
+        for dtype in DTYPES:
+            for n_rows, n_units, n_outputs in OUTPUT_SIZES:
+                print(side, dtype.__name__, n_rows, n_units, n_outputs, flush=True)
+                scores, targets = (filled(np.full((n_rows, n_outputs), value), dtype) for value in (3, 1 / n_outputs))
+                losses, derivatives = _kernels.softmax_loss(level, scores, targets)
+                np.testing.assert_allclose(losses, np.log(n_outputs), rtol=1e-6, atol=1e-6)
+                np.testing.assert_allclose(derivatives, 0, rtol=0, atol=1e-6)
+                # Steps of all sequences, then one of the first alone.
+                sizes = filled([n_rows, n_rows, min(1, n_rows)], np.int64)
+                offsets = filled(np.concatenate([[0], np.cumsum(sizes)]), np.int64)
+                hidden = filled(np.ones((offsets[-1], n_units)), dtype)
+                total, maximum = (filled(np.zeros((n_rows, n_units)), dtype) for _ in range(2))
+                steps = filled(np.zeros((n_rows, n_units)), np.int32)
+                _kernels.add_steps_to_sum(level, total, hidden, sizes)
+                _kernels.add_steps_to_maximum(level, maximum, steps, hidden, sizes, 0)
+                _kernels.add_errors_at_maximum(level, hidden, maximum, steps, sizes, offsets, 0)
+                assert total.sum() == n_units * offsets[-1]
+                assert (hidden[:n_rows] == 2).all()
+                assert (hidden[n_rows:] == 1).all()

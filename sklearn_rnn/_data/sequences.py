@@ -40,6 +40,11 @@ class BaseSequences(ABC):
     def __len__(self) -> int:
         return len(self.lengths)
 
+    @property
+    @abstractmethod
+    def n_features(self) -> int:
+        """Features of every row."""
+
     @abstractmethod
     def load(self, indices: Any) -> Sequences:
         """Return the sequences at ``indices``, in that order, in memory."""
@@ -111,12 +116,8 @@ class BaseSequences(ABC):
             return values
         n_steps = self.common_length
         if n_steps is not None:
-            if (
-                isinstance(order, np.ndarray)
-                and values.ndim > 1
-                and values.shape[1] >= WIDE
-                and values.flags.c_contiguous
-            ):
+            is_wide = values.ndim > 1 and values.shape[1] >= WIDE and values.flags.c_contiguous
+            if is_wide and isinstance(order, np.ndarray):
                 return values.take((order * n_steps + np.arange(n_steps)[:, np.newaxis]).ravel(), axis=0)
             by_sequence = values.reshape(len(self), n_steps, *values.shape[1:])[order]
             return by_sequence.swapaxes(0, 1).reshape(packing.n_rows, *values.shape[1:])

@@ -17,9 +17,9 @@ from sklearn_rnn._network.network import RecurrentNetwork
 from sklearn_rnn._network.prepared_weights import PreparedWeights
 from sklearn_rnn._utils.threads import threads
 
-# Blocks that are packed before any of them runs: the Python code of one thread, and what NumPy copies in it, makes the
-# other threads wait. More blocks would take the memory of a copy of the data.
-MOST_PACKED_FIRST = 2
+# Blocks, and numbers in them, that are packed before any of them runs: the Python code of one thread, and what NumPy
+# copies in it, makes the other threads wait. More would take the memory of a copy of the data.
+MOST_PACKED_FIRST, MOST_VALUES_FIRST = 2, 2**20
 FIRST = np.zeros(1, np.intp)  # the place of a single sequence
 
 
@@ -177,10 +177,11 @@ def _in_batches(
 ) -> None:
     """Call ``function(batch, buffers)`` for each block of sequences; every call writes its own results."""
     dataset, blocks = Dataset(sequences), prediction_blocks(network, sequences.lengths)
-    if len(blocks) > MOST_PACKED_FIRST:
-        in_blocks(lambda indices, buffers: function(dataset.pack(indices), buffers), blocks, n_jobs, weights)
-    else:
+    n_values = sequences.n_rows * sequences.n_features
+    if len(blocks) <= MOST_PACKED_FIRST and n_values <= MOST_VALUES_FIRST:
         in_blocks(function, list(map(dataset.pack, blocks)), n_jobs, weights)
+    else:
+        in_blocks(lambda indices, buffers: function(dataset.pack(indices), buffers), blocks, n_jobs, weights)
 
 
 def in_blocks(

@@ -99,8 +99,8 @@ class RecurrentNetwork:
     -----
     A network state is a list with one array (n_states, n_sequences, n_units) for each direction of each
     layer. The network holds no arrays but its parameters, and the weights of the last prediction as its engine reads
-    them: passes over different batches may run side by side in different threads, each with its own buffers and
-    gradient.
+    them, with small work arrays: passes over different batches may run side by side in different threads, each with its
+    own buffers and gradient.
     """
 
     layers: list[list[Direction]]

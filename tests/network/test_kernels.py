@@ -1081,6 +1081,7 @@ def test_kernels_stay_inside_their_arrays(level):
         "run_int8_between_guards": 2 * len(CELLS) * 2 * len(GUARDED_SIZES) * 2 * n_int8_levels,
         "run_outputs_and_steps_between_guards": 2 * 2 * (len(OUTPUT_SIZES) + len(CELLS) * len(POOLS)),
         "run_embeddings_between_guards": 2 * 2 * len(EMBEDDING_SIZES),
+        "run_losses_and_pools_between_guards": 2 * 2 * len(OUTPUT_SIZES),
     }
     program = "import kernel_problems\n"
     program += "".join(f"print({run!r})\nkernel_problems.{run}({level!r})\n" for run in n_runs)
