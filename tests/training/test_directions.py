@@ -70,3 +70,28 @@ def test_small_batches_and_one_direction_stay_in_one_thread():
     assert splits_directions(two_directions, n_rows)
     assert not splits_directions(two_directions, n_rows - 1)
     assert not splits_directions(one, 10 * n_rows)
+
+
+def test_an_interrupt_waits_for_the_other_direction_and_keeps_the_last_update(monkeypatch):
+    X, y = data(EQUAL)
+    settings = SETTINGS | {"learning_rate": "constant"}
+    expected = RNNRegressor(**settings).fit(X, y)  # two epochs, of one update each
+    run_back, calls, done = LayerPasses._run_back, [], threading.Event()
+
+    def interrupted(self, *arguments, **options):
+        calls.append(threading.current_thread())
+        if len(calls) <= 4:
+            return run_back(self, *arguments, **options)
+        if threading.current_thread() is threading.main_thread():
+            raise KeyboardInterrupt
+        result = run_back(self, *arguments, **options)
+        done.set()
+        return result
+
+    monkeypatch.setattr(LayerPasses, "_run_back", interrupted)
+    with pytest.warns(match="interrupted by user"):
+        stopped = RNNRegressor(**settings | {"max_iter": 9, "n_jobs": 2}).fit(X, y)
+    assert stopped.n_iter_ == 2
+    assert done.is_set() or len(calls) == 5  # the other direction has ended, or has not begun
+    for name, weights in expected.weights_.items():
+        assert_array_equal(stopped.weights_[name], weights, err_msg=name)
