@@ -1,9 +1,12 @@
-"""Time of each part of a train step: in the kernels, and around them.
+"""Time of each part of a train step: in the kernels, and around them; and the kernels' share of whole fits.
 
-    python benchmarks/profile_step.py [--cells rnn lstm gru] [--seconds 1]
+    python benchmarks/profile_step.py [--cells rnn lstm gru] [--seconds 1] [--ucr FOLDER]
 
 A small and the largest shape of ``peers.py``, one thread, float32. A clock measures the time of each part's
 function. The rest of the time is between these calls.
+
+The fits are those of ``end_to_end.py`` and, with a folder of the UCR archive, those of ``default_fits.py``: the fastest
+of some fits of 30 epochs, in one thread.
 """
 
 from __future__ import annotations
@@ -11,6 +14,8 @@ from __future__ import annotations
 import argparse
 import time
 from contextlib import ExitStack, contextmanager
+from functools import partial
+from pathlib import Path
 from unittest.mock import patch
 
 import numpy as np
@@ -77,10 +82,38 @@ def profile(cell, shape, seconds):
     return {part: 1e6 * total / n_calls for part, total in totals.items()}, 1e6 * whole / n_calls
 
 
+def profile_fit(fit, n_fits=5):
+    """Return the seconds of the fastest fit, and the kernels' share of it."""
+    results = []
+    for _ in range(n_fits):
+        totals, start = dict.fromkeys(PARTS, 0.0), time.perf_counter()
+        with clocks(totals):
+            fit()
+        seconds = time.perf_counter() - start
+        results.append((seconds, sum(totals[part] for part in IN_KERNELS) / seconds))
+    return min(results)
+
+
+def fits(cells, folder):
+    """Yield (name, function that fits) of the fits of other benchmarks."""
+    from _contenders import ThisPackage
+    from default_fits import CELL, DefaultsOfThisPackage, find_sets, is_chosen, load_problem
+    from end_to_end import digits, japanese_vowels
+
+    for title, problem in (("Japanese Vowels", japanese_vowels()), ("digits, 8 steps", digits())):
+        for cell in cells:
+            yield f"{title}, {cell}", partial(ThisPackage(1).fit, problem, cell, 30, 0)
+    for title, path in ({} if folder is None else find_sets(folder)).items():
+        problem = load_problem(path)
+        if is_chosen(problem):
+            yield f"{title}, defaults", partial(DefaultsOfThisPackage(1).fit, problem, CELL, 30, 0)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--cells", nargs="+", default=["rnn", "lstm", "gru"])
     parser.add_argument("--seconds", type=float, default=1.0)
+    parser.add_argument("--ucr", type=Path, help="folder of sets of the UCR archive")
     arguments = parser.parse_args()
     print_machine(machine("numpy"))
     for shape in SHAPES:
@@ -93,6 +126,10 @@ def main():
             for part, microseconds in parts.items():
                 print(f"  {part:22}{microseconds:10.1f} us{microseconds / whole:7.1%}")
             print(f"  around the kernels{'':16}{around:7.1%}")
+    print()
+    for name, fit in fits(arguments.cells, arguments.ucr):
+        seconds, share = profile_fit(fit)
+        print(f"{name:28}{1e3 * seconds:8.0f} ms, {share:.0%} in the kernels", flush=True)
 
 
 if __name__ == "__main__":

@@ -53,7 +53,7 @@ def training_blocks(
     if n_sequences < 2 * SMALLEST_BLOCK:
         return [indices]
     most_steps = n_steps if steps_at_once is None else min(n_steps, steps_at_once)
-    work_per_step = 3 * network.work_per_row  # a backward pass takes twice the multiplications of a forward pass
+    work_per_step = _work_of_training(network)
     if work_per_step * n_sequences * most_steps < 2 * SMALLEST_TRAINING:
         return [indices]
     work = work_per_step * int(np.minimum(lengths[indices], most_steps).sum())
@@ -66,7 +66,7 @@ def training_blocks(
 
 def splits_directions(network: RecurrentNetwork, n_rows: int) -> bool:
     """Whether the directions of each layer run side by side, where a batch of ``n_rows`` steps is a single block."""
-    return network.is_bidirectional and 3 * network.work_per_row * n_rows >= 2 * SMALLEST_TRAINING
+    return network.is_bidirectional and _work_of_training(network) * n_rows >= 2 * SMALLEST_TRAINING
 
 
 def prediction_blocks(network: RecurrentNetwork, lengths: np.ndarray) -> list[np.ndarray]:
@@ -92,6 +92,11 @@ def blocks_of_work(lengths: np.ndarray, work_per_row: int, usual_block: int) -> 
     longest_first = np.argsort(-lengths, kind="stable")
     borders = [k * n_sequences // n_blocks for k in range(n_blocks + 1)]
     return [longest_first[start:stop] for start, stop in pairwise(borders)]
+
+
+def _work_of_training(network: RecurrentNetwork) -> int:
+    """Return the multiplications of one step of one sequence, forward and backward: backward takes twice as many."""
+    return 3 * network.work_per_row
 
 
 def _count(n_sequences: int, most: int, usual_block: int) -> int:

@@ -55,15 +55,17 @@ class Loss(ABC):
     def value_and_gradient(
         self, scores: np.ndarray, targets: np.ndarray, weights: np.ndarray
     ) -> tuple[float, np.ndarray]:
-        """Both of :meth:`value` and :meth:`gradient`."""
+        """:meth:`value`, and its gradient with respect to ``scores``; zeros for samples of weight 0."""
         if not weights.all():
-            return self.value(scores, targets, weights), self.gradient(scores, targets, weights)
-        losses, derivative = self.per_sample_and_derivative(scores, targets)
+            counting, gradient = weights > 0, np.zeros_like(scores)
+            value, gradient[counting] = self.value_and_gradient(scores[counting], targets[counting], weights[counting])
+            return value, gradient
+        losses, gradient = self.per_sample_and_derivative(scores, targets)
         value = float(np.dot(losses, weights.astype(np.float64, copy=False)))
         if not isfinite(value):
             value = self.value(scores, targets, weights)
-        derivative *= weights[:, None]
-        return value, derivative
+        gradient *= weights[:, None]
+        return value, gradient
 
     def value(self, scores: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> float:
         """Sum of ``weights`` times losses. Samples of weight 0 are left out: 0 times an infinite loss would be NaN."""
@@ -76,15 +78,6 @@ class Loss(ABC):
             return value
         # Squares of float32 numbers above 1.8e19 overflow. The gradient is finite, and clipping may save the update.
         return float(np.dot(self.per_sample(scores.astype(np.float64), targets.astype(np.float64)), weights))
-
-    def gradient(self, scores: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> np.ndarray:
-        """Gradient of :meth:`value` with respect to ``scores``; zeros for samples of weight 0."""
-        if weights.all():
-            return self.derivative(scores, targets) * weights[:, None]
-        counting = weights > 0
-        gradient = np.zeros_like(scores)
-        gradient[counting] = self.derivative(scores[counting], targets[counting]) * weights[counting, None]
-        return gradient
 
 
 class MulticlassLogLoss(Loss):

@@ -244,7 +244,7 @@ def test_derivatives_of_losses_are_finite_differences(kind, n_outputs):
         assert np.abs(distances - 1).min() > 1e-3  # away from the corner, on both sides of it
         assert distances.min() < 1 < distances.max()
     numerical = numerical_gradient(lambda: loss.value(scores, targets, weights), scores)
-    actual = loss.gradient(scores, targets, weights)
+    actual = loss.value_and_gradient(scores, targets, weights)[1]
     assert_allclose(actual, numerical, rtol=0, atol=RTOL * np.abs(numerical).max())
 
 

@@ -123,10 +123,10 @@ def test_integer_weights_are_repetitions_and_zero_is_removal(kind):
     ones = np.ones(repeats.sum())
     weights = repeats.astype(float)
     assert_allclose(loss.value(scores, targets, weights), loss.value(*repeated, ones), rtol=1e-13, atol=0)
-    gradient = loss.gradient(scores, targets, weights)
-    once = loss.gradient(scores, targets, np.ones(N))
+    gradient = loss.value_and_gradient(scores, targets, weights)[1]
+    once = loss.value_and_gradient(scores, targets, np.ones(N))[1]
     assert_allclose(gradient, repeats[:, None] * once, rtol=1e-14, atol=0)
-    twice = loss.gradient(scores, targets, np.full(N, 2.0))  # no weight is zero
+    twice = loss.value_and_gradient(scores, targets, np.full(N, 2.0))[1]  # no weight is zero
     assert_allclose(twice, 2 * once, rtol=1e-14, atol=0)
 
 
@@ -151,13 +151,13 @@ def test_float32_stays_float32_and_sums_are_float64(kind):
     loss = LOSSES[kind]()
     scores, weights = (array.astype(np.float32) for array in draw())
     targets = draw_targets(kind).astype(np.float32)
-    gradient = loss.gradient(scores, targets, weights)
+    gradient = loss.value_and_gradient(scores, targets, weights)[1]
     assert gradient.dtype == np.float32
     assert loss.link.predict(scores).dtype == np.float32
     double = [array.astype(np.float64) for array in (scores, targets, weights)]
     assert isinstance(loss.value(scores, targets, weights), float)
     assert_allclose(loss.value(scores, targets, weights), loss.value(*double), rtol=1e-6, atol=0)
-    assert_allclose(gradient, loss.gradient(*double), rtol=0, atol=1e-5)
+    assert_allclose(gradient, loss.value_and_gradient(*double)[1], rtol=0, atol=1e-5)
 
 
 def test_sums_of_float32_samples_do_not_round_in_float32():
@@ -190,7 +190,7 @@ def test_samples_of_weight_0_are_not_computed(kind):
     derivative = loss.derivative(scores, targets) * weights[:, None]
     scores[~counting] = [np.inf, np.nan, -np.inf]
     assert loss.value(scores, targets, weights) == expected
-    gradient = loss.gradient(scores, targets, weights)
+    gradient = loss.value_and_gradient(scores, targets, weights)[1]
     assert_allclose(gradient[counting], derivative[counting], rtol=1e-14, atol=0)
     assert not gradient[~counting].any()
 
@@ -265,7 +265,7 @@ def test_training_starts_from_the_best_constant_for_classes_and_counts(kind):
         assert_array_equal(scores, np.zeros(3))
         return
     assert np.ptp(scores) > 0.05
-    gradient = loss.gradient(np.tile(scores, (N, 1)), targets, weights).sum(axis=0)
+    gradient = loss.value_and_gradient(np.tile(scores, (N, 1)), targets, weights)[1].sum(axis=0)
     assert_allclose(gradient, np.zeros(3), rtol=0, atol=1e-12)
 
 
@@ -273,7 +273,7 @@ def test_poisson_starts_from_the_mean_in_other_units_too():
     targets, (_, weights) = draw_targets("poisson"), draw()
     loss = Poisson().in_units(SCALES)
     scores = np.tile(loss.start_scores(targets, weights), (N, 1))
-    assert_allclose(loss.gradient(scores, targets, weights).sum(axis=0), np.zeros(3), rtol=0, atol=1e-9)
+    assert_allclose(loss.value_and_gradient(scores, targets, weights)[1].sum(axis=0), np.zeros(3), rtol=0, atol=1e-9)
 
 
 @each_loss
