@@ -27,6 +27,7 @@ RELRO = ["-Wl,-z,relro", "-Wl,-z,now"]
 if platform.system() != "Linux" or "-fsanitize" in os.environ.get("CXXFLAGS", ""):
     HARDENED = RELRO = []
 FLAGS += HARDENED
+THREADS = [] if platform.system() == "Windows" else ["-pthread"]
 LEVELS = {"generic": []}
 if platform.machine() in ("x86_64", "AMD64"):
     LEVELS |= {level: [f"-march=x86-64-{level}"] for level in ("v2", "v3", "v4")}
@@ -91,7 +92,7 @@ class BuildKernels(build_ext):
 
 extension = Extension(
     "sklearn_rnn._network.kernels._kernels",
-    sources=[str(KERNELS / "_kernels.pyx"), str(KERNELS / "dispatch.cpp")],
+    sources=[str(KERNELS / f"{name}") for name in ("_kernels.pyx", "dispatch.cpp", "team.cpp")],
     depends=[
         *(str(path) for pattern in ("*.h*", "*.pxi") for path in sorted(KERNELS.glob(pattern))),
         *(str(KERNELS / f"{name}.cpp") for name in ("kernels", "int8")),
@@ -99,8 +100,8 @@ extension = Extension(
     include_dirs=[numpy.get_include(), str(KERNELS)],
     define_macros=[("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")] + [("X86_LEVELS", None)] * (len(LEVELS) > 1),
     # Without contraction: a scaler of a stream rounds its product before its sum, as NumPy does.
-    extra_compile_args=["-std=c++17", "-O2", "-ffp-contract=off", "-g0", *HARDENED],
-    extra_link_args=RELRO,
+    extra_compile_args=["-std=c++17", "-O2", "-ffp-contract=off", "-g0", *HARDENED, *THREADS],
+    extra_link_args=[*RELRO, *THREADS],
     language="c++",
     optional=True,
 )

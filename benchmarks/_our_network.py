@@ -58,7 +58,7 @@ def train_step(network, sequences, targets, n_threads):
     )
     monitor.begin_epoch()
     optimizer = Adam(len(parameters), network.dtype, 0.9, 0.999, 1e-8)
-    settings = TrainingSettings(batch_size=n_sequences, clip_norm=1.0)
+    settings = TrainingSettings(batch_size=n_sequences, clip_norm=1.0, n_jobs=n_threads)
     indices = np.arange(n_sequences)
     with threads(n_threads) as run:
         trainer = Trainer(network, SquaredError(), optimizer, settings, np.random.RandomState(0), run)

@@ -1,10 +1,10 @@
-"""Predictions of small batches in one block and in two, in one thread and in two.
+"""Predictions of small batches in one thread and in two, which share a block or have a block each.
 
     python benchmarks/small_threads.py [--seconds 0.5] [--rounds 5] [--json FILE]
 
-A second thread must be woken, and Python code in one thread holds the other up. The smallest work that is worth two
-blocks (``sklearn_rnn/_network/blocks.py``) follows from these figures. The three ways take turns; a figure is the
-median over rounds of the median over a round's calls.
+Python's threads must be woken, and Python code in one thread holds the other up. Threads of the kernels share a block
+without either (``sklearn_rnn/_network/kernels/team.cpp``). The three ways take turns; a figure is the median over
+rounds of the median over a round's calls.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 from _measure import machine, median_seconds, print_machine, write_json
 from _our_network import make_network, random_sequences
 
-from sklearn_rnn._inference.prediction import predict_scores
+from sklearn_rnn._inference import prediction
 from sklearn_rnn._network import blocks
 
 # The cell, and the numbers of sequences, steps, features and units.
@@ -27,18 +27,18 @@ CASES = [
     ("lstm", 64, 40, 4, 50),
     ("gru", 64, 40, 4, 100),
 ]
-WAYS = {"one block, one thread": (1, 1), "two blocks, one thread": (2, 1), "two blocks, two threads": (2, 2)}
+# Threads, and the most blocks that they share.
+WAYS = {"one thread": (1, 0), "two threads share a block": (2, 1), "two threads, a block each": (2, 0)}
 
 
-def seconds_of(network, sequences, n_blocks, n_threads, seconds):
-    """Return the median seconds of a prediction in so many blocks."""
-    smallest, work = blocks.SMALLEST_WORK, network.work_per_row * sequences.n_rows
-    blocks.SMALLEST_WORK = work // n_blocks
+def seconds_of(network, sequences, n_threads, most_shared, seconds):
+    """Return the median seconds of a prediction."""
+    kept = blocks.SMALLEST_WORK, prediction.MOST_SHARED
+    blocks.SMALLEST_WORK, prediction.MOST_SHARED = network.work_per_row * sequences.n_rows // n_threads, most_shared
     try:
-        assert len(blocks.prediction_blocks(network, sequences.lengths)) == n_blocks
-        return median_seconds(lambda: predict_scores(network, sequences, n_threads), seconds)
+        return median_seconds(lambda: prediction.predict_scores(network, sequences, n_threads), seconds)
     finally:
-        blocks.SMALLEST_WORK = smallest
+        blocks.SMALLEST_WORK, prediction.MOST_SHARED = kept
 
 
 def measure(case, n_rounds, seconds):

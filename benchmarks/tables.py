@@ -441,7 +441,7 @@ def describe_cluster(machine):
 
 
 def small_threads(figures):
-    """Return the table of predictions of small batches in one block and in two."""
+    """Return the table of predictions of small batches in one thread and in two."""
     ways = list(figures["rows"][0]["seconds"])
     rows = [
         [

@@ -218,10 +218,9 @@ random_state : int, RandomState instance or None, default=None
     bits at every call, for any ``n_jobs``.
 
 n_jobs : int or None, default=None
-    Number of threads. They compute blocks of sequences, or the two directions of a batch that is a single
-    block. None is 1 unless a :func:`joblib.parallel_config` sets another number for this machine (those of
-    dask and ray count the cores of a cluster). -1 is all processors. The results have the same bits for any
-    number.
+    Number of threads. They share the sequences of a batch, or compute the blocks of a large one. None is 1
+    unless a :func:`joblib.parallel_config` sets another number for this machine (those of dask and ray count
+    the cores of a cluster). -1 is all processors. The results have the same bits for any number.
 
 warm_start : bool, default=False
     Whether ``fit`` continues from the current weights (with a new optimizer) instead of new ones.

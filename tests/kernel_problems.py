@@ -109,6 +109,7 @@ class KernelRun:
     """A kernel that solves a problem; ``new(shape, dtype)`` allocates all of its arrays."""
 
     kernel_class = Kernel
+    n_threads = 1
 
     def __init__(self, level, problem, new=full_of_nan):
         self.kernel = self.kernel_class(level, problem.cell, problem.activation, problem.dtype)
@@ -144,6 +145,7 @@ class KernelRun:
             "hidden": self.new((packing.n_sequences + n_kept, n_units), dtype),
             "tape": tape,
             "keeps_hidden": keeps_hidden,
+            "n_threads": self.n_threads,
         }
 
     def forward(self, keeps_tape=True, keeps_hidden=True):
@@ -181,6 +183,7 @@ class KernelRun:
             "delta": self.new((n_delta_rows, kernel.delta_row_size(n_units)), dtype),
             "previous": self.new((0 if packing.is_dense else n_delta_rows, n_units), dtype),
             "d_x": self.new(problem.x.shape, dtype) if problem.needs_d_x else None,
+            "n_threads": self.n_threads,
         }
 
     def backward(self, tape, n_delta_rows=None):
@@ -375,6 +378,8 @@ GUARDED_SIZES = [
     {"lengths": [3] * 17 + [1] * 4, "n_features": 2, "n_units": 10},
     {"lengths": [2, 1, 0], "n_features": 2, "n_units": 33},
 ]
+# Enough work for several threads.
+SHARED_SIZES = {"lengths": range(40), "n_features": 3, "n_units": 67}
 # Pools of a stepper: the output layer reads them side by side.
 POOLS = [(), ("last",), ("mean",), ("max",), ("max", "last", "mean")]
 # Numbers of a row; rows and columns of a table.
@@ -425,6 +430,10 @@ def run_between_guards(level):
                             final_state = run.forward(keeps_tape=False, keeps_hidden=keeps_hidden).final_state
                             np.testing.assert_array_equal(final_state, results["final_state"])
                         assert all(np.isfinite(array).all() for array in results.values())
+                print(side, cell, activation, dtype.__name__, "shared", flush=True)
+                run = KernelRun(level, Problem(cell, activation, dtype, **SHARED_SIZES), new)
+                run.n_threads = 3
+                assert all(np.isfinite(array).all() for array in run.both().values())
 
 
 def run_int8_between_guards(level):

@@ -15,11 +15,11 @@ from sklearn_rnn._network.blocks import prediction_blocks, steps_of_call
 from sklearn_rnn._network.buffers import NetworkBuffers
 from sklearn_rnn._network.network import RecurrentNetwork
 from sklearn_rnn._network.prepared_weights import PreparedWeights
-from sklearn_rnn._utils.threads import threads
+from sklearn_rnn._utils.threads import number_of_threads, threads
 
-# Blocks, and numbers in them, that are packed before any of them runs: the Python code of one thread, and what NumPy
-# copies in it, makes the other threads wait. More would take the memory of a copy of the data.
-MOST_PACKED_FIRST, MOST_VALUES_FIRST = 2, 2**20
+# Of the blocks that all threads share. Of more, each thread takes one at a time, and so packs its sequences too.
+MOST_SHARED = 4
+SMALLEST_SHARED = 2**20  # multiplications: to ask for the number of threads takes some microseconds
 FIRST = np.zeros(1, np.intp)  # the place of a single sequence
 
 
@@ -176,27 +176,40 @@ def _in_batches(
     weights: PreparedWeights,
 ) -> None:
     """Call ``function(batch, buffers)`` for each block of sequences; every call writes its own results."""
-    dataset, blocks = Dataset(sequences), prediction_blocks(network, sequences.lengths)
-    n_values = sequences.n_rows * sequences.n_features
-    if len(blocks) <= MOST_PACKED_FIRST and n_values <= MOST_VALUES_FIRST:
-        in_blocks(function, list(map(dataset.pack, blocks)), n_jobs, weights)
-    else:
-        in_blocks(lambda indices, buffers: function(dataset.pack(indices), buffers), blocks, n_jobs, weights)
+    dataset, lengths = Dataset(sequences), sequences.lengths
+    is_small = network.work_per_row * sequences.n_rows < SMALLEST_SHARED
+    n_threads = 1 if is_small else number_of_threads(n_jobs)
+    blocks = prediction_blocks(network, lengths, 1 if weights.uses_blas else n_threads)
+    are_shared = len(blocks) <= MOST_SHARED
+    if not are_shared:
+        blocks = prediction_blocks(network, lengths)
+    in_blocks(lambda indices, buffers: function(dataset.pack(indices), buffers), blocks, n_threads, weights, are_shared)
 
 
 def in_blocks(
-    function: Callable[[Any, NetworkBuffers], None], blocks: list[Any], n_jobs: int | None, weights: PreparedWeights
+    function: Callable[[Any, NetworkBuffers], None],
+    blocks: list[Any],
+    n_threads: int,
+    weights: PreparedWeights,
+    are_shared: bool = False,
 ) -> None:
-    """Call ``function(block, buffers)`` for each block of sequences; every call writes its own results."""
+    """Call ``function(block, buffers)`` for each block of sequences; every call writes its own results.
+
+    With ``are_shared``, or if there is a single block, all threads work on one block after the other, if the engine can
+    do so; otherwise each thread takes a block at a time.
+    """
+    n_sharing = n_threads if (are_shared or len(blocks) == 1) and not weights.uses_blas else 1
 
     def without_warnings(block: Any) -> None:
-        buffers = weights.take_buffers()  # one set of work arrays for each thread
+        buffers = weights.take_buffers()  # one set of work arrays for each thread that takes blocks
+        buffers.n_threads = n_sharing
         with np.errstate(over="ignore", invalid="ignore"):
             function(block, buffers)
         weights.keep_buffers(buffers)
 
-    if len(blocks) == 1:  # threads, and a limit on those of BLAS, would take longer than a short sequence
-        without_warnings(blocks[0])
+    if len(blocks) == 1 or n_sharing > 1:  # threads of Python, and a limit on those of BLAS, would take longer
+        for block in blocks:
+            without_warnings(block)
     else:
-        with threads(n_jobs, limits_blas=weights.uses_blas) as run:
+        with threads(n_threads, limits_blas=weights.uses_blas) as run:
             list(run(without_warnings, blocks))

@@ -1,6 +1,7 @@
-"""Blocks of sequences: one thread works on one block at a time.
+"""Blocks of sequences: one thread works on one block at a time, or all threads share one.
 
-The sizes of blocks do not depend on the number of threads: results have the same bits for any ``n_jobs``.
+The blocks of training do not depend on the number of threads: results have the same bits for any ``n_jobs``. Those of
+predictions may, because the bits of a sequence do not depend on its block where threads share one.
 """
 
 from __future__ import annotations
@@ -64,18 +65,19 @@ def training_blocks(
     return [longest_first[k::n_blocks] for k in range(n_blocks)]  # every n-th sequence: blocks of about the same work
 
 
-def splits_directions(network: RecurrentNetwork, n_rows: int) -> bool:
-    """Whether the directions of each layer run side by side, where a batch of ``n_rows`` steps is a single block."""
-    return network.is_bidirectional and _work_of_training(network) * n_rows >= 2 * SMALLEST_TRAINING
+def prediction_blocks(network: RecurrentNetwork, lengths: np.ndarray, n_sharing: int = 1) -> list[np.ndarray]:
+    """Cut all sequences into blocks of similar lengths, longest first.
 
-
-def prediction_blocks(network: RecurrentNetwork, lengths: np.ndarray) -> list[np.ndarray]:
-    """Cut all sequences into blocks of similar lengths, longest first. Each thread needs the memory of one block."""
+    A thread works on a block, and needs the memory of one. Or ``n_sharing`` threads share a block, which then has as
+    many times the usual number of sequences.
+    """
     if len(lengths) < 2:  # the usual call of a service
         return [np.arange(1)] if len(lengths) else []
     work = network.work_per_row * int(lengths.sum())
-    usual_block = USUAL_WORK * len(lengths) // work
-    return blocks_of_work(lengths, network.work_per_row, min(max(USUAL_BLOCK, usual_block), LARGEST_BLOCK))
+    usual_block = min(max(USUAL_BLOCK, USUAL_WORK * len(lengths) // work), LARGEST_BLOCK)
+    if n_sharing > 1:
+        return _cut(lengths, max(1, len(lengths) // (usual_block * n_sharing)))
+    return blocks_of_work(lengths, network.work_per_row, usual_block)
 
 
 def steps_of_call(network: RecurrentNetwork, n_sequences: int) -> int:
@@ -87,10 +89,13 @@ def steps_of_call(network: RecurrentNetwork, n_sequences: int) -> int:
 
 def blocks_of_work(lengths: np.ndarray, work_per_row: int, usual_block: int) -> list[np.ndarray]:
     """Cut one or more sequences into blocks of similar lengths, of about ``usual_block`` sequences, longest first."""
-    n_sequences = len(lengths)
-    n_blocks = _count(n_sequences, work_per_row * int(lengths.sum()) // SMALLEST_WORK, usual_block)
+    return _cut(lengths, _count(len(lengths), work_per_row * int(lengths.sum()) // SMALLEST_WORK, usual_block))
+
+
+def _cut(lengths: np.ndarray, n_blocks: int) -> list[np.ndarray]:
+    """Cut sequences into blocks of similar lengths and equal numbers of sequences, longest first."""
     longest_first = np.argsort(-lengths, kind="stable")
-    borders = [k * n_sequences // n_blocks for k in range(n_blocks + 1)]
+    borders = [k * len(lengths) // n_blocks for k in range(n_blocks + 1)]
     return [longest_first[start:stop] for start, stop in pairwise(borders)]
 
 

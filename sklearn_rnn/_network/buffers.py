@@ -1,4 +1,4 @@
-"""Work arrays that are allocated once and used for many batches."""
+"""Work arrays that are allocated once and used for many batches, and the number of threads that may work on them."""
 
 from __future__ import annotations
 
@@ -23,9 +23,15 @@ class Buffers:
 
     A batch reuses the memory of earlier batches: for arrays of these sizes, new memory pages cost more time than the
     arithmetic.
+
+    Attributes
+    ----------
+    n_threads : int
+        How many threads a pass with these arrays may use, with the calling one. Engines that have no threads ignore it.
     """
 
     def __init__(self) -> None:
+        self.n_threads = 1
         self._memory: dict[str, np.ndarray | None] = {}
 
     @property
@@ -44,7 +50,15 @@ class Buffers:
 
 
 class NetworkBuffers(dict[str, Buffers]):
-    """One set of work arrays for each direction of each layer, one for the embedding, and one for the readout."""
+    """One set of work arrays for each direction of each layer, one for the embedding, and one for the readout.
+
+    Attributes
+    ----------
+    n_threads : int
+        Of each set; see :class:`Buffers`.
+    """
+
+    n_threads = 1
 
     @property
     def n_bytes(self) -> int:
@@ -53,4 +67,6 @@ class NetworkBuffers(dict[str, Buffers]):
 
     def of(self, name: str) -> Buffers:
         """Return the buffers of the direction called ``name``, of the "embedding" or of the "readout"."""
-        return self.setdefault(name, Buffers())
+        buffers = self.setdefault(name, Buffers())
+        buffers.n_threads = self.n_threads
+        return buffers

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,7 +13,6 @@ from sklearn_rnn._network.cells.cell import Tape
 from sklearn_rnn._network.engines import Recurrence
 from sklearn_rnn._network.parameters import Parameters
 from sklearn_rnn._network.prepared_weights import PreparedWeights
-from sklearn_rnn._utils.threads import Map
 
 
 class Direction(NamedTuple):
@@ -59,7 +58,6 @@ class LayerPasses:
         masks: list[np.ndarray] | None,
         keeps_tape: bool,
         keeps_hidden: bool,
-        run: Map,
     ) -> tuple[np.ndarray | None, list[np.ndarray], list[Tape]]:
         """Run all layers, from the first to the last.
 
@@ -67,7 +65,7 @@ class LayerPasses:
         ----------
         x : ndarray of shape (n_rows, n_features)
             Inputs of the first layer.
-        weights, packing, state, buffers, masks, keeps_tape, keeps_hidden, run
+        weights, packing, state, buffers, masks, keeps_tape, keeps_hidden
             See :meth:`RecurrentNetwork.forward`.
 
         Returns
@@ -84,7 +82,7 @@ class LayerPasses:
             keeps = (keeps_tape, keeps_hidden or not is_last)
             before = state[len(final_state) :]
             hidden, after, tapes_of_layer = self._forward_layer(
-                layer, weights, hidden, packing, before, buffers, *keeps, run
+                layer, weights, hidden, packing, before, buffers, *keeps
             )
             final_state += after
             tapes += tapes_of_layer
@@ -102,28 +100,25 @@ class LayerPasses:
         buffers: NetworkBuffers,
         keeps_tape: bool,
         keeps_hidden: bool,
-        run: Map,
-    ) -> tuple[np.ndarray | None, Iterable[np.ndarray], Iterable[Tape]]:
+    ) -> tuple[np.ndarray | None, list[np.ndarray], list[Tape]]:
         """Run the directions of a layer; their hidden states are side by side and in time."""
         both = None
         if len(layer) > 1 and keeps_hidden:
             n_units = sum(direction.n_units for direction in layer)
             both = buffers.of(layer[0].name).array("both directions", (packing.n_rows, n_units), x.dtype)
-
-        def run_direction(k: int) -> tuple[np.ndarray | None, np.ndarray, Tape]:
-            direction = layer[k]
+        final_state, tapes = list[np.ndarray](), list[Tape]()
+        for k, direction in enumerate(layer):
             own = (packing, state[k], weights[direction.name], buffers.of(direction.name))
             hidden, after, tape = self._run(direction, x, *own, keeps_tape, keeps_hidden)
+            final_state.append(after)
+            tapes.append(tape)
             if both is not None and hidden is not None:
                 in_time = both[:, _columns(k, direction)]
                 if direction.is_reverse:
                     packing.write_reversed(hidden, in_time)
                 else:
                     in_time[...] = hidden
-            return hidden, after, tape
-
-        outputs, final_state, tapes = zip(*run(run_direction, range(len(layer))))
-        return outputs[0] if both is None else both, final_state, tapes
+        return hidden if both is None else both, final_state, tapes
 
     def backward(
         self,
@@ -136,7 +131,6 @@ class LayerPasses:
         buffers: NetworkBuffers,
         masks: list[np.ndarray] | None,
         needs_d_x: bool,
-        run: Map,
     ) -> tuple[np.ndarray | None, list[np.ndarray]]:
         """Carry the error back through all layers, from the last to the first.
 
@@ -146,7 +140,7 @@ class LayerPasses:
             Of :meth:`forward`.
         needs_d_x : bool
             Whether the gradient with respect to the inputs of the first layer is needed.
-        weights, packing, d_hidden, d_state, gradient, buffers, masks, run
+        weights, packing, d_hidden, d_state, gradient, buffers, masks
             See :meth:`RecurrentNetwork.backward`.
 
         Returns
@@ -158,7 +152,7 @@ class LayerPasses:
         d_initial_state: list[Any] = [None] * len(d_state)
         for depth in reversed(range(len(self._layers))):
             places = slice(depth * n_directions, (depth + 1) * n_directions)
-            own = (tapes[places], d_hidden, d_state[places], gradient, buffers, depth > 0 or needs_d_x, run)
+            own = (tapes[places], d_hidden, d_state[places], gradient, buffers, depth > 0 or needs_d_x)
             d_hidden, d_initial_state[places] = self._backward_layer(self._layers[depth], weights, *own)
             if masks is not None and depth > 0:
                 d_hidden *= masks[depth - 1][packing.sequence_of_row]
@@ -174,19 +168,19 @@ class LayerPasses:
         gradient: Parameters,
         buffers: NetworkBuffers,
         needs_d_x: bool,
-        run: Map,
-    ) -> tuple[Any, Iterable[np.ndarray]]:
+    ) -> tuple[Any, list[np.ndarray]]:
         """Carry the error back through the directions of a layer; return the sum of the errors of their inputs."""
-
-        def run_direction(k: int) -> tuple[np.ndarray | None, np.ndarray]:
-            name, d_own = layer[k].name, None if d_hidden is None else d_hidden[:, _columns(k, layer[k])]
-            own = (weights[name], gradient.group(name), buffers.of(name), needs_d_x)
-            return self._run_back(layer[k], tapes[k], d_own, d_state[k], *own)
-
-        (d_x, *others), d_initial_state = zip(*run(run_direction, range(len(layer))))
-        for d_other in others:
-            if d_x is not None:
-                d_x += d_other
+        d_x: Any = None
+        d_initial_state = []
+        for k, direction in enumerate(layer):
+            d_own = None if d_hidden is None else d_hidden[:, _columns(k, direction)]
+            own = (weights[direction.name], gradient.group(direction.name), buffers.of(direction.name), needs_d_x)
+            d_inputs, d_initial = self._run_back(direction, tapes[k], d_own, d_state[k], *own)
+            d_initial_state.append(d_initial)
+            if d_x is None:
+                d_x = d_inputs
+            else:
+                d_x += d_inputs
         return d_x, d_initial_state
 
     def _run(

@@ -23,7 +23,6 @@ from sklearn_rnn._network.prepared_weights import PreparedWeights
 from sklearn_rnn._network.readouts import Pool, is_readout, make_pool, pool_names
 from sklearn_rnn._network.scaling_of_steps import StepScaling
 from sklearn_rnn._utils.plain import Array, Flag, Items, Object, Optional, Text, Value, Whole, plain_form, refuse_unless
-from sklearn_rnn._utils.threads import Map
 
 # Numbers that a pass without a tape holds at once: few enough to stay in the cache.
 CHUNK_VALUES = 2**17
@@ -334,7 +333,6 @@ class RecurrentNetwork:
         masks: list[np.ndarray] | None = None,
         keeps_tape: bool = True,
         keeps_hidden: bool = True,
-        run: Map = map,
     ) -> tuple[np.ndarray | None, list[np.ndarray], NetworkTape | None]:
         """Run the layers over a packed batch, or over a window of one.
 
@@ -354,8 +352,6 @@ class RecurrentNetwork:
             Whether a backward pass may follow.
         keeps_hidden : bool
             Whether more than the final state is needed; True with a tape.
-        run : callable, default=map
-            ``map``, or one that runs its calls side by side: it runs the directions of a layer.
 
         Returns
         -------
@@ -367,7 +363,7 @@ class RecurrentNetwork:
         """
         x = self.inputs(rows, buffers)
         hidden, final_state, tapes = self._passes.forward(
-            weights, x, packing, state, buffers, masks, keeps_tape, keeps_hidden, run
+            weights, x, packing, state, buffers, masks, keeps_tape, keeps_hidden
         )
         return hidden, final_state, NetworkTape(packing, rows, tapes) if keeps_hidden else None
 
@@ -436,7 +432,6 @@ class RecurrentNetwork:
         gradient: Parameters,
         buffers: NetworkBuffers,
         masks: list[np.ndarray] | None = None,
-        run: Map = map,
     ) -> list[np.ndarray]:
         """Carry the error back through all steps and layers of a forward pass.
 
@@ -452,7 +447,7 @@ class RecurrentNetwork:
         gradient : Parameters
             The parameters' gradients are added to it.
         buffers : NetworkBuffers
-        masks, run
+        masks
             As in the forward pass.
 
         Returns
@@ -461,7 +456,7 @@ class RecurrentNetwork:
             Gradient with respect to the network state before the first step.
         """
         passed = (weights, tape.packing, tape.cell_tapes, d_hidden, d_state, gradient, buffers, masks)
-        d_inputs, d_initial_state = self._passes.backward(*passed, needs_d_x=self.embedding is not None, run=run)
+        d_inputs, d_initial_state = self._passes.backward(*passed, needs_d_x=self.embedding is not None)
         if self.embedding is not None and self.lookup is not None:
             assert d_inputs is not None
             self.lookup.backward(tape.rows, d_inputs, self.embedding.tables(gradient))
@@ -486,7 +481,7 @@ class RecurrentNetwork:
             Gradient with respect to the network state before the first step.
         """
         d_inputs, d_initial_state = self._passes.backward(
-            weights, tape.packing, tape.cell_tapes, d_hidden, d_state, gradient, buffers, None, needs_d_x=True, run=map
+            weights, tape.packing, tape.cell_tapes, d_hidden, d_state, gradient, buffers, None, needs_d_x=True
         )
         assert d_inputs is not None
         return d_inputs, d_initial_state

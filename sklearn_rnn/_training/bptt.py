@@ -21,7 +21,6 @@ from sklearn_rnn._training.memory.activations import ActivationMemory
 from sklearn_rnn._training.memory.revolve import State
 from sklearn_rnn._training.memory.segments import Segment, SegmentedPass
 from sklearn_rnn._training.truncation.policy import Window, Windows
-from sklearn_rnn._utils.threads import Map
 
 
 class Update(NamedTuple):
@@ -63,8 +62,8 @@ class Backpropagation:
     memory : ActivationMemory
     gradient : Parameters
         Of the last update.
-    run_directions : callable
-        ``map``, or one that runs its calls side by side: it runs the directions of each layer.
+    n_threads : int
+        How many threads the passes may use.
     state : list of ndarray
         Network state after the last steps that have been run; after a batch's last update, the state after the batch.
     """
@@ -75,7 +74,7 @@ class Backpropagation:
         self.network, self.prepared, self.loss = network, prepared, loss
         self.memory = ActivationMemory(network, memory_budget)
         self.gradient = network.parameters.like()
-        self.run_directions: Map = map
+        self.n_threads = 1
 
     def begin(self, batch: PackedBatch, windows: Windows, masks: DropoutMasks, state: State | None = None) -> None:
         """Take a new batch.
@@ -90,6 +89,7 @@ class Backpropagation:
             Network state before the first step; None for zeros.
         """
         self._batch, self._windows, self._masks = batch, windows, masks
+        self.memory.work.n_threads = self.n_threads
         self.state = self.network.initial_state(batch.packing.n_sequences) if state is None else state
         self._start_state = self.state  # before the next window
 
@@ -243,8 +243,8 @@ class Backpropagation:
 
         def run(segment: Segment, state: State, buffers: Any, keeps_tape: bool) -> Any:
             rows, keeps = batch.rows[segment.rows], (keeps_tape, keeps_tape or keeps_hidden)
-            own = (rows, segment.packing, state, buffers, masks)
-            return self.network.forward(self.prepared, *own, *keeps, self.run_directions)
+            buffers.n_threads = self.n_threads
+            return self.network.forward(self.prepared, rows, segment.packing, state, buffers, masks, *keeps)
 
         borders = [*borders, *self._windows.borders(start, stop)]
         return self.memory.window_pass(
@@ -295,7 +295,6 @@ class Backpropagation:
             self.gradient,
             self.memory.work,
             self._masks.layers,
-            self.run_directions,
         )
         self._windows.pass_border(d_state, segment.start, segment.batch_packing.batch_sizes[segment.start])
         return d_state

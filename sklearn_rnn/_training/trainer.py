@@ -11,7 +11,7 @@ import numpy as np
 
 from sklearn_rnn._data.batches import Dataset, PackedBatch
 from sklearn_rnn._inference.prediction import predict_scores
-from sklearn_rnn._network.blocks import splits_directions, training_blocks
+from sklearn_rnn._network.blocks import training_blocks
 from sklearn_rnn._network.network import RecurrentNetwork
 from sklearn_rnn._network.parameters import Parameters
 from sklearn_rnn._training.bptt import Backpropagation, Update
@@ -27,6 +27,7 @@ from sklearn_rnn._training.scaling import Scaling
 from sklearn_rnn._training.settings import TrainingSettings
 from sklearn_rnn._training.truncation.policy import Windows
 from sklearn_rnn._utils.callers import is_one_of_many_fits
+from sklearn_rnn._utils.threads import number_of_threads
 from sklearn_rnn._utils.warnings import without_overflow_warnings
 
 # Sequences whose predictions are looked at after the last update: a small part of an epoch.
@@ -83,7 +84,7 @@ class Trainer:
         self.settings = settings
         self.random_state = self.random_state_of_windows = random_state
         self.state = state
-        self._run = run
+        self._run, self._n_threads = run, number_of_threads(settings.n_jobs)
         self._prepared = network.prepare()
         self.is_updating = False
         self._blocks: list[Backpropagation] = []  # one for each block of a batch
@@ -188,9 +189,14 @@ class Trainer:
 
     def _sum_over(self, blocks: list[Backpropagation], function: Callable[[Backpropagation], Update]) -> Update:
         """Return the sum of the blocks' updates, in their order; the gradient is in the memory of the first."""
+
+        def quietly(block: Backpropagation) -> Update:
+            with without_overflow_warnings():  # in each thread
+                return function(block)
+
         self._prepared.refresh()
         try:
-            first, *others = list(self._run_quietly(function, blocks))
+            first, *others = self._run(quietly, blocks)
         except OverBudget as error:
             assert self.settings.memory_budget is not None
             raise over_budget(self.settings.memory_budget, error.args[0] * len(blocks)) from error
@@ -199,15 +205,6 @@ class Trainer:
             first.gradient.vector += other.gradient.vector
             loss, weight = loss + other.loss, weight + other.weight
         return Update(loss, weight, first.gradient)
-
-    def _run_quietly(self, function: Callable[[Any], Any], items: Iterable[Any]) -> Iterable[Any]:
-        """Call a function for each item, side by side, without NumPy's warnings in any thread."""
-
-        def quietly(item: Any) -> Any:
-            with without_overflow_warnings():
-                return function(item)
-
-        return self._run(quietly, items)
 
     def _blocks_for(self, batches: list[PackedBatch], windows: Windows) -> list[Backpropagation]:
         """Return one Backpropagation for each block of a batch, with its share of the memory."""
@@ -220,8 +217,7 @@ class Trainer:
             del self._blocks[n_blocks:]  # with the tapes in their memory
             for block, share in zip(self._blocks, shares_of(budget, needs)):
                 block.memory.budget = share
-        is_split = n_blocks == 1 and splits_directions(self.network, batches[0].packing.n_rows)
-        self._blocks[0].run_directions = self._run_quietly if is_split else map
+        self._blocks[0].n_threads = self._n_threads if n_blocks == 1 else 1  # otherwise each thread has blocks
         return self._blocks[:n_blocks]
 
     def _state_of(self, batch: PackedBatch) -> State | None:

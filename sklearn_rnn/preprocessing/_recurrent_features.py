@@ -21,6 +21,7 @@ from sklearn_rnn._network.readouts import make_pool
 from sklearn_rnn._utils.atomic import draft_of
 from sklearn_rnn._utils.estimators import SequenceEstimator
 from sklearn_rnn._utils.plain import Items, Object, check_names, refuse_unless
+from sklearn_rnn._utils.threads import number_of_threads
 from sklearn_rnn.preprocessing._input_scale import InputScale
 from sklearn_rnn.preprocessing._random_layers import Inputs, draw_layers, time_scales
 from sklearn_rnn.preprocessing._share_counts import Parts, ShareCounts
@@ -268,7 +269,7 @@ class RecurrentFeatures(TransformerMixin, SequenceEstimator):
         mean_length = sequences.n_rows // len(sequences)
         usual_block = max(SMALLEST_BLOCK, min(USUAL_BLOCK, STEPS_OF_BLOCK // mean_length))
         blocks = blocks_of_work(sequences.lengths, work_per_row, usual_block)
-        in_blocks(run_block, blocks, self.n_jobs, weights[0])
+        in_blocks(run_block, blocks, number_of_threads(self.n_jobs), weights[0])
         return features
 
     def get_feature_names_out(self, input_features=None):

@@ -6,7 +6,6 @@ from helpers import ENGINES, each_engine, make_sequences
 from numpy.testing import assert_allclose
 from small_estimators import GATES, READOUTS, regressor, small_data
 
-from sklearn_rnn._data.batches import Dataset
 from sklearn_rnn._network.blocks import LARGEST_BLOCK, prediction_blocks
 from sklearn_rnn._network.network import CHUNK_VALUES, RecurrentNetwork
 from sklearn_rnn._network.prepared_weights import MOST_KEPT_BYTES
@@ -88,23 +87,26 @@ def test_blas_is_held_to_one_thread_where_it_multiplies(engine, monkeypatch):
     assert limits == [engine == "numpy"]
 
 
-@pytest.mark.parametrize("is_first", [True, False])
-def test_two_blocks_of_few_numbers_are_packed_before_any_runs(is_first, monkeypatch):
+@each_engine
+@pytest.mark.parametrize("most_shared", [1, 0])
+def test_all_threads_share_few_blocks_if_the_engine_can(engine, most_shared, monkeypatch):
     X, _, targets = small_data("last")
     reg = regressor(max_iter=1).fit(X, targets)
-    many, events = make_sequences(np.full(40, 5)), []
+    network = reg._model.network
+    network.engine = ENGINES[engine]
+    many, blocks, forward = make_sequences(np.full(80, 5)), [], RecurrentNetwork.forward_without_tape
     expected = reg.predict(many)
+
+    def noted(self, weights, rows, packing, state, buffers, *arguments, **options):
+        blocks.append((packing.n_sequences, buffers.n_threads))
+        return forward(self, weights, rows, packing, state, buffers, *arguments, **options)
+
+    monkeypatch.setattr(RecurrentNetwork, "forward_without_tape", noted)
     monkeypatch.setattr("sklearn_rnn._network.blocks.SMALLEST_WORK", 1)
-    n_values = 40 * 5 * many[0].shape[1]
-    monkeypatch.setattr("sklearn_rnn._inference.prediction.MOST_VALUES_FIRST", n_values - (not is_first))
-    for cls, name in ((Dataset, "pack"), (RecurrentNetwork, "forward_without_tape")):
-        method = getattr(cls, name)
-
-        def noted(*arguments, method=method, name=name, **options):
-            events.append(name)
-            return method(*arguments, **options)
-
-        monkeypatch.setattr(cls, name, noted)
+    monkeypatch.setattr("sklearn_rnn._network.blocks.USUAL_WORK", 1)  # a block has 32 sequences
+    monkeypatch.setattr("sklearn_rnn._inference.prediction.SMALLEST_SHARED", 1)
+    monkeypatch.setattr("sklearn_rnn._inference.prediction.MOST_SHARED", most_shared)
+    reg.set_params(n_jobs=2)
     assert_allclose(reg.predict(many), expected, rtol=1e-10, atol=1e-13)
-    pack, run = "pack", "forward_without_tape"
-    assert events == ([pack, pack, run, run] if is_first else [pack, run, pack, run])
+    are_shared = engine == "compiled" and most_shared
+    assert blocks == ([(80, 2)] if are_shared else [(40, 1), (40, 1)])

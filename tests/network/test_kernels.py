@@ -1068,7 +1068,7 @@ for method, arguments, optional in (
                 getattr(run.kernel, method)(**arguments | {name: None})
 """
     output = run_python(program).splitlines()
-    assert len(output) == 5 + 2 + 6 + 10
+    assert len(output) == 5 + 2 + 7 + 11
 
 
 @needs_linux
@@ -1077,7 +1077,7 @@ def test_kernels_stay_inside_their_arrays(level):
     # One process for all: it prints what it runs, so that an error shows where the process died.
     n_int8_levels = 2 if level == "v4" and "v4_vnni" in INT8_LEVELS else 1
     n_runs = {
-        "run_between_guards": 2 * len(CELLS) * 2 * len(GUARDED_SIZES) * 2,
+        "run_between_guards": 2 * len(CELLS) * 2 * (len(GUARDED_SIZES) * 2 + 1),
         "run_int8_between_guards": 2 * len(CELLS) * 2 * len(GUARDED_SIZES) * 2 * n_int8_levels,
         "run_outputs_and_steps_between_guards": 2 * 2 * (len(OUTPUT_SIZES) + len(CELLS) * len(POOLS)),
         "run_embeddings_between_guards": 2 * 2 * len(EMBEDDING_SIZES),

@@ -249,7 +249,17 @@ class CompiledRecurrence:
         if keeps_tape:
             saved = buffers.array("tape", (packing.n_rows, kernel.tape_row_size(n_units)), state.dtype)
         final_state = np.empty_like(state)
-        kernel.forward(weights.forward, packing.batch_sizes, x, state, final_state, hidden, saved, keeps_hidden)
+        kernel.forward(
+            weights.forward,
+            packing.batch_sizes,
+            x,
+            state,
+            final_state,
+            hidden,
+            saved,
+            keeps_hidden,
+            n_threads=buffers.n_threads,
+        )
         tape = Tape(packing, x, (hidden,), (saved,))
         return hidden[n_sequences:] if keeps_hidden else None, final_state, tape
 
@@ -280,6 +290,7 @@ class CompiledRecurrence:
             buffers.array("delta", (n_rows, kernel.delta_row_size(n_units)), dtype),
             buffers.array("previous states", (0 if packing.is_dense else n_rows, n_units), dtype),
             d_x := buffers.array("d_x", x.shape, dtype) if needs_d_x else None,
+            buffers.n_threads,
         )
         return d_x, d_state
 

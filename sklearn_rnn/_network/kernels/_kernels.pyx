@@ -22,7 +22,7 @@ cdef extern from "kernels.h" nogil:
     cdef struct Recurrence:
         int64_t n_steps, n_sequences, n_features, n_units
         const int64_t *batch_sizes
-        int activation
+        int activation, n_threads
 
     cdef struct ForwardArrays:
         const void *panels
@@ -559,7 +559,7 @@ cdef class Kernel:
         size.n_steps, size.n_features = batch_sizes.shape[0], x.shape[1]
         size.n_sequences, size.n_units = state.shape[1], state.shape[2]
         size.batch_sizes = <const int64_t *> data_of(batch_sizes, "batch_sizes", np.NPY_INT64, size.n_steps)
-        size.activation = self.activation
+        size.activation, size.n_threads = self.activation, 1
         cdef int64_t n_rows = 0, before = size.n_sequences, t
         for t in range(size.n_steps):
             if not 0 <= size.batch_sizes[t] <= before:
@@ -581,7 +581,8 @@ cdef class Kernel:
         return None
 
     def forward(self, panels, np.ndarray batch_sizes not None, np.ndarray x not None,
-                np.ndarray initial_state not None, final_state, hidden, tape=None, bint keeps_hidden=True, work=None):
+                np.ndarray initial_state not None, final_state, hidden, tape=None, bint keeps_hidden=True, work=None,
+                int n_threads=1):
         """Run over all steps of a packed batch.
 
         Parameters
@@ -603,6 +604,8 @@ cdef class Kernel:
             Whether to return h after every step; a tape requires it.
         work : ndarray of shape (work_size,), int64, or None
             Work array of an :class:`Int8Kernel`; None: its memory is taken here.
+        n_threads : int
+            Threads that may run it, with the calling thread. The bits do not depend on it.
         """
         cdef Recurrence size = self.sizes(batch_sizes, x, initial_state)
         cdef int64_t n_rows = x.shape[0], n_states = size.n_sequences + n_rows, n_units = size.n_units
@@ -615,6 +618,7 @@ cdef class Kernel:
         if tape is not None and not keeps_hidden:
             raise ValueError("keeps_hidden is False, but there is a tape: the backward pass needs h after every step.")
         arrays.keeps_hidden = keeps_hidden
+        size.n_threads = n_threads
         n_kept = n_states if keeps_hidden else 2 * size.n_sequences
         arrays.hidden = data_of(hidden, "hidden", kind, n_kept * n_units, True)
         arrays.tape = NULL
@@ -634,7 +638,7 @@ cdef class Kernel:
 
     def backward(self, panels, input_panels, np.ndarray batch_sizes not None, np.ndarray x not None, hidden, tape,
                  d_hidden, np.ndarray d_state not None, dict d_weights not None, np.ndarray delta not None, previous,
-                 d_x=None):
+                 d_x=None, int n_threads=1):
         """Carry the error back from the last step to the first.
 
         Parameters
@@ -657,8 +661,11 @@ cdef class Kernel:
             Work array; it has 0 rows if all sequences are equally long.
         d_x : ndarray of shape (n_rows, n_features), or None
             Overwritten: the gradient with respect to x.
+        n_threads : int
+            As in the forward pass.
         """
         cdef Recurrence size = self.sizes(batch_sizes, x, d_state)
+        size.n_threads = n_threads
         cdef int64_t n_rows = x.shape[0], n_features = size.n_features, n_units = size.n_units
         cdef int64_t n_columns = self.n_gates * n_units
         cdef int kind = self.type_number

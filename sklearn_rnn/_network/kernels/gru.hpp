@@ -1,7 +1,7 @@
 // The gated recurrent unit with the reset after the product; gates in the order r, z, n.
 #pragma once
 #include "activations.hpp"
-#include "recurrence.hpp"
+#include "steps.hpp"
 
 namespace {
 

@@ -2,8 +2,8 @@
 // from biases, and from the products of the first layer's inputs, in real numbers; integer sums are added to them, times
 // the scales of their row and column. The gates' equations are those of the other forward passes.
 #pragma once
+#include "forward.hpp"
 #include "integers.hpp"
-#include "recurrence.hpp"
 
 namespace {
 
@@ -224,7 +224,7 @@ void int8_step(const ForwardStep<real> &step, int64_t n, int64_t n_sequences, co
 template <class Cell>
 void int8_forward(const Recurrence &size, const ForwardArrays &arrays) {
     using real = typename Cell::real;
-    forward_steps<Cell>(size, arrays, [&](const ForwardStep<real> &step, int64_t n) {
+    forward_steps<Cell>(size, arrays, {0, size.n_sequences}, [&](const ForwardStep<real> &step, int64_t n, Rows) {
         int8_step<Cell>(step, n, size.n_sequences, arrays.panels, arrays.work);
     });
 }

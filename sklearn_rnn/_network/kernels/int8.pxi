@@ -69,8 +69,9 @@ cdef class Int8Kernel(Kernel):
             self.int8.pack(weights, to)
 
     def forward(self, panels, np.ndarray batch_sizes not None, np.ndarray x not None,
-                np.ndarray initial_state not None, final_state, hidden, tape=None, bint keeps_hidden=True, work=None):
-        """As of a :class:`Kernel`, but without a tape."""
+                np.ndarray initial_state not None, final_state, hidden, tape=None, bint keeps_hidden=True, work=None,
+                int n_threads=1):
+        """As of a :class:`Kernel`, but without a tape, and in one thread."""
         if tape is not None:
             raise ValueError("tape is given, but weights in 8 bits have no backward pass that could read it.")
         super().forward(panels, batch_sizes, x, initial_state, final_state, hidden, None, keeps_hidden, work)

@@ -1,7 +1,9 @@
 // All kernels for one instruction set. setup.py compiles this file once for each level, with the level's own flags;
 // LEVEL is the name of the level's table.
+#include "backward.hpp"
 #include "cells.hpp"
 #include "embedding.hpp"
+#include "forward.hpp"
 #include "losses.hpp"
 #include "outputs.hpp"
 #include "pools.hpp"

@@ -9,6 +9,7 @@ struct Recurrence {
     int64_t n_steps, n_sequences, n_features, n_units;
     const int64_t *batch_sizes;  // (n_steps,), non-increasing, at most n_sequences
     int activation;              // an Activation; only the simple cell reads it
+    int n_threads;               // that may run the passes, with the calling thread; it has no effect on the bits
 };
 
 // Arrays are contiguous, of float or double. n_rows is the sum of batch_sizes. IN: read; OUT: overwritten.

@@ -1,7 +1,7 @@
 // Long short-term memory; gates in the order i, f, g, o.
 #pragma once
 #include "activations.hpp"
-#include "recurrence.hpp"
+#include "steps.hpp"
 
 namespace {
 

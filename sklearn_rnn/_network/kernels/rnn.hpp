@@ -1,7 +1,7 @@
 // The simple cell: h_t = f(x_t W + h_{t-1} U + b).
 #pragma once
 #include "activations.hpp"
-#include "recurrence.hpp"
+#include "steps.hpp"
 
 namespace {
 
