@@ -72,7 +72,8 @@ CONFIGURATIONS = {
 
 
 # With the real sizes, only batches of dozens of wide sequences are divided into blocks for threads.
-SMALL_BLOCKS = {"SMALLEST_BLOCK": 2, "USUAL_BLOCK": 2, "LARGEST_BLOCK": 4, "SMALLEST_WORK": 1, "SMALLEST_TRAINING": 1}
+SMALL_BLOCKS = {"SMALLEST_BLOCK": 2, "USUAL_BLOCK": 2, "LARGEST_BLOCK": 4}
+SMALL_BLOCKS |= dict.fromkeys(["SMALLEST_WORK", "SMALLEST_TRAINING", "SMALLEST_SHARED_TRAINING"], 1)
 
 
 @parametrize_with_sequence_checks(CONFIGURATIONS)
@@ -103,6 +104,7 @@ def test_n_jobs_does_not_change_a_bit_of_a_batch_that_is_cut_into_blocks(cell, m
 
     monkeypatch.setattr("sklearn_rnn._training.trainer.training_blocks", counting(blocks.training_blocks))
     monkeypatch.setattr("sklearn_rnn._inference.prediction.prediction_blocks", counting(blocks.prediction_blocks))
+    monkeypatch.setattr(blocks, "SMALLEST_SHARED_TRAINING", 2**24)
     lengths = (2, 3, 1) * 100
     estimator = classifier(cell=cell, hidden_layer_sizes=(200,), batch_size=len(lengths))
     assert_bits_do_not_depend_on_n_jobs(Subject(estimator), lengths)

@@ -17,10 +17,12 @@ from sklearn_rnn._network.network import CHUNK_VALUES, RecurrentNetwork
 SMALLEST_BLOCK = 16
 USUAL_BLOCK = 32
 LARGEST_BLOCK = 256
-# Numbers of multiplications: the least that is worth a second thread, in predictions and in training, where a block has
-# more work beside its products; and those of a usual block of predictions.
+# Numbers of multiplications: the least of a block of predictions; of a block of training, which has more work beside
+# its products, for an engine whose threads do not share a block, and for one whose threads do; and those of a usual
+# block of predictions.
 SMALLEST_WORK = 2**23
 SMALLEST_TRAINING = 2**24
+SMALLEST_SHARED_TRAINING = 2**26
 USUAL_WORK = 2**24
 # Of a call that one thread may run without a pause: Ctrl-C waits some milliseconds for its end.
 WORK_OF_CALL = 2 * SMALLEST_WORK
@@ -54,11 +56,12 @@ def training_blocks(
     if n_sequences < 2 * SMALLEST_BLOCK:
         return [indices]
     most_steps = n_steps if steps_at_once is None else min(n_steps, steps_at_once)
-    work_per_step = _work_of_training(network)
-    if work_per_step * n_sequences * most_steps < 2 * SMALLEST_TRAINING:
+    work_per_step = 3 * network.work_per_row  # forward, and twice as many backward
+    smallest = SMALLEST_TRAINING if network.recurrence.uses_blas else SMALLEST_SHARED_TRAINING
+    if work_per_step * n_sequences * most_steps < 2 * smallest:
         return [indices]
     work = work_per_step * int(np.minimum(lengths[indices], most_steps).sum())
-    n_blocks = _count(n_sequences, work // SMALLEST_TRAINING, USUAL_BLOCK)
+    n_blocks = _count(n_sequences, work // smallest, USUAL_BLOCK)
     if n_blocks == 1:
         return [indices]
     longest_first = indices[np.argsort(-lengths[indices], kind="stable")]
@@ -97,11 +100,6 @@ def _cut(lengths: np.ndarray, n_blocks: int) -> list[np.ndarray]:
     longest_first = np.argsort(-lengths, kind="stable")
     borders = [k * len(lengths) // n_blocks for k in range(n_blocks + 1)]
     return [longest_first[start:stop] for start, stop in pairwise(borders)]
-
-
-def _work_of_training(network: RecurrentNetwork) -> int:
-    """Return the multiplications of one step of one sequence, forward and backward: backward takes twice as many."""
-    return 3 * network.work_per_row
 
 
 def _count(n_sequences: int, most: int, usual_block: int) -> int:

@@ -182,6 +182,7 @@ def test_threads_read_their_own_blocks(settings, tmp_path):
         LARGEST_BLOCK=4,
         SMALLEST_WORK=1,
         SMALLEST_TRAINING=1,
+        SMALLEST_SHARED_TRAINING=1,
     ):
         assert_same_as_in_memory(estimator, saved(X, tmp_path), X, make_y(estimator))
 

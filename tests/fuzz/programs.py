@@ -55,7 +55,8 @@ from sklearn_rnn.utils._sequence_checks.comparisons import outputs
 CLASSES = {"classifier": RNNClassifier, "regressor": RNNRegressor}
 PAIRS = {kind: pairs_of(cls) for kind, cls in CLASSES.items()}
 # With these sizes, small problems too have work for threads, and segments that are run again.
-SMALL_BLOCKS = {"SMALLEST_BLOCK": 2, "USUAL_BLOCK": 2, "LARGEST_BLOCK": 4, "SMALLEST_WORK": 1, "SMALLEST_TRAINING": 1}
+SMALL_BLOCKS = {"SMALLEST_BLOCK": 2, "USUAL_BLOCK": 2, "LARGEST_BLOCK": 4}
+SMALL_BLOCKS |= dict.fromkeys(["SMALLEST_WORK", "SMALLEST_TRAINING", "SMALLEST_SHARED_TRAINING"], 1)
 SMALL_SEGMENTS = {"SEGMENT_VALUES": 1, "SMALLEST_SEGMENT": 2}
 REFUSALS = (ValueError, TypeError, AttributeError)  # NotFittedError is the first two
 METHODS = ("fit", "partial_fit", "score", "predict", "reset_state", "stream", "hidden_states", "memory_estimate")

@@ -79,6 +79,7 @@ def assert_same_bits(actual, expected):
 @pytest.fixture
 def numbers_of_blocks(monkeypatch):
     """The numbers of blocks so far: one set for batches of training, one for predictions."""
+    monkeypatch.setattr("sklearn_rnn._network.blocks.SMALLEST_SHARED_TRAINING", 2**24)
     numbers = {"training": set(), "prediction": set()}
 
     def count(module, name, kind):

@@ -1,6 +1,6 @@
 // Products of rows with a few columns, which would leave most lanes of a vector idle: here the lanes are rows.
 #pragma once
-#include "tiles.hpp"
+#include "transpose.hpp"
 
 namespace {
 
@@ -16,27 +16,6 @@ void multiply_by(int64_t n, const real *rows, int64_t stride, const real *panel,
 #if defined(__AVX512F__)
 template <>
 constexpr int MOST_FEW_COLUMNS<float> = 8;
-
-// columns[k]: element k of each of 16 rows. The rows are contiguous only along k: 4 elements of 4 rows are loaded into
-// a quarter of a vector, and transposed there. The masks keep GCC from warnings about its own headers.
-INLINE void load_transposed(const float *rows, int64_t stride, Vec<float> columns[4]) {
-    __m512 quarters[4];
-    unrolled<4>([&](auto j) INLINE_LAMBDA {
-        const auto row = [&](int i) INLINE_LAMBDA { return _mm_loadu_ps(rows + (4 * i + j.value) * stride); };
-        __m512 v = _mm512_castps128_ps512(row(0));
-        v = _mm512_insertf32x4(v, row(1), 1);
-        v = _mm512_insertf32x4(v, row(2), 2);
-        quarters[j.value] = _mm512_insertf32x4(v, row(3), 3);
-    });
-    const __m512d a = (__m512d)_mm512_maskz_unpacklo_ps(0xffff, quarters[0], quarters[1]);
-    const __m512d b = (__m512d)_mm512_maskz_unpacklo_ps(0xffff, quarters[2], quarters[3]);
-    const __m512d c = (__m512d)_mm512_maskz_unpackhi_ps(0xffff, quarters[0], quarters[1]);
-    const __m512d d = (__m512d)_mm512_maskz_unpackhi_ps(0xffff, quarters[2], quarters[3]);
-    columns[0] = (Vec<float>)_mm512_maskz_unpacklo_pd(0xff, a, b);
-    columns[1] = (Vec<float>)_mm512_maskz_unpackhi_pd(0xff, a, b);
-    columns[2] = (Vec<float>)_mm512_maskz_unpacklo_pd(0xff, c, d);
-    columns[3] = (Vec<float>)_mm512_maskz_unpackhi_pd(0xff, c, d);
-}
 
 template <int N>
 NOINLINE void multiply_by(int64_t n, const float *rows, int64_t stride, const float *panel, float *to) {

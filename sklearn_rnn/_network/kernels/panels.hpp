@@ -1,6 +1,6 @@
 // How the recurrent layers' weights are packed for the passes.
 #pragma once
-#include "tiles.hpp"
+#include "transpose.hpp"
 
 namespace {
 
@@ -122,9 +122,17 @@ void pack_transposed(int64_t n_rows, int64_t n_units, const void *all_weights, v
     real *panel = static_cast<real *>(panels);
     for_transposed_panels<real>(n_rows, [&](int n_vectors, int64_t row) {
         const int width = n_vectors * LANES<real>;
-        for (int lane = 0; lane < width; lane++)
-            for (int64_t k = 0; k < n_columns; k++)
-                panel[k * width + lane] = row + lane < n_rows ? weights[(row + lane) * n_columns + k] : 0;
+        for (int first = 0; first < width; first += LANES<real>) {
+            const int64_t n_left = n_rows - row - first;
+            const real *from = weights + (row + first) * n_columns;
+            if (n_left >= LANES<real>) {
+                transpose(n_columns, from, n_columns, panel + first, width);
+                continue;
+            }
+            for (int lane = 0; lane < LANES<real>; lane++)
+                for (int64_t k = 0; k < n_columns; k++)
+                    panel[k * width + first + lane] = lane < n_left ? from[lane * n_columns + k] : 0;
+        }
         panel += n_columns * width;
     });
 }

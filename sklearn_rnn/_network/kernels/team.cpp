@@ -7,10 +7,12 @@
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
+#include <exception>
+#include <memory>
 #include <mutex>
 #include <new>
-#include <system_error>
 #include <thread>
+#include <vector>
 #ifndef _WIN32
 #include <pthread.h>
 #include <signal.h>
@@ -19,7 +21,7 @@
 namespace {
 
 // A training update runs Python code between its kernels: a thread stays awake as long as this usually takes.
-constexpr std::chrono::microseconds SPIN(200);
+constexpr std::chrono::microseconds SPIN(1000);
 
 void pause() {
 #if defined(__x86_64__) || defined(__i386__)
@@ -73,10 +75,11 @@ class Team {
         n_unfinished.store(n_parts, std::memory_order_relaxed);
         number++;
         ticket.store(Ticket{number, n_helpers, n_parts}.bits());
-        if (n_sleeping.load() > 0) {
-            std::lock_guard<std::mutex> lock(mutex);
-            has_work.notify_all();
-        }
+        for (int k = 0; k < n_helpers && k < static_cast<int>(helpers.size()); k++)
+            if (helpers[k]->sleeps.load()) {
+                std::lock_guard<std::mutex> lock(mutex);
+                helpers[k]->wakes.notify_one();
+            }
         work(0);
         wait_for_others();
         is_busy.clear(std::memory_order_release);
@@ -86,6 +89,11 @@ class Team {
     struct Job {
         void (*function)(const void *, int);
         const void *context;
+    };
+
+    struct Helper {
+        std::atomic<bool> sleeps{false};
+        std::condition_variable wakes;
     };
 
     // The state of a job in one number. The number of the job makes the tickets of two jobs different: a helper that
@@ -110,11 +118,10 @@ class Team {
     uint32_t number = 0;  // of the job
     std::atomic<uint64_t> ticket{0};
     std::atomic<int> n_unfinished{0};  // parts
-    std::atomic<int> n_sleeping{0};    // helpers
     std::atomic<bool> caller_sleeps{false};
-    std::mutex mutex;  // for the two conditions alone
-    std::condition_variable has_work, is_done;
-    int n_started = 0;  // helpers; only the caller who has the team changes it
+    std::mutex mutex;  // for the conditions alone
+    std::condition_variable is_done;
+    std::vector<Helper *> helpers;  // only the caller who has the team changes and reads it
 
     // Whether there is a part for a thread: the caller is 0, helpers count from 1.
     bool has_part_for(int thread) const {
@@ -147,14 +154,14 @@ class Team {
         caller_sleeps.store(false);
     }
 
-    void help(int thread) {
+    void help(int thread, Helper *self) {
         const auto has_part = [&] { return has_part_for(thread); };
         while (true) {
             if (!spin_until(has_part)) {
                 std::unique_lock<std::mutex> lock(mutex);
-                n_sleeping.fetch_add(1);
-                has_work.wait(lock, has_part);
-                n_sleeping.fetch_sub(1);
+                self->sleeps.store(true);
+                self->wakes.wait(lock, has_part);
+                self->sleeps.store(false);
             }
             work(thread);
         }
@@ -162,11 +169,16 @@ class Team {
 
     // Starts what is missing of `n` helpers. Without all of them the work is done too.
     void start_helpers(int n) {
-        if (n_started >= n) return;
+        if (static_cast<int>(helpers.size()) >= n) return;
         const NoSignals mask;
         try {
-            for (; n_started < n; n_started++) std::thread(&Team::help, this, n_started + 1).detach();
-        } catch (const std::system_error &) {
+            helpers.reserve(n);
+            while (static_cast<int>(helpers.size()) < n) {
+                std::unique_ptr<Helper> helper(new Helper);
+                std::thread(&Team::help, this, static_cast<int>(helpers.size()) + 1, helper.get()).detach();
+                helpers.push_back(helper.release());
+            }
+        } catch (const std::exception &) {  // the system gives no thread, or no memory
         }
     }
 };

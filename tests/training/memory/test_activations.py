@@ -59,6 +59,7 @@ def test_the_tapes_hold_what_the_plan_says(small_segments, engine, cell, fractio
 
 def test_blocks_that_sit_idle_hold_no_tapes(small_segments, monkeypatch):
     monkeypatch.setattr(blocks, "SMALLEST_TRAINING", 1)
+    monkeypatch.setattr(blocks, "SMALLEST_SHARED_TRAINING", 1)
     monkeypatch.setattr(blocks, "SMALLEST_BLOCK", 4)
     network = make_network("gru", sizes=(16,))
     dataset = make_regression((200,) * 11)

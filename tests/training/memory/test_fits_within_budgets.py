@@ -50,6 +50,7 @@ def test_a_budget_changes_no_bit_of_a_gradient(small_segments, engine, cell, rea
 @each_readout
 def test_a_budget_changes_no_bit_of_a_fit(small_segments, monkeypatch, readout, n_jobs):
     monkeypatch.setattr(blocks, "SMALLEST_TRAINING", 1)
+    monkeypatch.setattr(blocks, "SMALLEST_SHARED_TRAINING", 1)
     monkeypatch.setattr(blocks, "SMALLEST_BLOCK", 2)
     sequences = make_sequences(LENGTHS)
     y = [np.sin(x[:, 0]) for x in sequences] if readout == "each" else np.arange(6.0)

@@ -335,6 +335,7 @@ def make_trainer(network, truncation=None, truncation_stride=None, **settings):
 def test_cutting_a_batch_into_blocks_changes_neither_windows_nor_weights(readout, truncation, stride, monkeypatch):
     trained = []
     monkeypatch.setattr(blocks, "SMALLEST_TRAINING", 1)
+    monkeypatch.setattr(blocks, "SMALLEST_SHARED_TRAINING", 1)
     for smallest_block in (100, 1):  # one block for all sequences; one block for each
         monkeypatch.setattr(blocks, "SMALLEST_BLOCK", smallest_block)
         monkeypatch.setattr(blocks, "USUAL_BLOCK", smallest_block)
