@@ -156,6 +156,7 @@ print(all(np.array_equal(shared[name], array) for name, array in alone.items()))
 
 @needs_levels
 @needs_linux
+@pytest.mark.skipif("asan" in os.environ.get("LD_PRELOAD", ""), reason="the sanitizer needs more memory than the limit")
 def test_where_no_thread_can_be_started_the_work_is_done_all_the_same():
     assert run_python(WITHOUT_THREADS).strip() == "True"
 

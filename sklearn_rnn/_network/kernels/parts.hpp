@@ -44,6 +44,7 @@ template <class Cell, class Function>
 void for_sequences(const Recurrence &size, const Steps &steps, int n_parts, const Function &function) {
     using real = typename Cell::real;
     const int64_t unit = units_before_tail<real>(size.n_units) < size.n_units ? LANES<real> : 1;
+    if (n_parts > size.n_sequences) n_parts = static_cast<int>(size.n_sequences);
     for_parts(size.n_threads, n_parts, [&](int k) {
         const SubnormalsAreZero mode;
         const int64_t first = first_of_part(size, steps, k, n_parts, unit);

@@ -61,7 +61,8 @@ class NoSignals {
 #endif
 };
 
-// One caller at a time has a job for the team: some parts. `ticket` tells which ones nobody has taken.
+// One caller at a time has a job for the team: some parts. A thread takes the part with its own number first, so that
+// from one job to the next it finds the same sequences in its cache; then it looks for others that nobody has taken.
 class Team {
   public:
     void run(int n_threads, int n_parts, void (*function)(const void *, int), const void *context) {
@@ -73,14 +74,14 @@ class Team {
         start_helpers(n_helpers);
         job = {function, context};
         n_unfinished.store(n_parts, std::memory_order_relaxed);
-        number++;
-        ticket.store(Ticket{number, n_helpers, n_parts}.bits());
+        const Ticket ticket{Ticket(newest.load()).job + 1, n_helpers, n_parts};
+        newest.store(ticket.bits());
         for (int k = 0; k < n_helpers && k < static_cast<int>(helpers.size()); k++)
             if (helpers[k]->sleeps.load()) {
                 std::lock_guard<std::mutex> lock(mutex);
                 helpers[k]->wakes.notify_one();
             }
-        work(0);
+        work(ticket, 0);
         wait_for_others();
         is_busy.clear(std::memory_order_release);
     }
@@ -96,52 +97,46 @@ class Team {
         std::condition_variable wakes;
     };
 
-    // The state of a job in one number. The number of the job makes the tickets of two jobs different: a helper that
-    // read a ticket too long ago takes nothing.
+    // What a thread must know of a job before it takes a part, in one number.
     struct Ticket {
-        uint32_t job;
-        int n_helpers, n_left;  // parts that nobody has taken
+        uint64_t job;  // its number
+        int n_helpers, n_parts;
 
+        Ticket(uint64_t job, int n_helpers, int n_parts) : job(job), n_helpers(n_helpers), n_parts(n_parts) {}
         explicit Ticket(uint64_t bits)
-            : job(static_cast<uint32_t>(bits >> 32)),
-              n_helpers(static_cast<int>(bits >> 16 & 0xffff)),
-              n_left(static_cast<int>(bits & 0xffff)) {}
-        Ticket(uint32_t job, int n_helpers, int n_left) : job(job), n_helpers(n_helpers), n_left(n_left) {}
+            : Ticket(bits >> 20, static_cast<int>(bits >> 10 & MOST_PARTS), static_cast<int>(bits & MOST_PARTS)) {}
         uint64_t bits() const {
-            return static_cast<uint64_t>(job) << 32 | static_cast<uint64_t>(n_helpers) << 16 |
-                   static_cast<uint64_t>(n_left);
+            return job << 20 | static_cast<uint64_t>(n_helpers) << 10 | static_cast<uint64_t>(n_parts);
         }
     };
 
     std::atomic_flag is_busy = ATOMIC_FLAG_INIT;
-    Job job{};            // read only by those who have taken a part of it
-    uint32_t number = 0;  // of the job
-    std::atomic<uint64_t> ticket{0};
-    std::atomic<int> n_unfinished{0};  // parts
+    Job job{};                                     // read only by those who have taken a part of it
+    std::atomic<uint64_t> newest{0};               // ticket
+    std::atomic<uint64_t> taken[MOST_PARTS] = {};  // the last job of which this part was taken
+    std::atomic<int> n_unfinished{0};              // parts
     std::atomic<bool> caller_sleeps{false};
     std::mutex mutex;  // for the conditions alone
     std::condition_variable is_done;
     std::vector<Helper *> helpers;  // only the caller who has the team changes and reads it
 
-    // Whether there is a part for a thread: the caller is 0, helpers count from 1.
-    bool has_part_for(int thread) const {
-        const Ticket now(ticket.load());
-        return now.n_left > 0 && thread <= now.n_helpers;
+    // Takes a part, unless another thread has done so. All parts of earlier jobs are taken: so a helper that read its
+    // ticket too long ago takes nothing.
+    bool take(uint64_t job_number, int part) {
+        uint64_t last = taken[part].load();
+        return last < job_number && taken[part].compare_exchange_strong(last, job_number);
     }
 
-    // Runs parts until all are taken.
-    void work(int thread) {
-        uint64_t bits = ticket.load();
-        while (true) {
-            const Ticket now(bits);
-            if (now.n_left == 0 || thread > now.n_helpers) return;
-            if (!ticket.compare_exchange_weak(bits, bits - 1)) continue;
-            job.function(job.context, now.n_left - 1);
+    // Runs parts until all are taken: the thread's own, then those after it. The caller is thread 0.
+    void work(const Ticket &ticket, int thread) {
+        for (int i = 0; i < ticket.n_parts; i++) {
+            const int part = (thread + i) % ticket.n_parts;
+            if (!take(ticket.job, part)) continue;
+            job.function(job.context, part);
             if (n_unfinished.fetch_sub(1) == 1 && caller_sleeps.load()) {
                 std::lock_guard<std::mutex> lock(mutex);
                 is_done.notify_one();
             }
-            bits = ticket.load();
         }
     }
 
@@ -154,16 +149,22 @@ class Team {
         caller_sleeps.store(false);
     }
 
+    // Helpers count from 1.
     void help(int thread, Helper *self) {
-        const auto has_part = [&] { return has_part_for(thread); };
+        uint64_t last = 0, bits = 0;  // the job that it has worked at; the newest ticket
+        const auto has_work = [&] {
+            bits = newest.load();
+            return Ticket(bits).job != last && thread <= Ticket(bits).n_helpers;
+        };
         while (true) {
-            if (!spin_until(has_part)) {
+            if (!spin_until(has_work)) {
                 std::unique_lock<std::mutex> lock(mutex);
                 self->sleeps.store(true);
-                self->wakes.wait(lock, has_part);
+                self->wakes.wait(lock, has_work);
                 self->sleeps.store(false);
             }
-            work(thread);
+            last = Ticket(bits).job;
+            work(Ticket(bits), thread);
         }
     }
 
