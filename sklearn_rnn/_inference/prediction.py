@@ -181,7 +181,7 @@ def _in_batches(
     n_threads = 1 if is_small else number_of_threads(n_jobs)
     blocks = prediction_blocks(network, lengths, 1 if weights.uses_blas else n_threads)
     are_shared = len(blocks) <= MOST_SHARED
-    if not are_shared:
+    if not are_shared and n_threads > 1:
         blocks = prediction_blocks(network, lengths)
     in_blocks(lambda indices, buffers: function(dataset.pack(indices), buffers), blocks, n_threads, weights, are_shared)
 

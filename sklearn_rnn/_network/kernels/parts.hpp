@@ -20,12 +20,13 @@ INLINE Steps all_steps(const Recurrence &size) {
 // Multiplications that take some microseconds: less is not worth a thread.
 constexpr int64_t SMALLEST_PART = 1 << 18;
 
-// Into how many parts threads may share the work of `n_rows` rows. The bits do not depend on it.
+// Into how many parts threads may share the work of `n_rows` rows. The bits do not depend on it. A single sequence stays
+// in one thread: its errors are in the cache of the processor that computed them, and another would be no faster.
 template <class Cell>
 int count_parts(const Recurrence &size, int64_t n_rows) {
     const int64_t work = n_rows * Cell::N_GATES * size.n_units * (size.n_features + size.n_units);
     const int64_t most = smaller<int64_t>(smaller<int64_t>(size.n_threads, MOST_PARTS), work / SMALLEST_PART);
-    return most < 1 ? 1 : static_cast<int>(most);
+    return most < 1 ? 1 : static_cast<int>(smaller(most, size.n_sequences));
 }
 
 // The first sequence of part k, so that all parts have about the same number of rows. Parts begin at a multiple of
@@ -44,7 +45,6 @@ template <class Cell, class Function>
 void for_sequences(const Recurrence &size, const Steps &steps, int n_parts, const Function &function) {
     using real = typename Cell::real;
     const int64_t unit = units_before_tail<real>(size.n_units) < size.n_units ? LANES<real> : 1;
-    if (n_parts > size.n_sequences) n_parts = static_cast<int>(size.n_sequences);
     for_parts(size.n_threads, n_parts, [&](int k) {
         const SubnormalsAreZero mode;
         const int64_t first = first_of_part(size, steps, k, n_parts, unit);

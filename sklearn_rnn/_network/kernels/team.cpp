@@ -23,7 +23,8 @@ namespace {
 // A training update runs Python code between its kernels: a thread stays awake as long as this usually takes.
 constexpr std::chrono::microseconds SPIN(1000);
 
-void pause() {
+// A moment's rest for the processor, or for the other thread of its core.
+void relax() {
 #if defined(__x86_64__) || defined(__i386__)
     __builtin_ia32_pause();
 #elif defined(__aarch64__)
@@ -38,7 +39,7 @@ bool spin_until(const Condition &holds) {
     do
         for (int i = 0; i < 32; i++) {
             if (holds()) return true;
-            pause();
+            relax();
         }
     while (std::chrono::steady_clock::now() < end);
     return holds();
