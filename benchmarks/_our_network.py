@@ -20,18 +20,23 @@ from sklearn_rnn._utils.threads import threads
 
 
 def make_network(cell, n_features, n_units, dtype):
-    """Return a network of one layer with random start values."""
-    return RecurrentNetwork(
-        n_features,
-        (n_units,),
-        1,
-        cell=cell,
-        activation="tanh",
-        bidirectional=False,
-        readout="last",
-        dtype=np.dtype(dtype),
-        random_state=np.random.RandomState(0),
-    )
+    """Return a network of one layer with random start values.
+
+    BLAS draws them in one thread, as in a fit: its other threads would look out for more work for a tenth of a second,
+    and hold up what is timed next.
+    """
+    with threads(1):
+        return RecurrentNetwork(
+            n_features,
+            (n_units,),
+            1,
+            cell=cell,
+            activation="tanh",
+            bidirectional=False,
+            readout="last",
+            dtype=np.dtype(dtype),
+            random_state=np.random.RandomState(0),
+        )
 
 
 def random_sequences(lengths, n_features, dtype):
