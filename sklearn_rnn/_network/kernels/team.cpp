@@ -1,4 +1,4 @@
-// A thread that sleeps needs some 50 microseconds to begin, as long as many small kernels take. So the threads of the
+// A thread that sleeps needs tens of microseconds to begin, as long as many small kernels take. So the threads of the
 // team look out for work for a while before they sleep, and whoever has work never waits for a thread to begin: parts
 // that no other thread has taken, it runs itself.
 #include "team.h"
