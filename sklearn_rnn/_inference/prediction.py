@@ -195,8 +195,8 @@ def in_blocks(
 ) -> None:
     """Call ``function(block, buffers)`` for each block of sequences; every call writes its own results.
 
-    With ``are_shared``, or if there is a single block, all threads work on one block after the other, if the engine can
-    do so; otherwise each thread takes a block at a time.
+    ``n_threads`` is the number of threads. With ``are_shared``, or if there is a single block, all of them work on one
+    block after the other, if the engine can do so; otherwise each takes a block at a time.
     """
     n_sharing = n_threads if (are_shared or len(blocks) == 1) and not weights.uses_blas else 1
 

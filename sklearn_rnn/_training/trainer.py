@@ -195,8 +195,9 @@ class Trainer:
                 return function(block)
 
         self._prepared.refresh()
+        run = self._run if len(blocks) > 1 else map  # to ask other threads takes some microseconds
         try:
-            first, *others = self._run(quietly, blocks)
+            first, *others = run(quietly, blocks)
         except OverBudget as error:
             assert self.settings.memory_budget is not None
             raise over_budget(self.settings.memory_budget, error.args[0] * len(blocks)) from error
