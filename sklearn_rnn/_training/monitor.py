@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from operator import mul
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -214,8 +215,8 @@ class Monitor:
         figures = self.figures
         loss = norm = np.nan  # for a chunk without weights, which only changes the state
         if figures.losses:
-            loss = float(np.average(figures.losses, weights=figures.weights))
-            norm = float(np.mean(figures.norms))
+            loss = sum(map(mul, figures.losses, figures.weights)) / sum(figures.weights)
+            norm = sum(figures.norms) / len(figures.norms)
         validation = (None, None) if self._validate is None else tuple(map(float, self._validate()))
         epoch = Epoch(loss, norm, len(figures.norms), figures.n_clipped, n_samples, *validation)
         self._progress.epoch(self.n_epochs + 1, epoch, time.perf_counter() - self._started)

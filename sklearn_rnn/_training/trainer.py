@@ -195,9 +195,9 @@ class Trainer:
                 return function(block)
 
         self._prepared.refresh()
-        run = self._run if len(blocks) > 1 else map  # to ask other threads takes some microseconds
+        is_alone = len(blocks) == 1  # to ask other threads takes some microseconds
         try:
-            first, *others = run(quietly, blocks)
+            first, *others = [function(blocks[0])] if is_alone else self._run(quietly, blocks)
         except OverBudget as error:
             assert self.settings.memory_budget is not None
             raise over_budget(self.settings.memory_budget, error.args[0] * len(blocks)) from error
