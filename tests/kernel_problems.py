@@ -263,6 +263,9 @@ class OutputRun:
         self.panels = new((self.kernel.panels_size(n_hidden, n_outputs),), dtype)
         self.scores = new((n_rows, n_outputs), dtype)
         self.kernel.pack(self.arrays["weight"], self.arrays["bias"], self.panels)
+        self.transposed = new((self.kernel.transposed_panels_size(n_hidden, n_outputs),), dtype)
+        self.kernel.pack_transposed(self.arrays["weight"], self.transposed)
+        self._new, self._generator = new, generator
 
     def run(self):
         """Return the scores."""
@@ -273,6 +276,28 @@ class OutputRun:
         """Return h V + c in float64."""
         arrays = in_float64(self.arrays)
         return arrays["hidden"] @ arrays["weight"] + arrays["bias"]
+
+    def backward_arguments(self):
+        """Return the arguments of a backward pass with random errors, which adds to random gradients."""
+        arrays, arguments = self.arrays, {"panels": self.transposed, "hidden": self.arrays["hidden"]}
+        for name, like in (("d_scores", self.scores), ("d_weight", arrays["weight"]), ("d_bias", arrays["bias"])):
+            arguments[name] = self._new(like.shape, like.dtype)
+            arguments[name][...] = self._generator.normal(size=like.shape)
+        return arguments | {"d_hidden": self._new(arrays["hidden"].shape, arrays["hidden"].dtype)}
+
+    def backward(self):
+        """Return the gradients of the layer's weights, biases and inputs, and those expected, in float64."""
+        arguments = self.backward_arguments()
+        hidden, d_scores = arguments["hidden"], arguments["d_scores"]
+        before = in_float64({name: arguments[name] for name in ("d_weight", "d_bias")})
+        wide = in_float64({"hidden": hidden, "d_scores": d_scores, "weight": self.arrays["weight"]})
+        expected = {
+            "d_weight": before["d_weight"] + wide["hidden"].T @ wide["d_scores"],
+            "d_bias": before["d_bias"] + wide["d_scores"].sum(axis=0),
+            "d_hidden": wide["d_scores"] @ wide["weight"].T,
+        }
+        self.kernel.backward(**arguments)
+        return {name: arguments[name] for name in expected}, expected
 
 
 def stepper_arguments(level, cell, activation, dtype, pools, n_sequences, sizes, new=full_of_nan, n_directions=1):
@@ -460,7 +485,9 @@ def run_outputs_and_steps_between_guards(level):
         for dtype in DTYPES:
             for sizes in OUTPUT_SIZES:
                 print(side, dtype.__name__, sizes, flush=True)
-                assert np.isfinite(OutputRun(level, dtype, *sizes, new).run()).all()
+                run = OutputRun(level, dtype, *sizes, new)
+                assert np.isfinite(run.run()).all()
+                assert all(np.isfinite(gradient).all() for gradient in run.backward()[0].values())
             for cell, activation in CELLS:
                 for pools in POOLS:
                     print(side, dtype.__name__, cell, pools, flush=True)

@@ -486,24 +486,6 @@ class RecurrentNetwork:
         assert d_inputs is not None
         return d_inputs, d_initial_state
 
-    # ---- The output layer ----------------------------------------------------------------------------
-
-    def scores(self, pooled: np.ndarray) -> np.ndarray:
-        """Return h V + c: raw scores, (n, n_outputs), of pooled states or of every step's h, for a backward pass."""
-        views = self.parameters.views
-        return pooled @ views["readout.weight"] + views["readout.bias"]
-
-    def scores_backward(
-        self, pooled: np.ndarray, d_scores: np.ndarray, gradient: Parameters, out: np.ndarray | None = None
-    ) -> np.ndarray:
-        """Add the output layer's gradients to ``gradient``; return the one with respect to ``pooled``.
-
-        It is in ``out``, if this is given.
-        """
-        gradient.views["readout.weight"] += pooled.T @ d_scores
-        gradient.views["readout.bias"] += d_scores.sum(axis=0)
-        return np.matmul(d_scores, self.parameters.views["readout.weight"].T, out=out)
-
     # ---- Streams -------------------------------------------------------------------------------------
 
     def stepper(

@@ -278,9 +278,9 @@ class Backpropagation:
         """
         if mask is not None:
             seen = seen * mask
-        scores = self.network.scores(seen)
-        loss, d_scores = self.loss.value_and_gradient(scores, targets, weights)
-        d_seen = self.network.scores_backward(seen, d_scores, self.gradient, out)
+        output = self.prepared.output
+        loss, d_scores = self.loss.value_and_gradient(output(seen), targets, weights)
+        d_seen = output.backward(seen, d_scores, self.gradient.group("readout"), out)
         if mask is not None:
             d_seen *= mask
         return d_seen, loss

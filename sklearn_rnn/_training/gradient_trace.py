@@ -142,15 +142,15 @@ def _loss_and_errors(
     packing, state = batch.packing, network.initial_state(batch.packing.n_sequences)
     pool = network.pool(packing.lengths, readout)
     assert pool is not None
-    buffers, weights = NetworkBuffers(), network.prepare(for_backward=False)
+    buffers, weights = NetworkBuffers(), network.prepare()
     for first_step, chunk, hidden in network.forward_without_tape(
         weights, batch.rows, packing, state, buffers, keeps_hidden=pool.needs_hidden
     ):
         pool.add(hidden, chunk, first_step)
     pooled = pool.finish(network.final_hidden(state))
-    scores, shares = network.scores(pooled), batch.weights / batch.weights.sum()
-    mean_loss, d_scores = loss.value_and_gradient(scores, batch.targets, shares)
-    d_pooled = network.scores_backward(pooled, d_scores, network.parameters.like())
+    shares = batch.weights / batch.weights.sum()
+    mean_loss, d_scores = loss.value_and_gradient(weights.output(pooled), batch.targets, shares)
+    d_pooled = weights.output.backward(pooled, d_scores, network.parameters.like().group("readout"))
     d_hidden = pool.d_hidden(d_pooled, packing, 0, buffers.of("readout"))
     errors = np.zeros((packing.n_rows, network.n_hidden)) if d_hidden is None else d_hidden[packing.reversed_rows]
     errors[: packing.n_sequences] += pool.d_final_hidden(d_pooled, 0, packing.n_steps)

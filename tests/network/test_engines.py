@@ -69,6 +69,28 @@ def test_output_layers_are_a_product_and_biases(engine, dtype):
 
 @each_engine
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("has_memory", [False, True], ids=["new memory", "given memory"])
+def test_output_layers_carry_errors_back_through_their_last_weights(engine, dtype, has_memory):
+    generator = np.random.default_rng(0)
+    hidden, d_scores, weight, d_weight = (generator.normal(size=shape) for shape in ((7, 5), (7, 3), (5, 3), (5, 3)))
+    bias, d_bias = generator.normal(size=(2, 3))
+    stale = ENGINES[engine].output_layer(weight.astype(dtype), np.zeros(3, dtype), for_backward=True)
+    last = (weight.astype(dtype) * 2, bias.astype(dtype))
+    layer = ENGINES[engine].output_layer(*last, for_backward=True, earlier=stale)
+    gradient = {"weight": d_weight.astype(dtype), "bias": d_bias.astype(dtype)}
+    out = np.full((7, 5), np.nan, dtype) if has_memory else None
+    d_hidden = layer.backward(hidden.astype(dtype), d_scores.astype(dtype), gradient, out)
+    assert d_hidden.dtype == dtype
+    assert out is None or d_hidden is out
+    atol = 5e-6 if dtype == np.float32 else 1e-14
+    assert_allclose(layer(hidden.astype(dtype)), hidden @ (2 * weight) + bias, rtol=0, atol=atol)
+    assert_allclose(d_hidden, d_scores @ (2 * weight).T, rtol=0, atol=atol)
+    assert_allclose(gradient["weight"], d_weight + hidden.T @ d_scores, rtol=0, atol=atol)
+    assert_allclose(gradient["bias"], d_bias + d_scores.sum(axis=0), rtol=0, atol=atol)
+
+
+@each_engine
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_adam_is_its_formula(engine, dtype):
     generator = np.random.default_rng(0)
     start = generator.normal(size=(3, 41))

@@ -410,6 +410,14 @@ def test_an_output_layer_is_a_product_and_biases(level, dtype, sizes):
 
 @each_level
 @each_dtype
+@pytest.mark.parametrize("sizes", [*OUTPUT_SIZES, (600, 33, 9)], ids=str)  # the last one's rows are taken in parts
+def test_an_output_layer_carries_errors_back(level, dtype, sizes):
+    actual, expected = OutputRun(level, dtype, *sizes).backward()
+    assert_near(actual, expected, rtol=RTOL[dtype])
+
+
+@each_level
+@each_dtype
 @pytest.mark.parametrize("n_outputs", [1, 3, 21, 70])
 def test_a_row_has_the_same_scores_alone_and_with_any_others(level, dtype, n_outputs):
     run = OutputRun(level, dtype, 29, 35, n_outputs)
@@ -746,6 +754,28 @@ def test_packing_an_output_layer_refuses_arrays_that_are_not_what_it_needs(name,
     arguments = {name: run.arrays[name] for name in ("weight", "bias")} | {"panels": run.panels}
     run.kernel.pack(**arguments)
     assert_refused(run.kernel.pack, changed(arguments, name, FAULTS[fault]))
+
+
+@needs_levels
+@pytest.mark.parametrize("name", ["weight", "panels"])
+@pytest.mark.parametrize("fault", FAULTS)
+def test_packing_the_transposed_output_layer_refuses_arrays_that_are_not_what_it_needs(name, fault):
+    run = OutputRun(LEVELS[0], np.float64, 4, 5, 3)
+    arguments = {"weight": run.arrays["weight"], "panels": run.transposed}
+    run.kernel.pack_transposed(**arguments)
+    assert_refused(run.kernel.pack_transposed, changed(arguments, name, FAULTS[fault]))
+
+
+@needs_levels
+@pytest.mark.parametrize("name", ["panels", "hidden", "d_scores", "d_weight", "d_bias", "d_hidden"])
+@pytest.mark.parametrize("fault", [*FAULTS, "read-only"])
+def test_the_backward_pass_of_an_output_layer_refuses_arrays_that_are_not_what_it_needs(name, fault):
+    if fault == "read-only" and name in ("panels", "hidden", "d_scores"):
+        pytest.skip("it is only read")
+    run = OutputRun(LEVELS[0], np.float64, 4, 5, 3)
+    arguments = run.backward_arguments()
+    run.kernel.backward(**arguments)
+    assert_refused(run.kernel.backward, changed(arguments, name, (FAULTS | {"read-only": read_only})[fault]))
 
 
 @needs_levels

@@ -104,6 +104,6 @@ def test_an_unpickled_network_computes_with_its_own_live_parameters():
     network = make_network("gru", bidirectional=True)
     unpickled = pickle.loads(pickle.dumps(network))
     pooled = np.ones((1, network.n_hidden))
-    assert_array_equal(unpickled.scores(pooled), network.scores(pooled))
+    assert_array_equal(unpickled.prepare().output(pooled), network.prepare().output(pooled))
     unpickled.parameters.vector[...] = 0
-    assert_array_equal(unpickled.scores(pooled), np.zeros((1, 2)))
+    assert_array_equal(unpickled.prepare().output(pooled), np.zeros((1, 2)))

@@ -112,7 +112,8 @@ class Witness:
         hidden = [self.hidden(index, x) for index, x in enumerate(sequences)]
         pooled = np.array([np.concatenate([POOLS[name](h) for name in names]) for h in hidden])
         weights = self.dataset.weights[chosen]
-        losses = 0.5 * np.mean((self.network.scores(pooled) - self.dataset.targets[chosen]) ** 2, axis=1)
+        scores = self.network.prepare(for_backward=False).output(pooled)
+        losses = 0.5 * np.mean((scores - self.dataset.targets[chosen]) ** 2, axis=1)
         return np.average(losses, weights=weights)
 
     def gradient(self, array):

@@ -63,9 +63,15 @@ class CompiledEngine(NumpyEngine):
         """Return the compiled lookup."""
         return CompiledLookup(embedding)
 
-    def output_layer(self, weight: np.ndarray, bias: np.ndarray) -> OutputLayer:
-        """Return the compiled output layer."""
-        return CompiledOutputLayer(weight, bias)
+    def output_layer(
+        self, weight: np.ndarray, bias: np.ndarray, for_backward: bool = False, earlier: OutputLayer | None = None
+    ) -> OutputLayer:
+        """Return the compiled output layer; ``earlier``, with other weights, if it is given."""
+        if not isinstance(earlier, CompiledOutputLayer):
+            n_pooled, n_outputs = weight.shape
+            earlier = CompiledOutputLayer(n_pooled, n_outputs, weight.dtype)
+        earlier.pack(weight, bias, for_backward)
+        return earlier
 
     def stepper(
         self,
@@ -158,20 +164,37 @@ class CompiledOutputLayer:
 
     Parameters
     ----------
-    weight : ndarray of shape (n_pooled, n_outputs)
-    bias : ndarray of shape (n_outputs,)
+    n_pooled, n_outputs : int
+    dtype : dtype
     """
 
-    def __init__(self, weight: np.ndarray, bias: np.ndarray) -> None:
-        self.kernel, self.n_outputs = kernels.output_kernel_for(weight.dtype), len(bias)
-        self.panels = aligned_empty(self.kernel.panels_size(*weight.shape), weight.dtype)
+    def __init__(self, n_pooled: int, n_outputs: int, dtype: np.dtype) -> None:
+        self.kernel, self.n_outputs = kernels.output_kernel_for(dtype), n_outputs
+        self.panels = aligned_empty(self.kernel.panels_size(n_pooled, n_outputs), dtype)
+        self._transposed: np.ndarray | None = None
+
+    def pack(self, weight: np.ndarray, bias: np.ndarray, for_backward: bool) -> None:
+        """Read the weights, (n_pooled, n_outputs), and biases, (n_outputs,)."""
         self.kernel.pack(weight, bias, self.panels)
+        if for_backward:
+            if self._transposed is None:
+                self._transposed = aligned_empty(self.kernel.transposed_panels_size(*weight.shape), weight.dtype)
+            self.kernel.pack_transposed(weight, self._transposed)
 
     def __call__(self, hidden: np.ndarray) -> np.ndarray:
-        """Return scores, (n, n_outputs), of pooled or hidden states, (n, n_pooled)."""
+        """See :class:`OutputLayer`."""
         scores = np.empty((len(hidden), self.n_outputs), hidden.dtype)
         self.kernel.run(self.panels, np.ascontiguousarray(hidden), scores)
         return scores
+
+    def backward(
+        self, hidden: np.ndarray, d_scores: np.ndarray, gradient: dict[str, np.ndarray], out: np.ndarray | None = None
+    ) -> np.ndarray:
+        """See :class:`OutputLayer`."""
+        d_hidden = np.empty(hidden.shape, hidden.dtype) if out is None else out
+        own = (np.ascontiguousarray(hidden), np.ascontiguousarray(d_scores))
+        self.kernel.backward(self._transposed, *own, gradient["weight"], gradient["bias"], d_hidden)
+        return d_hidden
 
 
 class CompiledRecurrence:

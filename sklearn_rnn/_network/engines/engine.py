@@ -1,4 +1,4 @@
-"""The contract of an engine: recurrences, embeddings, the output layer of predictions, steps of streams, Adam's update.
+"""The contract of an engine: recurrences, embeddings, the output layer, steps of streams, Adam's update.
 
 An engine takes arrays and cells, and nothing of the network that calls it.
 """
@@ -17,8 +17,6 @@ from sklearn_rnn._network.cells.cell import Cell, RowValues, Tape
 from sklearn_rnn._network.embedding import Embedding
 from sklearn_rnn._network.readouts import LoopsOverSteps
 from sklearn_rnn._network.scaling_of_steps import StepScaling
-
-OutputLayer = Callable[[np.ndarray], np.ndarray]  # from (n, n_pooled) to raw scores (n, n_outputs)
 
 
 class Recurrence(Protocol):
@@ -71,6 +69,33 @@ class Lookup(Protocol):
 
     def backward(self, rows: np.ndarray, d_inputs: np.ndarray, d_tables: list[np.ndarray]) -> None:
         """See :meth:`Embedding.backward`."""
+
+
+class OutputLayer(Protocol):
+    """The output layer h V + c as an engine runs it, with the weights that it was given last."""
+
+    def __call__(self, hidden: np.ndarray) -> np.ndarray:
+        """Return raw scores, (n, n_outputs), of pooled states or of every step's h, (n, n_pooled)."""
+
+    def backward(
+        self, hidden: np.ndarray, d_scores: np.ndarray, gradient: dict[str, np.ndarray], out: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Carry the error of scores back to what the layer reads, and add the gradients of its parameters.
+
+        Parameters
+        ----------
+        hidden : ndarray of shape (n, n_pooled)
+            Of which the scores are.
+        d_scores : ndarray of shape (n, n_outputs)
+        gradient : dict of str to ndarray
+            "weight" (n_pooled, n_outputs) and "bias" (n_outputs,), to which the gradients are added.
+        out : ndarray of shape (n, n_pooled), or None
+            Memory for the result.
+
+        Returns
+        -------
+        d_hidden : ndarray of shape (n, n_pooled)
+        """
 
 
 class RunningArrays(NamedTuple):
@@ -130,8 +155,22 @@ class Engine(ABC):
         """Return the lookup of an embedding."""
 
     @abstractmethod
-    def output_layer(self, weight: np.ndarray, bias: np.ndarray) -> OutputLayer:
-        """Return the output layer h V + c for predictions, given V (n_pooled, n_outputs) and c (n_outputs,)."""
+    def output_layer(
+        self, weight: np.ndarray, bias: np.ndarray, for_backward: bool = False, earlier: OutputLayer | None = None
+    ) -> OutputLayer:
+        """Return the output layer h V + c.
+
+        Parameters
+        ----------
+        weight : ndarray of shape (n_pooled, n_outputs)
+            V.
+        bias : ndarray of shape (n_outputs,)
+            c.
+        for_backward : bool, default=False
+            Whether the layer has a backward pass.
+        earlier : OutputLayer or None, default=None
+            One for other values of the same parameters, which may change to the one to return.
+        """
 
     @abstractmethod
     def stepper(
@@ -153,7 +192,7 @@ class Engine(ABC):
         weights : list
             Of each layer, from ``recurrence.prepare``; of bidirectional layers, those of both directions one after the
             other.
-        output : callable
+        output : OutputLayer
             From :meth:`output_layer`.
         pools : tuple of str
             Keys of READOUTS: the pools whose states the output layer reads side by side. Empty if it reads the current

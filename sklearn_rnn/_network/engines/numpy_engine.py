@@ -14,6 +14,31 @@ from sklearn_rnn._network.readouts import LoopsOverSteps, NumpyLoops
 from sklearn_rnn._network.scaling_of_steps import StepScaling
 
 
+class NumpyOutputLayer:
+    """The output layer over live parameters.
+
+    Parameters
+    ----------
+    weight : ndarray of shape (n_pooled, n_outputs)
+    bias : ndarray of shape (n_outputs,)
+    """
+
+    def __init__(self, weight: np.ndarray, bias: np.ndarray) -> None:
+        self._weight, self._bias = weight, bias
+
+    def __call__(self, hidden: np.ndarray) -> np.ndarray:
+        """See :class:`OutputLayer`."""
+        return hidden @ self._weight + self._bias
+
+    def backward(
+        self, hidden: np.ndarray, d_scores: np.ndarray, gradient: dict[str, np.ndarray], out: np.ndarray | None = None
+    ) -> np.ndarray:
+        """See :class:`OutputLayer`."""
+        gradient["weight"] += hidden.T @ d_scores
+        gradient["bias"] += d_scores.sum(axis=0)
+        return np.matmul(d_scores, self._weight.T, out=out)
+
+
 class NumpyEngine(Engine):
     """Runs the equations as the cells' files show them."""
 
@@ -27,9 +52,11 @@ class NumpyEngine(Engine):
         """Return the embedding itself."""
         return embedding
 
-    def output_layer(self, weight: np.ndarray, bias: np.ndarray) -> OutputLayer:
-        """Return the product with the weights, plus the biases."""
-        return lambda hidden: hidden @ weight + bias
+    def output_layer(
+        self, weight: np.ndarray, bias: np.ndarray, for_backward: bool = False, earlier: OutputLayer | None = None
+    ) -> OutputLayer:
+        """Return products by BLAS."""
+        return NumpyOutputLayer(weight, bias)
 
     def stepper(
         self,

@@ -66,12 +66,24 @@ cdef extern from "kernels.h" nogil:
         void (*forward)(const Recurrence &, const ForwardArrays &) noexcept nogil
         void (*backward)(const Recurrence &, const BackwardArrays &) noexcept nogil
 
+    cdef struct OutputBackwardArrays:
+        const void *panels
+        const void *hidden
+        const void *d_scores
+        void *d_weight
+        void *d_bias
+        void *d_hidden
+
     cdef struct OutputKernels:
         int64_t (*panels_size)(int64_t n_hidden, int64_t n_outputs) noexcept nogil
+        int64_t (*transposed_panels_size)(int64_t n_hidden, int64_t n_outputs) noexcept nogil
         void (*pack)(int64_t n_hidden, int64_t n_outputs, const void *weight, const void *bias,
                      void *panels) noexcept nogil
         void (*run)(int64_t n_rows, int64_t n_hidden, int64_t n_outputs, const void *panels, const void *hidden,
                     void *scores) noexcept nogil
+        void (*pack_transposed)(int64_t n_hidden, int64_t n_outputs, const void *weight, void *panels) noexcept nogil
+        void (*backward)(int64_t n_rows, int64_t n_hidden, int64_t n_outputs,
+                         const OutputBackwardArrays &) noexcept nogil
 
     cdef struct Adam:
         double beta_1, beta_2, epsilon, step, scale
@@ -767,6 +779,36 @@ cdef class OutputKernel:
         cdef void *to = data_of(scores, "scores", self.type_number, n_rows * n_outputs, True)
         with nogil:
             self.kernels.run(n_rows, n_hidden, n_outputs, panel, h, to)
+
+    def transposed_panels_size(self, n_hidden, n_outputs):
+        """Number of elements of the panels that :meth:`backward` reads."""
+        return self.kernels.transposed_panels_size(n_hidden, n_outputs)
+
+    def pack_transposed(self, np.ndarray weight not None, panels):
+        """Write V, (n_hidden, n_outputs), into ``panels``, in the order of :meth:`backward`."""
+        require_axes("weight", weight, 2)
+        cdef int64_t n_hidden = weight.shape[0], n_outputs = weight.shape[1]
+        cdef void *v = data_of(weight, "weight", self.type_number, n_hidden * n_outputs)
+        cdef int64_t size = self.kernels.transposed_panels_size(n_hidden, n_outputs)
+        cdef void *to = data_of(panels, "panels", self.type_number, size, True)
+        with nogil:
+            self.kernels.pack_transposed(n_hidden, n_outputs, v, to)
+
+    def backward(self, panels, np.ndarray hidden not None, np.ndarray d_scores not None, d_weight, d_bias, d_hidden):
+        """Overwrite ``d_hidden``, (n_rows, n_hidden), and add to ``d_weight`` and ``d_bias``."""
+        require_axes("hidden", hidden, 2)
+        require_axes("d_scores", d_scores, 2)
+        cdef int64_t n_rows = hidden.shape[0], n_hidden = hidden.shape[1], n_outputs = d_scores.shape[1]
+        cdef int kind = self.type_number
+        cdef OutputBackwardArrays arrays
+        arrays.panels = data_of(panels, "panels", kind, self.kernels.transposed_panels_size(n_hidden, n_outputs))
+        arrays.hidden = data_of(hidden, "hidden", kind, n_rows * n_hidden)
+        arrays.d_scores = data_of(d_scores, "d_scores", kind, n_rows * n_outputs)
+        arrays.d_weight = data_of(d_weight, "d_weight", kind, n_hidden * n_outputs, True)
+        arrays.d_bias = data_of(d_bias, "d_bias", kind, n_outputs, True)
+        arrays.d_hidden = data_of(d_hidden, "d_hidden", kind, n_rows * n_hidden, True)
+        with nogil:
+            self.kernels.backward(n_rows, n_hidden, n_outputs, arrays)
 
 
 include "int8.pxi"

@@ -34,7 +34,8 @@ constexpr CellKernels CELLS[] = {FOR_CELLS(kernels_of, real)};
 
 template <class real>
 constexpr OutputKernels output_kernels_of() {
-    return {output_panels_size<real>, pack_output<real>, output<real>};
+    return {output_panels_size<real>, transposed_size<real>,        pack_output<real>,
+            output<real>,             pack_output_transposed<real>, output_backward<real>};
 }
 
 template <class real>

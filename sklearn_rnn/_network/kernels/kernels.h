@@ -67,14 +67,27 @@ struct CellKernels {
     void (*backward)(const Recurrence &, const BackwardArrays &);
 };
 
-// The output layer of predictions: scores = h V + c.
+struct OutputBackwardArrays {
+    const void *panels;    // IN  from pack_transposed
+    const void *hidden;    // IN  (n_rows, n_hidden)
+    const void *d_scores;  // IN  (n_rows, n_outputs)
+    void *d_weight;        // IN, OUT (n_hidden, n_outputs): adds the gradient; so does the next one
+    void *d_bias;          // IN, OUT (n_outputs,)
+    void *d_hidden;        // OUT (n_rows, n_hidden)
+};
+
+// The output layer: scores = h V + c.
 struct OutputKernels {
     int64_t (*panels_size)(int64_t n_hidden, int64_t n_outputs);
+    int64_t (*transposed_panels_size)(int64_t n_hidden, int64_t n_outputs);
     // IN weight V (n_hidden, n_outputs), bias c (n_outputs,); OUT panels (panels_size,).
     void (*pack)(int64_t n_hidden, int64_t n_outputs, const void *weight, const void *bias, void *panels);
     // IN panels from pack, hidden (n_rows, n_hidden); OUT scores (n_rows, n_outputs).
     void (*run)(int64_t n_rows, int64_t n_hidden, int64_t n_outputs, const void *panels, const void *hidden,
                 void *scores);
+    // IN weight V; OUT panels (transposed_panels_size,).
+    void (*pack_transposed)(int64_t n_hidden, int64_t n_outputs, const void *weight, void *panels);
+    void (*backward)(int64_t n_rows, int64_t n_hidden, int64_t n_outputs, const OutputBackwardArrays &);
 };
 
 // The inputs of the first layer: the numbers of a row, then a vector for each of its codes. Code 0 has the vector 0,

@@ -1,8 +1,9 @@
-// The output layer of predictions: scores = h V + c. The bits of a row do not depend on the other rows: a sequence has
-// the same scores alone, in any batch, and step by step.
+// The output layer: scores = h V + c. The bits of a row do not depend on the other rows: a sequence has the same scores
+// alone, in any batch, and step by step.
 #pragma once
 #include "kernels.h"
-#include "tiles.hpp"
+#include "panels.hpp"
+#include "products.hpp"
 
 namespace {
 
@@ -27,22 +28,56 @@ void pack_output(int64_t n_hidden, int64_t n_outputs, const void *weight, const 
     });
 }
 
+// Columns of to (n_rows, n_columns) = the start of a product and its sums, of a panel of `n_vectors` vectors of columns.
+template <class real>
+void multiply_panel(const Product<real> &product, int n_vectors, int64_t n_rows, int64_t column, int64_t n_columns,
+                    real *to) {
+    Sums<real> sums;
+    for_rows(n_vectors, 0, n_rows, [&](int n, int64_t first) {
+        multiply_tile(product, n_vectors, first, n, sums.values, n_vectors * LANES<real>);
+        store_sums(sums.values, n, n_vectors, to + first * n_columns + column, n_columns, n_columns - column);
+    });
+}
+
 template <class real>
 void output(int64_t n_rows, int64_t n_hidden, int64_t n_outputs, const void *panels, const void *hidden,
             void *scores) {
     const SubnormalsAreZero mode;
     const real *panel = static_cast<const real *>(panels);
     const Factor<real> rows{n_hidden, static_cast<const real *>(hidden), n_hidden};
-    real *score = static_cast<real *>(scores);
-    Sums<real> sums;
     for_groups<real>(4, n_outputs, [&](int n_vectors, int64_t column) {
         const int width = n_vectors * LANES<real>;
         const Product<real> product{panel, 0, {rows, NO_FACTOR<real>}, panel + width};
-        for_rows(n_vectors, 0, n_rows, [&](int n, int64_t first) {
-            multiply_tile(product, n_vectors, first, n, sums.values, width);
-            store_sums(sums.values, n, n_vectors, score + first * n_outputs + column, n_outputs, n_outputs - column);
-        });
+        multiply_panel(product, n_vectors, n_rows, column, n_outputs, static_cast<real *>(scores));
         panel += (1 + n_hidden) * width;
+    });
+}
+
+// The weights' gradient is summed for this number of rows at a time, which stay in the second-level cache.
+constexpr int64_t ROWS_AT_ONCE = 256;
+
+template <class real>
+void pack_output_transposed(int64_t n_hidden, int64_t n_outputs, const void *weight, void *panels) {
+    pack_transposed_weights(n_hidden, n_outputs, static_cast<const real *>(weight), static_cast<real *>(panels));
+}
+
+// d_hidden = d_scores V^T; d_weight += hidden^T d_scores, and d_bias += the sum of the rows of d_scores.
+template <class real>
+void output_backward(int64_t n_rows, int64_t n_hidden, int64_t n_outputs, const OutputBackwardArrays &arrays) {
+    const SubnormalsAreZero mode;
+    const real *d_scores = static_cast<const real *>(arrays.d_scores);
+    const real *hidden = static_cast<const real *>(arrays.hidden);
+    for (int64_t row = 0; row < n_rows; row += ROWS_AT_ONCE) {
+        const int64_t n = smaller(ROWS_AT_ONCE, n_rows - row);
+        add_product(n, n_hidden, n_outputs, hidden + row * n_hidden, n_hidden, d_scores + row * n_outputs, n_outputs,
+                    static_cast<real *>(arrays.d_weight), n_outputs);
+        add_rows(n, n_outputs, d_scores + row * n_outputs, n_outputs, static_cast<real *>(arrays.d_bias));
+    }
+    const Factor<real> rows{n_outputs, d_scores, n_outputs};
+    Product<real> product{ZEROS<real>, 0, {rows, NO_FACTOR<real>}, static_cast<const real *>(arrays.panels)};
+    for_transposed_panels<real>(n_hidden, [&](int n_vectors, int64_t unit) {
+        multiply_panel(product, n_vectors, n_rows, unit, n_hidden, static_cast<real *>(arrays.d_hidden));
+        product.panel += n_outputs * n_vectors * LANES<real>;
     });
 }
 

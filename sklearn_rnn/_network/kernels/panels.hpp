@@ -97,11 +97,15 @@ void pack_forward(int64_t n_features, int64_t n_units, const void *input, const 
     });
 }
 
+template <class real>
+int64_t transposed_size(int64_t n_rows, int64_t n_columns) {
+    const int64_t n_vectors = (n_rows + LANES<real> - 1) / LANES<real>;
+    return n_vectors * LANES<real> * n_columns;
+}
+
 template <class Cell>
 int64_t transposed_panels_size(int64_t n_rows, int64_t n_units) {
-    using real = typename Cell::real;
-    const int64_t n_vectors = (n_rows + LANES<real> - 1) / LANES<real>;
-    return n_vectors * LANES<real> * Cell::N_GATES * n_units;
+    return transposed_size<typename Cell::real>(n_rows, Cell::N_GATES * n_units);
 }
 
 // Calls function(number of vectors, first unit) for each panel of transposed weights: up to 4 whole vectors of units,
@@ -114,12 +118,8 @@ INLINE void for_transposed_panels(int64_t n_units, const Function &function) {
 }
 
 // Panels of transposed weights. A row is a unit or a feature.
-template <class Cell>
-void pack_transposed(int64_t n_rows, int64_t n_units, const void *all_weights, void *panels) {
-    using real = typename Cell::real;
-    const int64_t n_columns = Cell::N_GATES * n_units;
-    const real *weights = static_cast<const real *>(all_weights);
-    real *panel = static_cast<real *>(panels);
+template <class real>
+void pack_transposed_weights(int64_t n_rows, int64_t n_columns, const real *weights, real *panel) {
     for_transposed_panels<real>(n_rows, [&](int n_vectors, int64_t row) {
         const int width = n_vectors * LANES<real>;
         for (int first = 0; first < width; first += LANES<real>) {
@@ -135,6 +135,13 @@ void pack_transposed(int64_t n_rows, int64_t n_units, const void *all_weights, v
         }
         panel += n_columns * width;
     });
+}
+
+template <class Cell>
+void pack_transposed(int64_t n_rows, int64_t n_units, const void *weights, void *panels) {
+    using real = typename Cell::real;
+    pack_transposed_weights(n_rows, Cell::N_GATES * n_units, static_cast<const real *>(weights),
+                            static_cast<real *>(panels));
 }
 
 }  // namespace

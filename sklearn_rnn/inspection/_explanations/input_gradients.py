@@ -267,8 +267,9 @@ class Passes:
         """
         network, d_inputs = self._network, np.empty_like(inputs)
         steps, pool, pooled = self._forward(inputs, packing, sequences, output)
-        d_scores = output.derivative(network.scores(pooled), sequences)
-        d_pooled = network.scores_backward(pooled, d_scores, self._of_parameters)
+        output_layer = self._prepared.output
+        d_scores = output.derivative(output_layer(pooled), sequences)
+        d_pooled = output_layer.backward(pooled, d_scores, self._of_parameters.group("readout"))
         d_state = network.d_final_state(pool.d_final_hidden(d_pooled, 0, packing.n_steps))
         for segment, hidden, tape in steps.backward():
             d_hidden = pool.d_hidden(d_pooled, tape.packing, segment.start, self._memory.work.of("readout"))
@@ -288,7 +289,8 @@ class Passes:
             self._prepared, inputs, packing, state, self._memory.work, keeps_hidden=pool.needs_hidden
         ):
             pool.add(hidden, chunk, first_step)
-        return output.values(network.scores(pool.finish(network.final_hidden(state))), sequences)
+        scores = self._prepared.output(pool.finish(network.final_hidden(state)))
+        return output.values(scores, sequences)
 
     def _forward(
         self, inputs: np.ndarray, packing: Packing, sequences: np.ndarray, output: ExplainedOutput
