@@ -87,9 +87,21 @@ class Problem:
         part.d_hidden = None if self.d_hidden is None else self.d_hidden[rows]
         return part
 
+    def backwards(self):
+        """Return the problem whose sequences have their steps in reverse order."""
+        other = copy.copy(self)
+        other.x = in_reverse(self.x, self.packing)
+        other.d_hidden = None if self.d_hidden is None else in_reverse(self.d_hidden, self.packing)
+        return other
+
     def rows_of(self, place):
         """Rows of the sequence at a place, step by step."""
         return np.flatnonzero(self.packing.sequence_of_row == place)
+
+
+def in_reverse(rows, packing):
+    """Return a copy of rows, with the steps of each sequence in reverse order."""
+    return rows[packing.reversed_rows]
 
 
 class Forward(NamedTuple):
@@ -110,6 +122,7 @@ class KernelRun:
 
     kernel_class = Kernel
     n_threads = 1
+    is_reverse = False
 
     def __init__(self, level, problem, new=full_of_nan):
         self.kernel = self.kernel_class(level, problem.cell, problem.activation, problem.dtype)
@@ -153,7 +166,8 @@ class KernelRun:
         arguments = self.forward_arguments(keeps_tape, keeps_hidden)
         self.kernel.forward(**arguments)
         states = arguments["hidden"]
-        hidden = states[self.problem.packing.n_sequences :] if keeps_hidden else None
+        first, packing = 0 if self.is_reverse else self.problem.packing.n_sequences, self.problem.packing
+        hidden = states[first : first + packing.n_rows] if keeps_hidden else None
         return Forward(hidden, arguments["final_state"], (states, arguments["tape"]))
 
     def backward_arguments(self, tape, n_delta_rows=None):
@@ -197,6 +211,36 @@ class KernelRun:
         forward = self.forward()
         results = {"hidden": forward.hidden, "final_state": forward.final_state}
         return results | self.backward(forward.tape, n_delta_rows)
+
+
+class InPlaceRun(KernelRun):
+    """A kernel that writes h into columns of a wider array: the first ones, or, if ``is_reverse``, the last.
+
+    With ``is_reverse`` it reads the steps from the last to the first. ``wider`` is that array, with ``n_beyond`` more
+    rows in front and behind.
+    """
+
+    def __init__(self, level, problem, new=full_of_nan, *, is_reverse=True, n_beyond=1):
+        super().__init__(level, problem, new)
+        self.is_reverse, self.n_beyond = is_reverse, n_beyond
+
+    def own(self, wider):
+        """The rows and columns of ``wider`` that the kernel may touch."""
+        n_units, rows = self.problem.n_units, wider[self.n_beyond : len(wider) - self.n_beyond]
+        return rows[:, -n_units:] if self.is_reverse else rows[:, :n_units]
+
+    def forward_arguments(self, keeps_tape=True, keeps_hidden=True):
+        """All arguments of ``Kernel.forward``, by name."""
+        arguments = super().forward_arguments(keeps_tape, keeps_hidden)
+        if keeps_hidden:
+            n_rows, n_units = arguments["hidden"].shape
+            self.wider = self.new((n_rows + 2 * self.n_beyond, 2 * n_units + 1), self.problem.dtype)
+            arguments["hidden"] = self.own(self.wider)
+        return arguments | {"is_reverse": self.is_reverse}
+
+    def backward_arguments(self, tape, n_delta_rows=None):
+        """All arguments of ``Kernel.backward``, by name."""
+        return super().backward_arguments(tape, n_delta_rows) | {"is_reverse": self.is_reverse}
 
 
 class Int8Run(KernelRun):
@@ -403,6 +447,13 @@ GUARDED_SIZES = [
     {"lengths": [3] * 17 + [1] * 4, "n_features": 2, "n_units": 10},
     {"lengths": [2, 1, 0], "n_features": 2, "n_units": 33},
 ]
+# Sequences of equal lengths for both directions.
+IN_PLACE_SIZES = [
+    {"lengths": [1], "n_features": 1, "n_units": 1},
+    {"lengths": [3] * 17, "n_features": 2, "n_units": 10},
+    {"lengths": [4] * 7, "n_features": 9, "n_units": 67},
+    {"lengths": [40], "n_features": 1, "n_units": 33},
+]
 # Enough work for several threads.
 SHARED_SIZES = {"lengths": range(40), "n_features": 3, "n_units": 67}
 # Pools of a stepper: the output layer reads them side by side.
@@ -459,6 +510,23 @@ def run_between_guards(level):
                 run = KernelRun(level, Problem(cell, activation, dtype, **SHARED_SIZES), new)
                 run.n_threads = 3
                 assert all(np.isfinite(array).all() for array in run.both().values())
+
+
+def run_in_place_between_guards(level):
+    """Run both directions in place in guarded memory; print each problem first."""
+    for side in ("front", "end"):
+        new = GuardedMemory(side)
+        for cell, activation in CELLS:
+            for dtype in DTYPES:
+                for sizes in IN_PLACE_SIZES:
+                    for is_reverse in (False, True):
+                        print(side, cell, activation, dtype.__name__, sizes, is_reverse, flush=True)
+                        problem = Problem(cell, activation, dtype, **sizes)
+                        run = InPlaceRun(level, problem, new, is_reverse=is_reverse, n_beyond=0)
+                        results = run.both(n_delta_rows=max(problem.packing.batch_sizes))
+                        final_state = run.forward(keeps_tape=False, keeps_hidden=False).final_state
+                        np.testing.assert_array_equal(final_state, results["final_state"])
+                        assert all(np.isfinite(array).all() for array in results.values())
 
 
 def run_int8_between_guards(level):

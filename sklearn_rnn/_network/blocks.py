@@ -23,7 +23,6 @@ LARGEST_BLOCK = 256
 SMALLEST_WORK = 2**23
 SMALLEST_TRAINING = 2**24
 SMALLEST_SHARED_TRAINING = 2**26
-MOST_SHARED_INPUTS = 2**20  # numbers of a batch: the reverse direction copies those of a block
 USUAL_WORK = 2**24
 # Of a call that one thread may run without a pause: Ctrl-C waits some milliseconds for its end.
 WORK_OF_CALL = 2 * SMALLEST_WORK
@@ -58,9 +57,7 @@ def training_blocks(
         return [indices]
     most_steps = n_steps if steps_at_once is None else min(n_steps, steps_at_once)
     work_per_step = 3 * network.work_per_row  # forward, and twice as many backward
-    n_inputs = network.layers[0][0].n_features * n_sequences * n_steps
-    copies_many = network.is_bidirectional and n_inputs > MOST_SHARED_INPUTS
-    smallest = SMALLEST_TRAINING if network.recurrence.uses_blas or copies_many else SMALLEST_SHARED_TRAINING
+    smallest = SMALLEST_TRAINING if network.recurrence.uses_blas else SMALLEST_SHARED_TRAINING
     if work_per_step * n_sequences * most_steps < 2 * smallest:
         return [indices]
     work = work_per_step * int(np.minimum(lengths[indices], most_steps).sum())

@@ -46,7 +46,7 @@ class LayerPasses:
     """
 
     def __init__(self, layers: list[list[Direction]], recurrence: Recurrence) -> None:
-        self._layers, self._recurrence = layers, recurrence
+        self._layers, self._recurrence, self._in_place = layers, recurrence, recurrence.in_place
 
     def forward(
         self,
@@ -102,23 +102,18 @@ class LayerPasses:
         keeps_hidden: bool,
     ) -> tuple[np.ndarray | None, list[np.ndarray], list[Tape]]:
         """Run the directions of a layer; their hidden states are side by side and in time."""
-        both = None
-        if len(layer) > 1 and keeps_hidden:
-            n_units = sum(direction.n_units for direction in layer)
-            both = buffers.of(layer[0].name).array("both directions", (packing.n_rows, n_units), x.dtype)
+        n_sequences, both = packing.n_sequences, None
+        if len(layer) > 1 and keeps_hidden:  # with the initial h of one direction in front, of the other behind
+            shape = (packing.n_rows + 2 * n_sequences, sum(direction.n_units for direction in layer))
+            both = buffers.of(layer[0].name).array("both directions", shape, x.dtype)
         final_state, tapes = list[np.ndarray](), list[Tape]()
         for k, direction in enumerate(layer):
             own = (packing, state[k], weights[direction.name], buffers.of(direction.name))
-            hidden, after, tape = self._run(direction, x, *own, keeps_tape, keeps_hidden)
+            to = None if both is None else both[:, _columns(k, direction)]
+            hidden, after, tape = self._run(direction, x, *own, keeps_tape, keeps_hidden, to)
             final_state.append(after)
             tapes.append(tape)
-            if both is not None and hidden is not None:
-                in_time = both[:, _columns(k, direction)]
-                if direction.is_reverse:
-                    packing.write_reversed(hidden, in_time)
-                else:
-                    in_time[...] = hidden
-        return hidden if both is None else both, final_state, tapes
+        return hidden if both is None else both[n_sequences:-n_sequences], final_state, tapes
 
     def backward(
         self,
@@ -193,13 +188,22 @@ class LayerPasses:
         buffers: Buffers,
         keeps_tape: bool,
         keeps_hidden: bool,
+        to: np.ndarray | None,
     ) -> tuple[np.ndarray | None, np.ndarray, Tape]:
-        """Run one direction of a layer; the hidden states are in the order in which it reads the steps."""
+        """Run one direction of a layer; if there are two, its hidden states go ``to`` its own columns."""
+        arguments = (packing, state, weights, buffers, keeps_tape, keeps_hidden)
+        if self._in_place is not None and packing.is_dense:
+            first = packing.n_sequences if direction.is_reverse else 0
+            own = None if to is None else to[first : first + packing.n_sequences + packing.n_rows]
+            return self._in_place.forward(x, *arguments, direction.is_reverse, own)
         if direction.is_reverse:  # the same recurrence over the rows counted from each sequence's end
             # Those of the first layer are freed with the batch that they come from: its features may be many.
             is_first = direction in self._layers[0]
             x = packing.write_reversed(x, np.empty_like(x)) if is_first else _reversed(x, packing, buffers, "x")
-        return self._recurrence.forward(x, packing, state, weights, buffers, keeps_tape, keeps_hidden)
+        hidden, final_state, tape = self._recurrence.forward(x, *arguments)
+        if to is not None and hidden is not None:
+            _write_in_time(hidden, direction, packing, to[packing.n_sequences : -packing.n_sequences])
+        return hidden, final_state, tape
 
     def _run_back(
         self,
@@ -213,10 +217,11 @@ class LayerPasses:
         needs_d_x: bool,
     ) -> tuple[np.ndarray | None, np.ndarray]:
         """Carry the error back through one direction of a layer."""
-        if direction.is_reverse and d_hidden is not None:
+        is_copied = direction.is_reverse and not tape.is_reverse
+        if is_copied and d_hidden is not None:
             d_hidden = _reversed(d_hidden, tape.packing, buffers, "d_hidden")
         d_x, d_initial = self._recurrence.backward(tape, d_hidden, d_state, weights, d_weights, buffers, needs_d_x)
-        if direction.is_reverse and d_x is not None:
+        if is_copied and d_x is not None:
             d_x = _reversed(d_x, tape.packing, buffers, "d_x in time")
         return d_x, d_initial
 
@@ -224,6 +229,14 @@ class LayerPasses:
 def _columns(k: int, direction: Direction) -> slice:
     """Return the columns of a layer's k-th direction among those of all its directions."""
     return slice(k * direction.n_units, (k + 1) * direction.n_units)
+
+
+def _write_in_time(hidden: np.ndarray, direction: Direction, packing: Packing, to: np.ndarray) -> None:
+    """Write the hidden states of a direction, in the order in which it read the steps, in that of time."""
+    if direction.is_reverse:
+        packing.write_reversed(hidden, to)
+    else:
+        to[...] = hidden
 
 
 def _reversed(rows: np.ndarray, packing: Packing, buffers: Buffers, name: str) -> np.ndarray:

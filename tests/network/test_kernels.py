@@ -21,6 +21,7 @@ from kernel_problems import (
     CELLS,
     EMBEDDING_SIZES,
     GUARDED_SIZES,
+    IN_PLACE_SIZES,
     INT8_LEVELS,
     LEVELS,
     OUTPUT_SIZES,
@@ -1108,6 +1109,7 @@ def test_kernels_stay_inside_their_arrays(level):
     n_int8_levels = 2 if level == "v4" and "v4_vnni" in INT8_LEVELS else 1
     n_runs = {
         "run_between_guards": 2 * len(CELLS) * 2 * (len(GUARDED_SIZES) * 2 + 1),
+        "run_in_place_between_guards": 2 * len(CELLS) * 2 * len(IN_PLACE_SIZES) * 2,
         "run_int8_between_guards": 2 * len(CELLS) * 2 * len(GUARDED_SIZES) * 2 * n_int8_levels,
         "run_outputs_and_steps_between_guards": 2 * 2 * (len(OUTPUT_SIZES) + len(CELLS) * len(POOLS)),
         "run_embeddings_between_guards": 2 * 2 * len(EMBEDDING_SIZES),

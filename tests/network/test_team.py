@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers import run_python
-from kernel_problems import LEVELS, Int8Run, KernelRun, Problem, each_cell, each_dtype, each_level
+from kernel_problems import LEVELS, InPlaceRun, Int8Run, KernelRun, Problem, each_cell, each_dtype, each_level
 from numpy.testing import assert_array_equal
 
 from sklearn_rnn import RNNClassifier, RNNRegressor
@@ -47,6 +47,19 @@ def test_the_bits_do_not_depend_on_the_number_of_threads(level, cell, activation
                 shared = results_of(run, n_threads, n_delta_rows)
                 for name, array in alone.items():
                     assert_array_equal(shared[name], array, err_msg=f"{name}, {n_threads} threads")
+
+
+@each_level
+@each_cell
+@each_dtype
+@pytest.mark.parametrize("is_reverse", [False, True])
+def test_the_bits_in_place_do_not_depend_on_the_number_of_threads(level, cell, activation, dtype, is_reverse):
+    run = InPlaceRun(level, Problem(cell, activation, dtype, LENGTHS["equal"], 70, 33), is_reverse=is_reverse)
+    for n_delta_rows in (None, 300):
+        alone = results_of(run, 1, n_delta_rows)
+        for n_threads in (2, 3, 50):
+            for name, array in results_of(run, n_threads, n_delta_rows).items():
+                assert_array_equal(array, alone[name], err_msg=f"{name}, {n_threads} threads")
 
 
 @needs_levels

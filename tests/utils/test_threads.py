@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import threadpoolctl
-from helpers import make_network, make_sequences, run_python
+from helpers import make_sequences, run_python
 from joblib import cpu_count, parallel_config
 from joblib.parallel import MultiprocessingBackend, SequentialBackend
 from numpy.testing import assert_array_equal
@@ -558,9 +558,3 @@ def test_cross_validation_in_processes_gives_the_scores_of_this_one():
     regressor = RNNRegressor((20,), max_iter=3, n_iter_no_change=np.inf, random_state=0)
     alone, in_processes = (cross_val_score(regressor, X, y, cv=2, n_jobs=n_jobs) for n_jobs in (None, 2))
     assert_array_equal(in_processes, alone)
-
-
-@pytest.mark.parametrize(("n_features", "n_blocks"), [(50, 1), (500, 2)])
-def test_batches_with_wide_inputs_have_smaller_blocks(n_features, n_blocks):
-    network = make_network("rnn", n_features=n_features, sizes=(8,), bidirectional=True)
-    assert len(trainer.training_blocks(network, np.full(64, 50), np.arange(64), 50)) == n_blocks

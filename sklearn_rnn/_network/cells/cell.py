@@ -23,15 +23,18 @@ class Tape(NamedTuple):
     packing : Packing
     x : ndarray of shape (n_rows, n_features)
     states : tuple of ndarray of shape (n_sequences + n_rows, n_units)
-        h (and other states) after every step, with the initial ones in front.
+        h (and other states) after every step, with the initial ones in front, or, with ``is_reverse``, behind.
     saved : tuple of ndarray
         The cell's own arrays.
+    is_reverse : bool
+        Whether the pass read the steps from the last to the first; see :class:`InPlaceRecurrence`.
     """
 
     packing: Packing
     x: np.ndarray
     states: tuple[np.ndarray, ...]
     saved: tuple[Any, ...] = ()
+    is_reverse: bool = False
 
 
 class RowValues(NamedTuple):
@@ -81,7 +84,8 @@ class Cell(ABC):
         Arrays of shape (n_rows, n_units) that a forward pass leaves on the tape, the states among them.
     """
 
-    uses_blas = True  # see Recurrence
+    uses_blas = True  # see Recurrence, also for the next one
+    in_place = None
     state_names: tuple[str, ...] = ("h",)
     n_gates = 1
     n_taped = 1

@@ -212,6 +212,11 @@ class CompiledRecurrence:
     def __init__(self, name: str, activation: str) -> None:
         self.name, self.activation = name, activation
 
+    @property
+    def in_place(self) -> CompiledRecurrence:
+        """The recurrence itself."""
+        return self
+
     def kernel(self, dtype: np.dtype) -> Any:
         """Return the kernel for a dtype."""
         return kernels.kernel_for(self.name, self.activation, dtype)
@@ -262,12 +267,15 @@ class CompiledRecurrence:
         buffers: Buffers,
         keeps_tape: bool = True,
         keeps_hidden: bool = True,
+        is_reverse: bool = False,
+        hidden: np.ndarray | None = None,
     ) -> tuple[np.ndarray | None, np.ndarray, Tape]:
-        """Run over all steps of a packed batch."""
+        """Run over all steps of a packed batch; see :class:`InPlaceRecurrence`."""
         n_sequences, n_units = packing.n_sequences, state.shape[2]
         kernel = weights.kernel
-        n_kept = packing.n_rows if keeps_hidden else n_sequences  # without, the last two steps' states take turns
-        hidden = buffers.array("h", (n_sequences + n_kept, n_units), state.dtype)
+        if hidden is None:
+            n_kept = packing.n_rows if keeps_hidden else n_sequences  # without, the last two steps' states take turns
+            hidden = buffers.array("h", (n_sequences + n_kept, n_units), state.dtype)
         saved = None
         if keeps_tape:
             saved = buffers.array("tape", (packing.n_rows, kernel.tape_row_size(n_units)), state.dtype)
@@ -282,9 +290,11 @@ class CompiledRecurrence:
             saved,
             keeps_hidden,
             n_threads=buffers.n_threads,
+            is_reverse=is_reverse,
         )
-        tape = Tape(packing, x, (hidden,), (saved,))
-        return hidden[n_sequences:] if keeps_hidden else None, final_state, tape
+        tape = Tape(packing, x, (hidden,), (saved,), is_reverse)
+        first = 0 if is_reverse else n_sequences
+        return hidden[first : first + packing.n_rows] if keeps_hidden else None, final_state, tape
 
     def backward(
         self,
@@ -314,6 +324,7 @@ class CompiledRecurrence:
             buffers.array("previous states", (0 if packing.is_dense else n_rows, n_units), dtype),
             d_x := buffers.array("d_x", x.shape, dtype) if needs_d_x else None,
             buffers.n_threads,
+            tape.is_reverse,
         )
         return d_x, d_state
 

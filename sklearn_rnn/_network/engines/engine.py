@@ -26,9 +26,15 @@ class Recurrence(Protocol):
     ----------
     uses_blas : bool
         Whether its passes multiply by BLAS, whose threads then need a limit.
+    in_place : InPlaceRecurrence or None
+        The same recurrence, if it runs both directions of a layer in place.
     """
 
     uses_blas: bool
+
+    @property
+    def in_place(self) -> InPlaceRecurrence | None:
+        """See above."""
 
     def prepare(self, weights: dict[str, np.ndarray], for_backward: bool, earlier: Any = None) -> Any:
         """See :meth:`Cell.prepare`."""
@@ -59,6 +65,29 @@ class Recurrence(Protocol):
 
     def row_values(self, n_units: int, dtype: np.dtype, keeps_hidden: bool = True) -> RowValues:
         """See :meth:`Cell.row_values`."""
+
+
+class InPlaceRecurrence(Protocol):
+    """A recurrence that runs both directions of a layer over the same rows, where all sequences are equally long."""
+
+    def forward(
+        self,
+        x: np.ndarray,
+        packing: Packing,
+        state: np.ndarray,
+        weights: Any,
+        buffers: Buffers,
+        keeps_tape: bool = True,
+        keeps_hidden: bool = True,
+        is_reverse: bool = False,
+        hidden: np.ndarray | None = None,
+    ) -> tuple[np.ndarray | None, np.ndarray, Tape]:
+        """Run over all steps, from the last to the first if ``is_reverse``; see :meth:`Cell.forward` for the others.
+
+        All rows are in the order of time. ``hidden``, (n_sequences + n_rows, n_units), is overwritten: h after every
+        step, with the initial h in front, or, if ``is_reverse``, behind. It may be a range of columns. ``backward``
+        reads the direction from the tape.
+        """
 
 
 class Lookup(Protocol):

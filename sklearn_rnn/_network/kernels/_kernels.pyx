@@ -23,6 +23,7 @@ cdef extern from "kernels.h" nogil:
         int64_t n_steps, n_sequences, n_features, n_units
         const int64_t *batch_sizes
         int activation, n_threads
+        bint is_reverse
 
     cdef struct ForwardArrays:
         const void *panels
@@ -30,6 +31,7 @@ cdef extern from "kernels.h" nogil:
         const void *initial_state
         void *final_state
         void *hidden
+        int64_t hidden_stride
         bint keeps_hidden
         void *tape
         void *work
@@ -39,6 +41,7 @@ cdef extern from "kernels.h" nogil:
         const void *input_panels
         const void *x
         const void *hidden
+        int64_t hidden_stride
         const void *tape
         const void *d_hidden
         int64_t d_hidden_stride
@@ -559,7 +562,8 @@ cdef class Kernel:
         with nogil:
             self.kernels.pack_transposed(n_rows, n_units, w, to)
 
-    cdef Recurrence sizes(self, np.ndarray batch_sizes, np.ndarray x, np.ndarray state) except *:
+    cdef Recurrence sizes(self, np.ndarray batch_sizes, np.ndarray x, np.ndarray state,
+                          bint is_reverse=False) except *:
         """Return the sizes of a packed batch; raise an error if the three arrays do not fit together."""
         cdef Recurrence size
         if x.ndim != 2 or state.ndim != 3 or state.shape[0] != self.n_states:
@@ -571,7 +575,7 @@ cdef class Kernel:
         size.n_steps, size.n_features = batch_sizes.shape[0], x.shape[1]
         size.n_sequences, size.n_units = state.shape[1], state.shape[2]
         size.batch_sizes = <const int64_t *> data_of(batch_sizes, "batch_sizes", np.NPY_INT64, size.n_steps)
-        size.activation, size.n_threads = self.activation, 1
+        size.activation, size.n_threads, size.is_reverse = self.activation, 1, is_reverse
         cdef int64_t n_rows = 0, before = size.n_sequences, t
         for t in range(size.n_steps):
             if not 0 <= size.batch_sizes[t] <= before:
@@ -580,6 +584,9 @@ cdef class Kernel:
             n_rows += before
         if n_rows != x.shape[0]:
             raise ValueError(f"x has {x.shape[0]} rows, but the sum of batch_sizes is {n_rows}: they must be equal.")
+        if is_reverse and n_rows != size.n_steps * size.n_sequences:
+            raise ValueError(f"batch_sizes has steps of less than {size.n_sequences} rows: with is_reverse, the kernel "
+                             "needs sequences of equal lengths.")
         return size
 
     cdef object read_panels(self, ForwardArrays &arrays, Recurrence size, panels, work):
@@ -594,7 +601,7 @@ cdef class Kernel:
 
     def forward(self, panels, np.ndarray batch_sizes not None, np.ndarray x not None,
                 np.ndarray initial_state not None, final_state, hidden, tape=None, bint keeps_hidden=True, work=None,
-                int n_threads=1):
+                int n_threads=1, bint is_reverse=False):
         """Run over all steps of a packed batch.
 
         Parameters
@@ -607,8 +614,8 @@ cdef class Kernel:
         final_state : ndarray of shape (n_states, n_sequences, n_units)
             Overwritten: each sequence's state after its own last step. May be ``initial_state`` itself.
         hidden : ndarray of shape (n_sequences + n_rows, n_units)
-            Overwritten: the initial h, then h after every step. Without ``keeps_hidden`` it is a work array of shape
-            (2 * n_sequences, n_units).
+            Overwritten: the initial h, then h after every step. May be a range of columns of a wider array. Without
+            ``keeps_hidden`` it is a work array of shape (2 * n_sequences, n_units).
         tape : ndarray of shape (n_rows, tape_row_size), or None
             Overwritten: the values that :meth:`backward` reads, in the kernel's own order. None if no backward pass
             follows.
@@ -618,8 +625,11 @@ cdef class Kernel:
             Work array of an :class:`Int8Kernel`; None: its memory is taken here.
         n_threads : int
             Threads that may run it, with the calling thread. The bits do not depend on it.
+        is_reverse : bool
+            Whether to read the steps from the last to the first, for sequences of equal lengths. The rows of all arrays
+            stay in the order of time; the initial h is behind the others in ``hidden``.
         """
-        cdef Recurrence size = self.sizes(batch_sizes, x, initial_state)
+        cdef Recurrence size = self.sizes(batch_sizes, x, initial_state, is_reverse)
         cdef int64_t n_rows = x.shape[0], n_states = size.n_sequences + n_rows, n_units = size.n_units
         cdef int kind = self.type_number
         cdef ForwardArrays arrays
@@ -631,8 +641,11 @@ cdef class Kernel:
             raise ValueError("keeps_hidden is False, but there is a tape: the backward pass needs h after every step.")
         arrays.keeps_hidden = keeps_hidden
         size.n_threads = n_threads
-        n_kept = n_states if keeps_hidden else 2 * size.n_sequences
-        arrays.hidden = data_of(hidden, "hidden", kind, n_kept * n_units, True)
+        if keeps_hidden:
+            arrays.hidden = self.rows_of(hidden, "hidden", n_states, n_units, &arrays.hidden_stride, True)
+        else:
+            arrays.hidden = data_of(hidden, "hidden", kind, 2 * size.n_sequences * n_units, True)
+            arrays.hidden_stride = n_units
         arrays.tape = NULL
         if tape is not None:
             arrays.tape = data_of(tape, "tape", kind, n_rows * self.kernels.tape_row_size(n_units), True)
@@ -650,8 +663,8 @@ cdef class Kernel:
 
     def backward(self, panels, input_panels, np.ndarray batch_sizes not None, np.ndarray x not None, hidden, tape,
                  d_hidden, np.ndarray d_state not None, dict d_weights not None, np.ndarray delta not None, previous,
-                 d_x=None, int n_threads=1):
-        """Carry the error back from the last step to the first.
+                 d_x=None, int n_threads=1, bint is_reverse=False):
+        """Carry the error back from the step that is read last to the first.
 
         Parameters
         ----------
@@ -673,10 +686,10 @@ cdef class Kernel:
             Work array; it has 0 rows if all sequences are equally long.
         d_x : ndarray of shape (n_rows, n_features), or None
             Overwritten: the gradient with respect to x.
-        n_threads : int
+        n_threads, is_reverse
             As in the forward pass.
         """
-        cdef Recurrence size = self.sizes(batch_sizes, x, d_state)
+        cdef Recurrence size = self.sizes(batch_sizes, x, d_state, is_reverse)
         size.n_threads = n_threads
         cdef int64_t n_rows = x.shape[0], n_features = size.n_features, n_units = size.n_units
         cdef int64_t n_columns = self.n_gates * n_units
@@ -684,11 +697,11 @@ cdef class Kernel:
         cdef BackwardArrays arrays
         arrays.panels = data_of(panels, "panels", kind, self.kernels.transposed_panels_size(n_units, n_units))
         arrays.x = data_of(x, "x", kind, n_rows * n_features)
-        arrays.hidden = data_of(hidden, "hidden", kind, (size.n_sequences + n_rows) * n_units)
+        arrays.hidden = self.rows_of(hidden, "hidden", size.n_sequences + n_rows, n_units, &arrays.hidden_stride)
         arrays.tape = data_of(tape, "tape", kind, n_rows * self.kernels.tape_row_size(n_units))
         arrays.d_hidden, arrays.d_hidden_stride = NULL, 0
         if d_hidden is not None:
-            arrays.d_hidden = self.rows_of(d_hidden, n_rows, n_units, &arrays.d_hidden_stride)
+            arrays.d_hidden = self.rows_of(d_hidden, "d_hidden", n_rows, n_units, &arrays.d_hidden_stride)
         arrays.d_state = data_of(d_state, "d_state", kind, d_state.size, True)
         arrays.d_input = data_of(d_weights["input"], "d_input", kind, n_features * n_columns, True)
         arrays.d_recurrent = data_of(d_weights["recurrent"], "d_recurrent", kind, n_units * n_columns, True)
@@ -713,16 +726,21 @@ cdef class Kernel:
         with nogil:
             self.kernels.backward(size, arrays)
 
-    cdef const void *rows_of(self, np.ndarray array, int64_t n_rows, int64_t n_columns, int64_t *stride) except NULL:
+    cdef void *rows_of(self, object argument, str name, int64_t n_rows, int64_t n_columns, int64_t *stride,
+                       bint is_written=False) except NULL:
         """Return a pointer to rows whose elements are contiguous; write their distance in elements to ``stride``."""
-        if (np.PyArray_TYPE(array) != self.type_number or not np.PyArray_ISBEHAVED_RO(array) or array.ndim != 2
+        require_axes(name, argument, 2)
+        cdef np.ndarray array = argument
+        if (np.PyArray_TYPE(array) != self.type_number or not np.PyArray_ISBEHAVED_RO(array)
                 or array.shape[0] != n_rows or array.shape[1] != n_columns
                 or (n_rows > 0 and n_columns > 1 and array.strides[1] != self.item_size)
                 or (n_rows > 1 and array.strides[0] < n_columns * self.item_size)
                 or array.strides[0] % self.item_size):
-            raise ValueError(f"d_hidden has dtype {array.dtype} and shape {(<object> array).shape}: the kernel needs "
-                             f"{n_rows} rows of {n_columns} contiguous, aligned elements of type "
+            raise ValueError(f"{name} has dtype {array.dtype}, shape {argument.shape} and strides {argument.strides}: "
+                             f"the kernel needs {n_rows} rows of {n_columns} contiguous, aligned elements of type "
                              f"{np.PyArray_DescrFromType(self.type_number)}.")
+        if is_written and not np.PyArray_ISWRITEABLE(array):
+            raise ValueError(f"{name} is read-only: the kernel writes into it.")
         stride[0] = array.strides[0] // self.item_size
         return np.PyArray_DATA(array)
 

@@ -6,8 +6,12 @@
 
 namespace {
 
-// The row in `hidden` of the states before step t, where `row` is the first row of step t: initial states come first.
+// The rows in `hidden` of the states after step t, whose first row is `row`, and of those before it: with the initial
+// states, these are the rows behind them in the reverse direction, and those in front of them otherwise.
+INLINE int64_t row_after(const Recurrence &size, int64_t row) { return size.is_reverse ? row : size.n_sequences + row; }
+
 INLINE int64_t row_before(const Recurrence &size, int64_t t, int64_t row) {
+    if (size.is_reverse) return row + size.n_sequences;
     return t == 0 ? 0 : size.n_sequences + row - size.batch_sizes[t - 1];
 }
 
@@ -133,10 +137,10 @@ void step_backward(const BackwardStep<real> &step, int64_t n, Rows with_next, Ro
         if (n_whole < step.n_units) backward_tail<Cell, IS_STEP>(step, n, with_next, at_end, n_whole, panel);
 }
 
-// Computes the deltas of some sequences, from the last step of the range to the first.
+// Computes the deltas of some sequences, from the last step of the range that is read to the first.
 template <class Cell, class real>
 void steps_backward(const Recurrence &size, const BackwardArrays &arrays, const Steps &steps, Rows rows) {
-    const int64_t n_units = size.n_units, stride = delta_row_size<Cell>(n_units);
+    const int64_t n_units = size.n_units, stride = delta_row_size<Cell>(n_units), h_stride = arrays.hidden_stride;
     const real *hidden = static_cast<const real *>(arrays.hidden), *tape = static_cast<const real *>(arrays.tape);
     const real *d_hidden = static_cast<const real *>(arrays.d_hidden);
     const real *panels = static_cast<const real *>(arrays.panels);
@@ -144,14 +148,14 @@ void steps_backward(const Recurrence &size, const BackwardArrays &arrays, const 
     BackwardStep<real> step{};
     step.tail = &tail;
     step.n_units = n_units, step.activation = size.activation;
-    step.d_hidden_stride = arrays.d_hidden_stride, step.delta_stride = stride;
+    step.h_stride = h_stride, step.d_hidden_stride = arrays.d_hidden_stride, step.delta_stride = stride;
     step.d_h = static_cast<real *>(arrays.d_state), step.d_c = step.d_h + size.n_sequences * n_units;
-    int64_t row = steps.row + steps.n_rows, n_next = 0;
-    for (int64_t t = steps.last - 1; t >= steps.first; t--) {
-        const int64_t n = size.batch_sizes[t];
-        row -= n;
-        const int64_t now = size.n_sequences + row, before = row_before(size, t, row);
-        step.h = hidden + now * n_units, step.previous_h = hidden + before * n_units;
+    int64_t row = size.is_reverse ? steps.row : steps.row + steps.n_rows, n_next = 0;
+    for (int64_t k = 0; k < steps.last - steps.first; k++) {
+        const int64_t t = size.is_reverse ? steps.first + k : steps.last - 1 - k, n = size.batch_sizes[t];
+        row += size.is_reverse ? n_next : -n;
+        step.h = hidden + row_after(size, row) * h_stride;
+        step.previous_h = hidden + row_before(size, t, row) * h_stride;
         step.tape = tape + row * tape_row_size<Cell>(n_units);
         if (d_hidden) step.d_hidden = d_hidden + row * arrays.d_hidden_stride;
         step.delta = static_cast<real *>(arrays.delta) + (row - steps.row) * stride;
@@ -199,28 +203,28 @@ void compute_d_x(const Recurrence &size, Rows rows, const real *delta, const rea
 
 // Adds the rows of a gradient that belong to a part of the weights, of which `n_before` rows come before its first one.
 template <class real>
-void add_part_of_product(int64_t n_rows, Rows part, int64_t n_before, int64_t n_a, int64_t n_b, const real *a,
+void add_part_of_product(int64_t n_rows, Rows part, int64_t n_before, const Factor<real> &a, int64_t n_b,
                          const real *b, int64_t stride_b, real *c, int64_t stride_c) {
-    const Rows own = Rows{n_before, n_before + n_a}.from(part.start).until(part.stop);
-    const int64_t first = own.start - n_before;
-    if (own.start < own.stop)
-        add_product(n_rows, own.stop - own.start, n_b, a + first, n_a, b, stride_b, c + first * stride_c, stride_c);
+    const Rows own = Rows{n_before, n_before + a.n}.from(part.start).until(part.stop);
+    const int64_t n = own.stop - own.start, first = own.start - n_before;
+    if (n > 0) add_product(n_rows, n, n_b, a.rows + first, a.stride, b, stride_b, c + first * stride_c, stride_c);
 }
 
 // Part k of n_parts of what the deltas of a range of steps add: its rows of the weights, the features' then the units',
 // its columns of the biases, and its rows of d_x, if d_x is wanted.
 template <class Cell, class real>
-void add_products(const Recurrence &size, const BackwardArrays &arrays, const Steps &steps, const real *previous,
-                  int k, int n_parts) {
+void add_products(const Recurrence &size, const BackwardArrays &arrays, const Steps &steps,
+                  const Factor<real> &previous, int k, int n_parts) {
     const int64_t n_units = size.n_units, n_features = size.n_features, n_rows = steps.n_rows;
     const int64_t stride = delta_row_size<Cell>(n_units), n_columns = Cell::N_GATES * n_units;
-    const real *x = static_cast<const real *>(arrays.x), *delta = static_cast<const real *>(arrays.delta);
+    const real *delta = static_cast<const real *>(arrays.delta);
+    const Factor<real> x{n_features, static_cast<const real *>(arrays.x) + steps.row * n_features, n_features};
     const auto share = [&](int64_t n) INLINE_LAMBDA { return Rows{n * k / n_parts, n * (k + 1) / n_parts}; };
     const Rows own = share(n_features + n_units);
-    add_part_of_product(n_rows, own, n_features, n_units, n_columns, previous, delta, stride,
+    add_part_of_product(n_rows, own, n_features, previous, n_columns, delta, stride,
                         static_cast<real *>(arrays.d_recurrent), n_columns);
     for_segments<Cell>(n_units, [&](int64_t column, int64_t delta_column, int64_t n) {
-        add_part_of_product(n_rows, own, 0, n_features, n, x + steps.row * n_features, delta + delta_column, stride,
+        add_part_of_product(n_rows, own, 0, x, n, delta + delta_column, stride,
                             static_cast<real *>(arrays.d_input) + column, n_columns);
         add_biases(size, steps, share(n), delta + delta_column, stride, static_cast<real *>(arrays.d_bias) + column);
     });
@@ -237,6 +241,14 @@ INLINE bool has_previous_states(const Recurrence &size, const Steps &steps) {
     return size.batch_sizes[steps.last - 1] == size.n_sequences;
 }
 
+// h before each row of a range of steps: in `hidden`, or the copies of it.
+template <class real>
+Factor<real> previous_states(const Recurrence &size, const BackwardArrays &arrays, const Steps &steps) {
+    const int64_t n_units = size.n_units, row = row_before(size, steps.first, steps.row), stride = arrays.hidden_stride;
+    if (!has_previous_states(size, steps)) return {n_units, static_cast<const real *>(arrays.previous), n_units};
+    return {n_units, static_cast<const real *>(arrays.hidden) + row * stride, stride};
+}
+
 // Copies h before each row of some sequences to `previous`.
 template <class real>
 void copy_previous_states(const Recurrence &size, const BackwardArrays &arrays, const Steps &steps, Rows rows) {
@@ -246,33 +258,45 @@ void copy_previous_states(const Recurrence &size, const BackwardArrays &arrays, 
     int64_t row = steps.row;
     for (int64_t t = steps.first; t < steps.last; t++) {
         const int64_t n = size.batch_sizes[t];
-        copy_rows(to, hidden + row_before(size, t, row) * n_units, rows.until(n), n_units);
+        const real *before = hidden + row_before(size, t, row) * arrays.hidden_stride;
+        copy_rows(rows.until(n), n_units, before, arrays.hidden_stride, to, n_units);
         to += n * n_units, row += n;
     }
 }
 
-// From the last step to the first, for a range of steps at a time: computes the deltas, then their products while the
-// deltas are still in the cache.
+// The range of steps that are read before another range, with at most `n_most` rows.
+INLINE Steps range_before(const Recurrence &size, const Steps &other, int64_t n_most) {
+    if (size.is_reverse) {
+        Steps steps{other.last, other.last, other.row + other.n_rows, 0};
+        for (; steps.last < size.n_steps && steps.n_rows + size.n_sequences <= n_most; steps.last++)
+            steps.n_rows += size.n_sequences;
+        return steps;
+    }
+    Steps steps{other.first, other.first, other.row, 0};
+    while (steps.first > 0 && steps.n_rows + size.batch_sizes[steps.first - 1] <= n_most)
+        steps.n_rows += size.batch_sizes[--steps.first];
+    steps.row -= steps.n_rows;
+    return steps;
+}
+
+// From the step that is read last to the first, for a range of steps at a time: computes the deltas, then their
+// products while the deltas are still in the cache.
 template <class Cell>
 void backward(const Recurrence &size, const BackwardArrays &arrays) {
     using real = typename Cell::real;
-    const real *hidden = static_cast<const real *>(arrays.hidden);
-    Steps steps{size.n_steps, size.n_steps, all_steps(size).n_rows, 0};
-    while (steps.first > 0) {
-        steps.last = steps.first, steps.n_rows = 0;
-        while (steps.first > 0 && steps.n_rows + size.batch_sizes[steps.first - 1] <= arrays.n_delta_rows)
-            steps.n_rows += size.batch_sizes[--steps.first];
-        steps.row -= steps.n_rows;
+    const bool is_reverse = size.is_reverse;
+    const int64_t n_all = all_steps(size).n_rows;
+    Steps steps = is_reverse ? Steps{0, 0, 0, 0} : Steps{size.n_steps, size.n_steps, n_all, 0};
+    while (is_reverse ? steps.last < size.n_steps : steps.first > 0) {
+        steps = range_before(size, steps, arrays.n_delta_rows);
         const int n_parts = count_parts<Cell>(size, steps.n_rows);
-        const bool is_copied = !has_previous_states(size, steps);
         for_sequences<Cell>(size, steps, n_parts, [&](Rows rows) {
             steps_backward<Cell, real>(size, arrays, steps, rows);
-            if (is_copied) copy_previous_states<real>(size, arrays, steps, rows);
+            if (!has_previous_states(size, steps)) copy_previous_states<real>(size, arrays, steps, rows);
         });
-        const real *previous = is_copied ? static_cast<const real *>(arrays.previous) : hidden + steps.row * size.n_units;
         for_parts(size.n_threads, n_parts, [&](int k) {
             const SubnormalsAreZero mode;
-            add_products<Cell>(size, arrays, steps, previous, k, n_parts);
+            add_products<Cell>(size, arrays, steps, previous_states<real>(size, arrays, steps), k, n_parts);
         });
     }
 }

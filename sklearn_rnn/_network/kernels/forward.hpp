@@ -127,34 +127,42 @@ void step_forward(const ForwardStep<real> &step, int64_t n, Rows rows, const rea
 template <class Cell, class RunStep>
 INLINE void forward_steps(const Recurrence &size, const ForwardArrays &arrays, Rows rows, const RunStep &run_step) {
     using real = typename Cell::real;
-    const int64_t n_units = size.n_units, state_size = size.n_sequences * n_units;
+    const int64_t n_units = size.n_units, state_size = size.n_sequences * n_units, stride = arrays.hidden_stride;
     const real *initial = static_cast<const real *>(arrays.initial_state);
-    real *final_state = static_cast<real *>(arrays.final_state), *hidden = static_cast<real *>(arrays.hidden);
-    copy_rows(hidden, initial, rows, n_units);
+    real *final_state = static_cast<real *>(arrays.final_state);
     if (final_state != initial)
         for (int state = 0; state < Cell::N_STATES; state++)
-            copy_rows(final_state + state * state_size, initial + state * state_size, rows, n_units);
+            copy_rows(rows, n_units, initial + state * state_size, n_units, final_state + state * state_size, n_units);
     const TailLayout<real> tail(n_units, size.n_sequences);
     ForwardStep<real> step{};
     step.tail = &tail;
     step.n_features = size.n_features, step.n_units = n_units, step.activation = size.activation;
     step.x = static_cast<const real *>(arrays.x), step.tape = static_cast<real *>(arrays.tape);
-    step.previous_h = hidden, step.h = hidden + state_size;
     step.c = final_state + state_size;  // updated at its final place; only LSTM has c
+    step.h_stride = stride;
+    real *before = static_cast<real *>(arrays.hidden);
+    step.h = before + size.n_sequences * stride;
+    const int64_t sign = size.is_reverse ? -1 : 1;  // of the way from a step's rows to those that are read next
+    if (size.is_reverse) {  // from the last step on, with the initial h behind its rows
+        const int64_t first_row = (size.n_steps - 1) * size.n_sequences;
+        step.x += first_row * size.n_features;
+        if (step.tape) step.tape += first_row * tape_row_size<Cell>(n_units);
+        if (arrays.keeps_hidden) before = step.h + first_row * stride, step.h = before - size.n_sequences * stride;
+    }
+    copy_rows(rows, n_units, initial, n_units, before, stride);
     for (int64_t t = 0; t < size.n_steps; t++) {
         const int64_t n = size.batch_sizes[t];
-        copy_rows(final_state, step.previous_h, rows.from(n), n_units);
+        step.previous_h = before;
+        copy_rows(rows.from(n), n_units, step.previous_h, stride, final_state, n_units);
         rows = rows.until(n);
         run_step(step, n, rows);
-        step.x += n * size.n_features;
-        step.previous_h = step.h;
-        if (arrays.keeps_hidden)
-            step.h += n * n_units;
-        else
-            step.h = step.h == hidden ? hidden + state_size : hidden;
-        if (step.tape) step.tape += n * tape_row_size<Cell>(n_units);
+        step.x += sign * n * size.n_features;
+        if (step.tape) step.tape += sign * n * tape_row_size<Cell>(n_units);
+        // In a work array two places take turns.
+        real *const next_h = arrays.keeps_hidden ? step.h + sign * n * stride : before;
+        before = step.h, step.h = next_h;
     }
-    copy_rows(final_state, step.previous_h, rows, n_units);
+    copy_rows(rows, n_units, before, stride, final_state, n_units);
 }
 
 template <class Cell>

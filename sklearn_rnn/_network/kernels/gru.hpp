@@ -31,7 +31,7 @@ struct GRUCell {
     static INLINE void forward_state(const ForwardStep<real> &step, const Vector &at, real *tape,
                                      const Vec<real> *kept) {
         const Vec<real> z = kept[0], n = tanh<real>(kept[1]);
-        at.store_to(step.h, step.n_units, n + z * (at.load_from(step.previous_h, step.n_units) - n));
+        at.store_to(step.h, step.h_stride, n + z * (at.load_from(step.previous_h, step.h_stride) - n));
         if (tape) store<real>(tape + 2 * LANES<real>, n);
     }
 
@@ -42,7 +42,7 @@ struct GRUCell {
         const int64_t n_units = step.n_units, stride = step.delta_stride;
         const Vec<real> r = record<real>(tape, 0), z = record<real>(tape, 1);
         const Vec<real> n = record<real>(tape, 2), q = record<real>(tape, 3);
-        const Vec<real> h_before = at.load_from(step.previous_h, n_units);
+        const Vec<real> h_before = at.load_from(step.previous_h, step.h_stride);
         const Vec<real> delta_n = d_h * (1 - z) * (1 - n * n);
         at.store_to(step.delta, stride, delta_n * q * r * (1 - r));
         at.store_to(step.delta + n_units, stride, d_h * (h_before - n) * z * (1 - z));

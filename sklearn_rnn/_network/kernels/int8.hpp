@@ -141,12 +141,12 @@ struct RoundedRows {
         return n_rows * (n_groups_of(n) * 4 + static_cast<int64_t>(sizeof(real)));
     }
 
-    RoundedRows(const real *values, int64_t n_rows, int64_t n, void *memory) {
-        const int64_t n_groups = n_groups_of(n), size = n_groups * GROUP;
+    RoundedRows(const Factor<real> &values, int64_t n_rows, void *memory) {
+        const int64_t n_groups = n_groups_of(values.n), size = n_groups * GROUP;
         Integer *to = static_cast<Integer *>(memory);
         real *scale = reinterpret_cast<real *>(to + n_rows * size);
         for (int64_t row = 0; row < n_rows; row++)
-            scale[row] = round_row(values + row * n, n, size, to + row * size);
+            scale[row] = round_row(values.rows + row * values.stride, values.n, size, to + row * size);
         integers = {n_groups, to};
         scales = scale;
     }
@@ -202,8 +202,8 @@ void int8_step(const ForwardStep<real> &step, int64_t n, int64_t n_sequences, co
     const bool has_input_scales = *parts.template take<int64_t>(HEADER) != 0;
     char *work_of_h = static_cast<char *>(work);
     char *work_of_x = work_of_h + RoundedRows<real>::n_bytes(n_sequences, step.n_units);
-    const RoundedRows<real> h(step.previous_h, n, step.n_units, work_of_h);
-    const RoundedRows<real> x(step.x, has_input_scales ? n : 0, step.n_features, work_of_x);
+    const RoundedRows<real> h(step.states(), n, work_of_h);
+    const RoundedRows<real> x(step.inputs(), has_input_scales ? n : 0, work_of_x);
     for_int8_panels<Cell>(step.n_units, [&](const ForwardPanel &shape) {
         const real *biases = parts.take_vectors(shape.biases);
         const real *input = has_input_scales ? nullptr : parts.take_vectors(shape.columns * step.n_features);

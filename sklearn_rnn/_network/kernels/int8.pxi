@@ -70,11 +70,12 @@ cdef class Int8Kernel(Kernel):
 
     def forward(self, panels, np.ndarray batch_sizes not None, np.ndarray x not None,
                 np.ndarray initial_state not None, final_state, hidden, tape=None, bint keeps_hidden=True, work=None,
-                int n_threads=1):
+                int n_threads=1, bint is_reverse=False):
         """As of a :class:`Kernel`, but without a tape, and in one thread."""
         if tape is not None:
             raise ValueError("tape is given, but weights in 8 bits have no backward pass that could read it.")
-        super().forward(panels, batch_sizes, x, initial_state, final_state, hidden, None, keeps_hidden, work)
+        super().forward(panels, batch_sizes, x, initial_state, final_state, hidden, None, keeps_hidden, work,
+                        is_reverse=is_reverse)
 
     cdef object read_panels(self, ForwardArrays &arrays, Recurrence size, panels, work):
         """Set the panels, which must be of these sizes, and the work array."""

@@ -10,16 +10,20 @@ struct Recurrence {
     const int64_t *batch_sizes;  // (n_steps,), non-increasing, at most n_sequences
     int activation;              // an Activation; only the simple cell reads it
     int n_threads;               // that may run the passes, with the calling thread; it has no effect on the bits
+    bool is_reverse;             // true: steps are read from the last to the first, and all have n_sequences rows
 };
 
-// Arrays are contiguous, of float or double. n_rows is the sum of batch_sizes. IN: read; OUT: overwritten.
+// Arrays are contiguous, of float or double, and their rows are in the order of time. n_rows is the sum of batch_sizes.
+// IN: read; OUT: overwritten. hidden has the initial h in front of the rows, or, if is_reverse, behind them.
 struct ForwardArrays {
     const void *panels;         // IN  from pack_forward
     const void *x;              // IN  (n_rows, n_features)
     const void *initial_state;  // IN  (n_states, n_sequences, n_units)
     void *final_state;          // OUT (n_states, n_sequences, n_units); may be the initial one
-    void *hidden;               // OUT (n_sequences + n_rows, n_units): the initial h, then h after every step;
+    void *hidden;               // OUT (n_sequences + n_rows, n_units), a row every hidden_stride elements: the
+                                // initial h, and h after every step;
                                 // or a work array (2 * n_sequences, n_units) that holds two steps' h in turn
+    int64_t hidden_stride;      // n_units for a work array
     bool keeps_hidden;          // true: hidden has every step; false: hidden is the work array, and tape is null
     void *tape;                 // OUT for the backward pass, n_rows * tape_row_size elements; or null
     void *work;                 // work array of Int8CellKernels::work_size; the other kernels do not read it
@@ -28,8 +32,9 @@ struct ForwardArrays {
 struct BackwardArrays {
     const void *panels;        // IN  from pack_transposed of the recurrent weights
     const void *input_panels;  // IN  from pack_transposed of the input weights; null if d_x is null
-    const void *x;             // IN  as in the forward pass; so are the next two
+    const void *x;             // IN  as in the forward pass; so are the next three
     const void *hidden;        // IN
+    int64_t hidden_stride;
     const void *tape;          // IN
     const void *d_hidden;      // IN  (n_rows, n_units), a row every d_hidden_stride elements; or null
     int64_t d_hidden_stride;

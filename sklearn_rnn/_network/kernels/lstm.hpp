@@ -27,7 +27,7 @@ struct LSTMCell {
 
     template <class Vector>
     static INLINE void forward_state(const ForwardStep<real> &step, const Vector &at, real *, const Vec<real> *kept) {
-        at.store_to(step.h, step.n_units, kept[0] * tanh<real>(kept[1]));
+        at.store_to(step.h, step.h_stride, kept[0] * tanh<real>(kept[1]));
     }
 
     // d_c_t = d_h_t o (1 - tanh(c_t)^2) + d_c_{t+1} f_{t+1};   a delta is the gradient of a gate's argument.

@@ -37,7 +37,7 @@ struct SimpleCell {
 
     template <class Vector>
     static INLINE void forward_gates(const ForwardStep<real> &step, const Vector &at, real *, Vec<real> *) {
-        at.store_to(step.h, step.n_units, activate<real>(step.activation, at.sum(0)));
+        at.store_to(step.h, step.h_stride, activate<real>(step.activation, at.sum(0)));
     }
 
     template <class Vector>
@@ -47,7 +47,7 @@ struct SimpleCell {
     template <class Vector>
     static INLINE void backward_epilogue(const BackwardStep<real> &step, const Vector &at, Vec<real> d_h,
                                          const real *) {
-        const Vec<real> h = at.load_from(step.h, step.n_units);
+        const Vec<real> h = at.load_from(step.h, step.h_stride);
         at.store_to(step.delta, step.delta_stride, d_h * derivative<real>(step.activation, h));
     }
 };

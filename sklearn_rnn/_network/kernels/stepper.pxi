@@ -120,8 +120,7 @@ cdef class Stepper:
     cdef vector[Recurrence] sizes
     cdef vector[ForwardArrays] layers
     cdef size_t n_directions, n_layers
-    cdef vector[vector[char]] hidden_of_steps  # of each direction, for several steps at once
-    cdef vector[vector[char]] reversed_inputs, joined  # of each layer of two directions: its input and its h
+    cdef vector[vector[char]] hidden_of_steps  # of each layer, for several steps at once
     cdef vector[int64_t] batch_sizes  # the same
     cdef const void *output_panels
     cdef int64_t *n_steps
@@ -175,8 +174,7 @@ cdef class Stepper:
             self.add_direction(kernel, panels_of_direction, batch_sizes, state)
             n_hidden += self.sizes.back().n_units
             hidden = self.layers.back().final_state
-        self.reversed_inputs.push_back(vector[char]())
-        self.joined.push_back(vector[char]())
+        self.hidden_of_steps.push_back(vector[char]())
         if self.n_directions == 2:
             if n_hidden != 2 * self.sizes.back().n_units:
                 raise ValueError("the two directions of a layer have different numbers of units.")
@@ -199,10 +197,10 @@ cdef class Stepper:
         arrays.final_state = data_of(state, "state", kind, state.size, True)
         arrays.initial_state = arrays.final_state
         arrays.hidden = data_of(work, "work", kind, work.size, True)
+        arrays.hidden_stride = size.n_units
         arrays.keeps_hidden, arrays.tape = False, NULL
         self.sizes.push_back(size)
         self.layers.push_back(arrays)
-        self.hidden_of_steps.push_back(vector[char]())
         return 0
 
     cdef int add_readout(self, output_panels, tuple pools, list pooled) except -1:
@@ -377,17 +375,16 @@ cdef class Stepper:
 
     cdef int take_memory(self, int64_t n_rows, int64_t item_size, bint of_each) except -1:
         """Take all memory for rows of several steps, before the first change of a state."""
-        cdef size_t depth, place
-        for place in range(self.layers.size()):
-            depth = place // self.n_directions
-            if self.n_directions == 2:
-                self.reversed_inputs[depth].resize(n_rows * self.sizes[place].n_features * item_size + ALIGNMENT)
-            if self.keeps_hidden(depth, of_each):
-                n_values = (self.n_sequences + n_rows) * self.sizes[place].n_units
-                self.hidden_of_steps[place].resize(n_values * item_size + ALIGNMENT)
-                if self.n_directions == 2:
-                    self.joined[depth].resize(2 * n_rows * self.sizes[place].n_units * item_size + ALIGNMENT)
+        cdef size_t depth
+        for depth in range(self.n_layers):
+            if self.keeps_hidden(depth, of_each):  # with the initial h of each direction
+                n_values = (n_rows + self.n_directions * self.n_sequences) * self.n_hidden_of(depth)
+                self.hidden_of_steps[depth].resize(n_values * item_size + ALIGNMENT)
         return 0
+
+    cdef int64_t n_hidden_of(self, size_t depth) noexcept nogil:
+        """Return the number of units of all directions of a layer."""
+        return self.n_directions * self.sizes[depth * self.n_directions].n_units
 
     cdef bint keeps_hidden(self, size_t depth, bint of_each) noexcept nogil:
         """Whether a layer's h after every one of several steps is needed."""
@@ -420,38 +417,17 @@ cdef class Stepper:
         cdef size_t k, place = depth * self.n_directions
         cdef Recurrence size
         cdef ForwardArrays arrays
+        cdef int64_t n_hidden = self.n_hidden_of(depth), n_initial = self.n_sequences * n_hidden
+        cdef char *hidden = aligned(self.hidden_of_steps[depth].data())
         for k in range(self.n_directions):
             size, arrays = self.sizes[place + k], self.layers[place + k]
-            size.n_steps, size.batch_sizes = n_steps, self.batch_sizes.data()
+            size.n_steps, size.batch_sizes, size.is_reverse = n_steps, self.batch_sizes.data(), k == 1
             arrays.x, arrays.keeps_hidden = x, keeps_hidden
-            if k == 1:
-                arrays.x = self.in_reverse(depth, x, n_steps, self.n_sequences * size.n_features * item_size)
-            if keeps_hidden:
-                arrays.hidden = aligned(self.hidden_of_steps[place + k].data())
+            if keeps_hidden:  # side by side
+                arrays.hidden = hidden + <int64_t> k * (n_initial + size.n_units) * item_size
+                arrays.hidden_stride = n_hidden
             self.kernels.forward(size, arrays)
-        if self.n_directions == 2 and keeps_hidden:
-            return self.side_by_side(depth, n_steps, size.n_units * item_size)
-        return <const char *> arrays.hidden + self.n_sequences * size.n_units * item_size  # after the initial h
-
-    cdef const char *in_reverse(self, size_t depth, const char *x, int64_t n_steps, int64_t n_bytes) noexcept nogil:
-        """Return a copy of the steps, of ``n_bytes`` each, from the last one to the first."""
-        cdef int64_t t
-        cdef char *to = aligned(self.reversed_inputs[depth].data())
-        for t in range(n_steps):
-            memcpy(to + t * n_bytes, x + (n_steps - 1 - t) * n_bytes, n_bytes)
-        return to
-
-    cdef const char *side_by_side(self, size_t depth, int64_t n_steps, int64_t n_bytes) noexcept nogil:
-        """Return h of both directions after every step, in rows of twice ``n_bytes``."""
-        cdef int64_t t, i, n = self.n_sequences
-        cdef char *to = aligned(self.joined[depth].data())
-        cdef const char *forward = aligned(self.hidden_of_steps[2 * depth].data()) + n * n_bytes
-        cdef const char *backward = aligned(self.hidden_of_steps[2 * depth + 1].data()) + n * n_bytes
-        for t in range(n_steps):
-            for i in range(n):
-                memcpy(to + 2 * (t * n + i) * n_bytes, forward + (t * n + i) * n_bytes, n_bytes)
-                memcpy(to + (2 * (t * n + i) + 1) * n_bytes, backward + ((n_steps - 1 - t) * n + i) * n_bytes, n_bytes)
-        return to
+        return hidden + n_initial * item_size
 
     cdef void join_final(self, int64_t item_size) noexcept nogil:
         """Write the final h of both directions of the last layer side by side."""

@@ -113,11 +113,13 @@ struct Rows {
     INLINE int64_t last_block(int64_t n) const { return start + (stop - start - 1) / n * n; }
 };
 
-// Copies rows of `n_units` numbers from and to the same places.
+// Copies rows of `n_units` numbers; each array has its own stride.
 template <class real>
-INLINE void copy_rows(real *to, const real *from, Rows rows, int64_t n_units) {
-    if (rows.start < rows.stop)
-        memcpy(to + rows.start * n_units, from + rows.start * n_units, (rows.stop - rows.start) * n_units * sizeof(real));
+INLINE void copy_rows(Rows rows, int64_t n_units, const real *from, int64_t from_stride, real *to, int64_t to_stride) {
+    const bool is_one_piece = from_stride == n_units && to_stride == n_units && rows.start < rows.stop;
+    const int64_t n_rows = is_one_piece ? rows.stop - rows.start : 1;  // of a copy
+    for (int64_t row = rows.start; row < rows.stop; row += n_rows)
+        memcpy(to + row * to_stride, from + row * from_stride, n_rows * n_units * sizeof(real));
 }
 
 // The arrays of one step, each at its first row; row i belongs to sequence i.
@@ -127,10 +129,11 @@ struct ForwardStep {
     int activation;
     const real *x, *previous_h;
     real *h, *c, *tape;  // c is updated in place; tape may be null
+    int64_t h_stride;    // of h and previous_h
     const TailLayout<real> *tail;
 
     INLINE Factor<real> inputs() const { return {n_features, x, n_features}; }
-    INLINE Factor<real> states() const { return {n_units, previous_h, n_units}; }
+    INLINE Factor<real> states() const { return {n_units, previous_h, h_stride}; }
 };
 
 template <class real>
@@ -138,7 +141,7 @@ struct BackwardStep {
     int64_t n_units;
     int activation;
     const real *h, *previous_h, *tape, *d_hidden;
-    int64_t d_hidden_stride, delta_stride;
+    int64_t h_stride, d_hidden_stride, delta_stride;
     const real *next_delta;
     real *d_h, *d_c, *delta;
     const TailLayout<real> *tail;

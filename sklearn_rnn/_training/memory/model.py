@@ -82,33 +82,42 @@ class MemoryModel:
 
     # ---- Bytes ---------------------------------------------------------------------------------------
 
-    def tape(self, n_rows: int) -> int:
-        """Return the bytes of the tape of ``n_rows`` rows, which begins with the states before them."""
-        network = self.network
-        values = self._n_inputs + sum(values.tape for values in self._values)
-        if self._has_masks:  # otherwise a layer reads the hidden states of the layer below in place
-            values += network.n_units - network.n_hidden
-        if network.is_bidirectional:  # both directions side by side, and the inputs of the reverse ones
-            values += network.n_units
-            values += sum(forward.n_features for forward, _ in network.layers[1:])
-        return n_rows * values * self._item_size + self.state
-
-    def work(self, n_rows: int, is_ragged: bool = False) -> int:
-        """Return the bytes of the arrays of a backward pass over ``n_rows`` rows, beside the tape.
+    def tape(self, n_rows: int, is_ragged: bool = False) -> int:
+        """Return the bytes of the tape of ``n_rows`` rows, which begins with the states before them.
 
         ``is_ragged`` is for a batch as large as this one, of sequences that are not equally long.
         """
+        network, n_sequences = self.network, self.packing.n_sequences
+        values = self._n_inputs + sum(values.tape for values in self._values)
+        if self._has_masks:  # otherwise a layer reads the hidden states of the layer below in place
+            values += network.n_units - network.n_hidden
+        n_values = n_rows * values
+        if network.is_bidirectional:  # room for the states before the first step in front of the rows and behind them
+            n_values += n_sequences * network.n_units
+        if self._has_copies(is_ragged):  # both directions side by side, and the inputs of the reverse ones
+            n_values += (n_rows + n_sequences) * network.n_units
+            n_values += n_rows * sum(forward.n_features for forward, _ in network.layers[1:])
+        return n_values * self._item_size + self.state
+
+    def work(self, n_rows: int, is_ragged: bool = False) -> int:
+        """Return the bytes of the arrays of a backward pass over ``n_rows`` rows, beside the tape; as :meth:`tape`."""
         is_dense = self.packing.is_dense and not is_ragged
         n_values = n_rows * self._keeps_hidden * self.network.n_hidden  # the errors from the readout
         for direction, values in zip(self.network.directions, self._values):
             n_work_rows = min(n_rows, max(self.packing.n_sequences, values.max_work_rows))
             previous = 0 if is_dense else direction.n_units  # h before every step is a copy
             n_values += n_work_rows * (values.work + previous)
-            n_orders = 1 + direction.is_reverse  # in which errors are kept: that of time, and that of the reverse
+            # Orders in which errors are kept: that of time, and that of the reverse.
+            n_orders = 1 + (direction.is_reverse and self._has_copies(is_ragged))
             if self._n_inputs or direction not in self.network.layers[0]:
                 n_values += n_orders * n_rows * direction.n_features  # d_x
             n_values += (n_orders - 1) * n_rows * direction.n_units  # d_hidden
         return n_values * self._item_size
+
+    def _has_copies(self, is_ragged: bool) -> bool:
+        """Whether reverse directions work on copies of the rows in reverse order."""
+        is_dense = self.packing.is_dense and not is_ragged
+        return self.network.is_bidirectional and not (is_dense and self.network.recurrence.in_place is not None)
 
     def without_tape(self) -> int:
         """Return the bytes of a pass without a tape over all steps, for the readout."""
@@ -124,7 +133,7 @@ class MemoryModel:
         """Return the bytes for the largest segment of a window of ``n_rows`` rows."""
         if not self.network.is_bidirectional:
             n_rows = min(n_rows, max(largest_segment(self.network), self.packing.n_sequences))
-        return SegmentBytes(self.tape(n_rows), self.state, self.work(n_rows, is_ragged))
+        return SegmentBytes(self.tape(n_rows, is_ragged), self.state, self.work(n_rows, is_ragged))
 
     def full(self, segments: list[Segment]) -> int:
         """Return the bytes of a pass over some segments that stores every tape."""
@@ -239,18 +248,18 @@ class BlockMemory:
         n_rows = packing.n_rows if is_any_window else model.n_rows(longest)
         sizes = model.segment(n_rows, is_ragged)
         self.smallest = sum(sizes) + model.state + without_tape
-        self._without_tape, self._more_work = without_tape, sizes.work - model.segment(n_rows).work
+        self._without_tape, self._more_if_ragged = without_tape, sum(sizes) - sum(model.segment(n_rows))
         # Segments also begin where losses do, where the next window does, and where errors are amplified.
         n_borders = 2 + max(len(windows.borders(w.start, w.stop)) for w in self._windows)
         n_states = n_borders + self._is_by_windows * len(self._windows)
-        self.full = model.full(self._segments) + n_states * model.state + self._more_work + without_tape
+        self.full = model.full(self._segments) + n_states * model.state + self._more_if_ragged + without_tape
 
     def plan(self, budget: int | None) -> tuple[int, float]:
         """Return (bytes that are planned for the longest window, rows that are run forward for all windows)."""
         model, segments, windows = self._model, self._segments, self._windows
         if budget is not None and budget >= self.full:
             budget = None
-        n_bytes, n_rows = self._more_work + self._without_tape, float(self._n_rows_of_heads)
+        n_bytes, n_rows = self._more_if_ragged + self._without_tape, float(self._n_rows_of_heads)
         left = None if budget is None else budget - self._without_tape
         if self._is_by_windows:
             n_starts = len(windows)
