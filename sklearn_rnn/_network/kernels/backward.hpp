@@ -190,14 +190,9 @@ void compute_d_x(const Recurrence &size, Rows rows, const real *delta, const rea
     for_segments<Cell>(size.n_units, [&](int64_t, int64_t delta_column, int64_t n_columns) {
         *factor++ = {n_columns, delta + delta_column, stride};
     });
-    Sums<real> sums;
     for_transposed_panels<real>(n_features, [&](int n_vectors, int64_t feature) {
-        const int width = n_vectors * LANES<real>;
-        for_rows(n_vectors, rows.start, rows.stop, [&](int n, int64_t first) {
-            multiply_tile(product, n_vectors, first, n, sums.values, width);
-            store_sums(sums.values, n, n_vectors, d_x + first * n_features + feature, n_features, n_features - feature);
-        });
-        product.panel += Cell::N_GATES * size.n_units * width;
+        multiply_panel(product, n_vectors, rows.start, rows.stop, d_x, feature, n_features);
+        product.panel += Cell::N_GATES * size.n_units * n_vectors * LANES<real>;
     });
 }
 

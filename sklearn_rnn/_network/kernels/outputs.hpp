@@ -28,17 +28,6 @@ void pack_output(int64_t n_hidden, int64_t n_outputs, const void *weight, const 
     });
 }
 
-// Columns of to (n_rows, n_columns) = the start of a product and its sums, of a panel of `n_vectors` vectors of columns.
-template <class real>
-void multiply_panel(const Product<real> &product, int n_vectors, int64_t n_rows, int64_t column, int64_t n_columns,
-                    real *to) {
-    Sums<real> sums;
-    for_rows(n_vectors, 0, n_rows, [&](int n, int64_t first) {
-        multiply_tile(product, n_vectors, first, n, sums.values, n_vectors * LANES<real>);
-        store_sums(sums.values, n, n_vectors, to + first * n_columns + column, n_columns, n_columns - column);
-    });
-}
-
 template <class real>
 void output(int64_t n_rows, int64_t n_hidden, int64_t n_outputs, const void *panels, const void *hidden,
             void *scores) {
@@ -48,7 +37,7 @@ void output(int64_t n_rows, int64_t n_hidden, int64_t n_outputs, const void *pan
     for_groups<real>(4, n_outputs, [&](int n_vectors, int64_t column) {
         const int width = n_vectors * LANES<real>;
         const Product<real> product{panel, 0, {rows, NO_FACTOR<real>}, panel + width};
-        multiply_panel(product, n_vectors, n_rows, column, n_outputs, static_cast<real *>(scores));
+        multiply_panel(product, n_vectors, 0, n_rows, static_cast<real *>(scores), column, n_outputs);
         panel += (1 + n_hidden) * width;
     });
 }
@@ -76,7 +65,7 @@ void output_backward(int64_t n_rows, int64_t n_hidden, int64_t n_outputs, const 
     const Factor<real> rows{n_outputs, d_scores, n_outputs};
     Product<real> product{ZEROS<real>, 0, {rows, NO_FACTOR<real>}, static_cast<const real *>(arrays.panels)};
     for_transposed_panels<real>(n_hidden, [&](int n_vectors, int64_t unit) {
-        multiply_panel(product, n_vectors, n_rows, unit, n_hidden, static_cast<real *>(arrays.d_hidden));
+        multiply_panel(product, n_vectors, 0, n_rows, static_cast<real *>(arrays.d_hidden), unit, n_hidden);
         product.panel += n_outputs * n_vectors * LANES<real>;
     });
 }

@@ -217,6 +217,18 @@ NOINLINE void store_sums(const real *sums, int n_rows, int n_vectors, real *to, 
         }
 }
 
+// Rows `start` to `stop` - 1 of the sums of a panel of `n_vectors` vectors: columns of to (n_rows, n_columns), from
+// `column` on.
+template <class real>
+void multiply_panel(const Product<real> &product, int n_vectors, int64_t start, int64_t stop, real *to, int64_t column,
+                    int64_t n_columns) {
+    Sums<real> sums;
+    for_rows(n_vectors, start, stop, [&](int n, int64_t first) {
+        multiply_tile(product, n_vectors, first, n, sums.values, n_vectors * LANES<real>);
+        store_sums(sums.values, n, n_vectors, to + first * n_columns + column, n_columns, n_columns - column);
+    });
+}
+
 // Splits units into groups of up to `most` vectors; calls group(number of vectors, first unit) for each. The last
 // vector may be less than whole.
 template <class real, class Group>
