@@ -168,8 +168,9 @@ CELLS = activations_of_cells()
 # Products of fewer rows than the second number are slow.
 cdef int64_t DELTA_BYTES = 1 << 20
 cdef int64_t SMALLEST_DELTA_ROWS = 256
-# Scores of fewer numbers are a matter of microseconds.
+# Losses of fewer numbers, and products of fewer multiplications, take microseconds, less than to wait for the GIL.
 cdef int64_t SHORT = 1 << 12
+cdef int64_t SHORT_PRODUCT = 1 << 16
 
 
 def is_supported(str level):
@@ -795,8 +796,11 @@ cdef class OutputKernel:
         cdef void *panel = data_of(panels, "panels", self.type_number, size)
         cdef void *h = data_of(hidden, "hidden", self.type_number, n_rows * n_hidden)
         cdef void *to = data_of(scores, "scores", self.type_number, n_rows * n_outputs, True)
-        with nogil:
+        if n_rows * n_hidden * n_outputs < SHORT_PRODUCT:
             self.kernels.run(n_rows, n_hidden, n_outputs, panel, h, to)
+        else:
+            with nogil:
+                self.kernels.run(n_rows, n_hidden, n_outputs, panel, h, to)
 
     def transposed_panels_size(self, n_hidden, n_outputs):
         """Number of elements of the panels that :meth:`backward` reads."""
@@ -825,8 +829,11 @@ cdef class OutputKernel:
         arrays.d_weight = data_of(d_weight, "d_weight", kind, n_hidden * n_outputs, True)
         arrays.d_bias = data_of(d_bias, "d_bias", kind, n_outputs, True)
         arrays.d_hidden = data_of(d_hidden, "d_hidden", kind, n_rows * n_hidden, True)
-        with nogil:
+        if n_rows * n_hidden * n_outputs < SHORT_PRODUCT:
             self.kernels.backward(n_rows, n_hidden, n_outputs, arrays)
+        else:
+            with nogil:
+                self.kernels.backward(n_rows, n_hidden, n_outputs, arrays)
 
 
 include "int8.pxi"
