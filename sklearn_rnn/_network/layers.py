@@ -46,7 +46,7 @@ class LayerPasses:
     """
 
     def __init__(self, layers: list[list[Direction]], recurrence: Recurrence) -> None:
-        self._layers, self._recurrence, self._in_place = layers, recurrence, recurrence.in_place
+        self._layers, self._recurrence = layers, recurrence
 
     def forward(
         self,
@@ -192,10 +192,11 @@ class LayerPasses:
     ) -> tuple[np.ndarray | None, np.ndarray, Tape]:
         """Run one direction of a layer; if there are two, its hidden states go ``to`` its own columns."""
         arguments = (packing, state, weights, buffers, keeps_tape, keeps_hidden)
-        if self._in_place is not None and packing.is_dense:
+        in_place = self._recurrence.in_place
+        if in_place is not None and packing.is_dense:
             first = packing.n_sequences if direction.is_reverse else 0
             own = None if to is None else to[first : first + packing.n_sequences + packing.n_rows]
-            return self._in_place.forward(x, *arguments, direction.is_reverse, own)
+            return in_place.forward(x, *arguments, direction.is_reverse, own)
         if direction.is_reverse:  # the same recurrence over the rows counted from each sequence's end
             # Those of the first layer are freed with the batch that they come from: its features may be many.
             is_first = direction in self._layers[0]

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from sklearn_rnn._network.buffers import NetworkBuffers
-from sklearn_rnn._network.engines import Engine, Recurrence
+from sklearn_rnn._network.engines import Engine, OutputLayer, Recurrence
 from sklearn_rnn._network.int8_weights import int8_weights
 from sklearn_rnn._network.parameters import Parameters
 
@@ -32,12 +32,14 @@ class PreparedWeights:
     Attributes
     ----------
     output : OutputLayer
-        From pooled states or every step's h to raw scores, (n, n_outputs).
+        From pooled states or every step's h to raw scores, (n, n_outputs); with ``for_backward`` also back.
     uses_blas : bool
         Whether the passes multiply by BLAS.
     spare : list
         Work objects of earlier predictions with these weights. A thread that needs one takes it out.
     """
+
+    output: OutputLayer
 
     def __init__(
         self,
@@ -54,7 +56,6 @@ class PreparedWeights:
         self._engine, self._recurrence, self._parameters = engine, recurrence, parameters
         self._for_backward, self._precision, self.spare = for_backward, precision, list[Any]()
         self._prepared: dict[str, Any] = dict.fromkeys(directions)
-        self.output: Any = None
         # Copied before they are prepared: the next call then sees a change by another thread in the meantime.
         self._vector = None if for_backward else self._parameters.vector.copy()
         self.refresh()
@@ -67,8 +68,8 @@ class PreparedWeights:
             if self._precision == "int8":
                 weights = int8_weights(name, weights, is_first=depth == 0)
             self._prepared[name] = self._recurrence.prepare(weights, self._for_backward, earlier)
-        readout = parameters.group("readout")
-        self.output = self._engine.output_layer(**readout, for_backward=self._for_backward, earlier=self.output)
+        readout, earlier = parameters.group("readout"), vars(self).get("output")
+        self.output = self._engine.output_layer(**readout, for_backward=self._for_backward, earlier=earlier)
 
     def take_buffers(self) -> NetworkBuffers:
         """Return work arrays for a prediction; those of an earlier one, if there are any that no thread uses."""

@@ -215,8 +215,8 @@ class Monitor:
         figures = self.figures
         loss = norm = np.nan  # for a chunk without weights, which only changes the state
         if figures.losses:
-            loss = sum(map(mul, figures.losses, figures.weights)) / sum(figures.weights)
-            norm = sum(figures.norms) / len(figures.norms)
+            loss = float(sum(map(mul, figures.losses, figures.weights)) / sum(figures.weights))
+            norm = float(sum(figures.norms) / len(figures.norms))
         validation = (None, None) if self._validate is None else tuple(map(float, self._validate()))
         epoch = Epoch(loss, norm, len(figures.norms), figures.n_clipped, n_samples, *validation)
         self._progress.epoch(self.n_epochs + 1, epoch, time.perf_counter() - self._started)

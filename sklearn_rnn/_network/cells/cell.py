@@ -84,8 +84,8 @@ class Cell(ABC):
         Arrays of shape (n_rows, n_units) that a forward pass leaves on the tape, the states among them.
     """
 
-    uses_blas = True  # see Recurrence, also for the next one
-    in_place = None
+    uses_blas = True  # see Recurrence
+    in_place = None  # see Recurrence
     state_names: tuple[str, ...] = ("h",)
     n_gates = 1
     n_taped = 1

@@ -85,8 +85,8 @@ class InPlaceRecurrence(Protocol):
         """Run over all steps, from the last to the first if ``is_reverse``; see :meth:`Cell.forward` for the others.
 
         All rows are in the order of time. ``hidden``, (n_sequences + n_rows, n_units), is overwritten: h after every
-        step, with the initial h in front, or, if ``is_reverse``, behind. It may be a range of columns. ``backward``
-        reads the direction from the tape.
+        step, with the initial h in front, or, if ``is_reverse``, behind. It may be a range of columns. The backward
+        pass, :meth:`Recurrence.backward`, reads the direction from the tape.
         """
 
 
@@ -116,6 +116,7 @@ class OutputLayer(Protocol):
         hidden : ndarray of shape (n, n_pooled)
             Of which the scores are.
         d_scores : ndarray of shape (n, n_outputs)
+            Of the dtype of ``hidden``.
         gradient : dict of str to ndarray
             "weight" (n_pooled, n_outputs) and "bias" (n_outputs,), to which the gradients are added.
         out : ndarray of shape (n, n_pooled), or None
